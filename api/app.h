@@ -1,0 +1,39 @@
+/*
+ * The whole server: the domain, its HTTP side, and what the two share.
+ *
+ * One struct, made by server_main.c, reached by every handler through request_app(). Loop thread.
+ */
+#ifndef FORKFUL_API_APP_H
+#define FORKFUL_API_APP_H
+
+#include "api/http.h"
+#include "service/service.h"
+
+struct app {
+    struct service service;
+    struct http *http;
+    struct config config;
+    char admin_token[128];
+    char state_dir[512], runtime_dir[512], binary_path[512], config_path[512];
+    char listening[2048];              /* the JSON array of the listeners' addresses */
+    char boot_id[40];
+    int binary_fd;
+    unsigned server_restarts;
+    struct problem *(*reload)(struct app *app);          /* SIGHUP and nothing else */
+    void (*upgrade)(struct app *app, const char *path);  /* the answer is out: hand over */
+};
+
+#define SECOND_US 1000000ll
+#define WAIT_MOST_US (300 * SECOND_US)
+#define JOIN_STANDARD_US (30 * SECOND_US)  /* of endpoints named join or wait, when wait= is left out */
+
+/* The {id} of a path as a process the caller may see, or NULL after answering 404. */
+struct process *find_process(struct request *request);
+/* The same, and the caller may act on it (admin; an owner on itself and on what it or its
+   descendants made); NULL after answering 404 or 403. */
+struct process *find_process_to_act_on(struct request *request);
+/* True when the caller (a process or session) is `process` itself or among its makers. */
+bool principal_owns(const struct app *app, const struct principal *principal,
+                    const struct process *process);
+
+#endif

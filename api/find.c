@@ -1,0 +1,63 @@
+/*
+ * From the {id} in a path to a process, and who may act on it; see app.h.
+ *
+ * Every token reads everything. Acting is for the admin and for the makers: a process or session
+ * acts on itself, on what it made, and on what those made.
+ */
+#include "api/app.h"
+#include "api/respond.h"
+
+/* Longer chains of makers than this are nobody's: a bound on the walk, not a rule of the domain. */
+#define GENERATIONS_MAX 1024
+
+struct process *find_process(struct request *request)
+{
+    size_t bytes;
+    const char *id = request_segment(request, 0, &bytes);
+    struct process *process =
+        process_table_find_text(&request_app(request)->service.processes, id, bytes);
+    if (!process) {
+        respond_no_process(request, id);
+    }
+    return process;
+}
+
+static bool is_self(const struct principal *principal, const struct process *process)
+{
+    return principal->kind == PRINCIPAL_PROCESS && id_equal(&process->id, &principal->id);
+}
+
+static bool is_made_by_session(const struct principal *principal, const struct process *process)
+{
+    return principal->kind == PRINCIPAL_SESSION && process->parent.kind == PARENT_SESSION &&
+           id_equal(&process->parent.id, &principal->id);
+}
+
+bool principal_owns(const struct app *app, const struct principal *principal,
+                    const struct process *process)
+{
+    struct process_table *table = (struct process_table *)&app->service.processes;
+    for (int i = 0; process && i < GENERATIONS_MAX; i++) {
+        if (is_self(principal, process) || is_made_by_session(principal, process)) {
+            return true;
+        }
+        process = process->parent.kind == PARENT_PROCESS
+                      ? process_table_find(table, &process->parent.id)
+                      : NULL;
+    }
+    return false;
+}
+
+struct process *find_process_to_act_on(struct request *request)
+{
+    struct process *process = find_process(request);
+    const struct principal *principal = request_principal(request);
+    if (!process || principal->kind == PRINCIPAL_ADMIN ||
+        principal_owns(request_app(request), principal, process)) {
+        return process;
+    }
+    answer_problem(request, problem_make(PROBLEM_FORBIDDEN,
+                                         "process %s was not made by the caller of this token",
+                                         process->id_text));
+    return NULL;
+}

@@ -1,0 +1,77 @@
+/*
+ * The handlers of all routes, by the file they stand in. Each is called once per request, on the
+ * loop thread, after the route table's checks; it answers, parks the request or opens a stream.
+ * routes.c names each once.
+ */
+#ifndef FORKFUL_API_HANDLERS_H
+#define FORKFUL_API_HANDLERS_H
+
+#include "api/http.h"
+
+/* ---- processes.c ---- */
+void handle_create_process(struct request *request);
+void handle_list_processes(struct request *request);
+void handle_get_process(struct request *request);
+void handle_get_own_process(struct request *request);
+void handle_start_process(struct request *request);
+
+/* ---- deletion.c ---- */
+void handle_delete_process(struct request *request);
+
+/* ---- join.c ---- */
+void handle_join_process(struct request *request);
+
+/* ---- control.c ---- */
+void handle_signal_process(struct request *request);
+void handle_terminate_process(struct request *request);
+void handle_kill_process(struct request *request);
+void handle_stop_process(struct request *request);
+void handle_pause_process(struct request *request);
+void handle_resume_process(struct request *request);
+
+/* ---- actions.c ---- */
+void handle_act_on_processes(struct request *request);
+
+/* ---- stdin.c ---- */
+void handle_write_stdin(struct request *request);
+
+/* ---- tree.c ---- */
+void handle_get_process_tree(struct request *request);
+void handle_get_process_stats(struct request *request);
+
+/* ---- sessions.c ---- */
+void handle_create_session(struct request *request);
+void handle_list_sessions(struct request *request);
+void handle_get_session(struct request *request);
+void handle_delete_session(struct request *request);
+
+/* ---- system.c ---- */
+void handle_get_health(struct request *request);
+void handle_get_readiness(struct request *request);
+void handle_get_system(struct request *request);
+void handle_get_capabilities(struct request *request);
+
+/* ---- metrics.c ---- */
+void handle_get_metrics(struct request *request);
+
+/* ---- shutdown.c ---- */
+void handle_shutdown(struct request *request);
+
+/* ---- upgrade.c ---- */
+void handle_upgrade(struct request *request);
+
+/* ---- files.c ---- */
+void handle_get_file(struct request *request);
+void handle_get_description(struct request *request);
+
+/* ---- logs.c ---- */
+void handle_get_logs(struct request *request);
+void handle_trim_logs(struct request *request);
+
+/* ---- feeds.c ---- */
+void handle_list_changes(struct request *request);
+void handle_list_log_records(struct request *request);
+void handle_get_log_level(struct request *request);
+void handle_set_log_level(struct request *request);
+
+#endif

@@ -1,0 +1,415 @@
+/*
+ * From a request's first header to its handler.
+ *
+ * MHD calls `dispatch` once when the header is complete, then for each piece of body, then once at the end, and again whenever a
+ * suspended request was resumed. What is decided at the header is decided before a byte of body is kept: guard, path, route,
+ * token, query, kind and size of the body.
+ *
+ * A refusal by the guard is sent at once and closes the connection. Other refusals wait for the end of the body, which is thrown away:
+ * closing with unread bytes would make the kernel reset the connection and the client would not see the
+ * answer. Two kinds do not wait: a client that sends `Expect: 100-continue` has not sent the body, and a body
+ * beyond DISCARD_BYTES is not read.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "api/auth.h"
+#include "api/body.h"
+#include "api/http_internal.h"
+#include "api/idempotency.h"
+
+enum { STANDARD_BODY = 1 << 20, CHUNKED_START = 4096 };
+
+static const struct { const char *word; enum method method; } methods[] = {
+    {"GET", METHOD_GET}, {"POST", METHOD_POST}, {"PUT", METHOD_PUT}, {"DELETE", METHOD_DELETE},
+    {"HEAD", METHOD_HEAD}, {"OPTIONS", METHOD_OPTIONS},
+};
+
+static enum method method_of(const char *word)
+{
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
+        if (strcmp(methods[i].word, word) == 0)
+            return methods[i].method;
+    return METHOD_OTHER;
+}
+
+void *dispatch_target(void *port, const char *target, struct MHD_Connection *connection)
+{
+    struct peer *peer = peer_of(connection);
+
+    (void)port;
+    return peer != NULL ? request_new(peer, connection, target != NULL ? target : "") : NULL;
+}
+
+static mhd_result collect_header(void *head, enum MHD_ValueKind kind, const char *name,
+                                 size_t name_bytes, const char *value, size_t value_bytes)
+{
+    (void)kind, (void)value_bytes;
+    head_add(head, name, name_bytes, value);
+    return MHD_YES;
+}
+
+/* MHD hands out C strings: a NUL in the request line shows only in where the version stands behind the target. Later
+   libraries refuse it themselves. */
+static bool target_holds_nul(const struct request *request, const char *url, const char *version)
+{
+#if MHD_VERSION < 0x01000000
+    return version[0] != '\0' && version != url + request->target_bytes + 1;
+#else
+    (void)request, (void)url, (void)version;
+    return false;
+#endif
+}
+
+static bool is_api(const struct request *request)
+{
+    return strncmp(request->target, "/v1/", 4) == 0;
+}
+
+static struct problem *check_guard(struct request *request, const char *url, const char *version)
+{
+    bool reads = (request->method & (METHOD_GET | METHOD_HEAD)) != 0;
+    struct guard_request facts = {
+        .http_1_0 = request->http_1_0,
+        .reads = reads,
+        .navigates_to_page = reads && !is_api(request),
+    };
+
+    MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, collect_header,
+                                &request->head);
+    if (target_holds_nul(request, url, version))
+        return problem_make(PROBLEM_BAD_REQUEST, "The request target holds a NUL.");
+    return guard_check(&request->head, &request->peer->port->rules, &facts);
+}
+
+/* ---- path, route, query ---- */
+
+static struct problem *not_allowed(struct request *request, const struct match *match)
+{
+    if (!match->path_known)
+        return problem_make(PROBLEM_NOT_FOUND, "There is nothing at this address.");
+    answer_header(request, "Allow", match->allow);
+    if (request->method == METHOD_OPTIONS) {
+        answer_empty(request, MHD_HTTP_NO_CONTENT);
+        return NULL;
+    }
+    return problem_make(PROBLEM_METHOD_NOT_ALLOWED, "This address takes %s.", match->allow);
+}
+
+static void take_segments(struct request *request, const struct match *match,
+                          const struct uri *uri)
+{
+    for (unsigned i = 0; i < match->captures; i++)
+        request->segments[i] = uri->segments[match->capture[i]];
+}
+
+static struct problem *check_query(struct request *request, char *raw)
+{
+    if (raw == NULL)
+        return NULL;
+    request->query.pairs =
+        request_alloc(request, query_pairs_most(raw) * sizeof request->query.pairs[0]);
+    if (request->query.pairs == NULL)
+        return problem_make(PROBLEM_OUT_OF_MEMORY, "x");
+    return query_read(raw, request->route->params, &request->query);
+}
+
+static struct problem *check_token(struct request *request)
+{
+    if (request->route->scope == SCOPE_PUBLIC)
+        return NULL;
+    return auth_check(request->http->app, request->head.values[HEADER_AUTHORIZATION],
+                      request->peer->fd, request->peer->port->rules.is_unix, request->route->scope,
+                      &request->principal);
+}
+
+/* `OPTIONS *` asks about the server as a whole (RFC 9110 section 9.3.7). */
+static bool asks_for_server(struct request *request)
+{
+    if (request->method != METHOD_OPTIONS || strcmp(request->target, "*") != 0)
+        return false;
+    answer_header(request, "Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS");
+    answer_empty(request, MHD_HTTP_NO_CONTENT);
+    return true;
+}
+
+/* ---- the body's kind and size ---- */
+
+static size_t body_limit(const struct request *request)
+{
+    size_t standard = request->http->limits.body_bytes;
+
+    if (request->route->body_limit > 0)
+        return request->route->body_limit;
+    return standard > 0 ? standard : STANDARD_BODY;
+}
+
+static struct problem *too_large(const struct request *request)
+{
+    return problem_make(PROBLEM_PAYLOAD_TOO_LARGE, "The body may have at most %zu bytes here.",
+                        body_limit(request));
+}
+
+static struct problem *check_body(const struct request *request)
+{
+    enum body_kind kind = request->route->body;
+
+    if (!head_has_body(&request->head))
+        return NULL;
+    if (kind == BODY_NONE)
+        return problem_make(PROBLEM_BAD_REQUEST, "This call takes no body.");
+    if (request->head.content_length > body_limit(request))
+        return too_large(request);
+    if (kind == BODY_RAW)
+        return NULL;
+    return body_check_type(request->head.values[HEADER_CONTENT_TYPE]);
+}
+
+/* Everything that can be said without the body. NULL may also mean that the answer is there. */
+static struct problem *check_head(struct request *request, struct uri *uri)
+{
+    struct match match;
+
+    router_match(request->http->router, request->method, uri, &match);
+    request->route = match.route;
+    if (match.route == NULL)
+        return not_allowed(request, &match);
+    take_segments(request, &match, uri);
+    struct problem *problem = check_token(request);
+    if (problem == NULL)
+        problem = check_query(request, uri->query);
+    return problem != NULL ? problem : check_body(request);
+}
+
+/* ---- what MHD is told ---- */
+
+static mhd_result queue_answer(struct request *request)
+{
+    request->stage = STAGE_ANSWERED;
+    peer_wait(request->peer,
+              request->stream != NULL ? stream_deadline(request->stream) : DEADLINE_SEND);
+    return MHD_queue_response(request->connection, request->status, request->response);
+}
+
+/* Sends a refusal before the body: MHD closes the connection after it. */
+static mhd_result refuse_at_once(struct request *request, struct problem *problem)
+{
+    answer_problem(request, problem);
+    return queue_answer(request);
+}
+
+static bool is_worth_discarding(const struct request *request)
+{
+    return request->head.values[HEADER_EXPECT] == NULL &&
+           request->head.content_length <= DISCARD_BYTES;
+}
+
+static mhd_result await_body(struct request *request)
+{
+    bool answered = request->response != NULL;
+
+    if (answered && head_has_body(&request->head) && !is_worth_discarding(request))
+        return queue_answer(request);
+    request->stage = answered                          ? STAGE_DISCARD
+                     : head_has_body(&request->head) ? STAGE_COLLECT
+                                                       : STAGE_READY;
+    if (head_has_body(&request->head))
+        peer_wait(request->peer, DEADLINE_BODY);
+    return MHD_YES;
+}
+
+static mhd_result on_head(struct request *request, const char *url, const char *method,
+                          const char *version)
+{
+    struct uri uri;
+
+    request->method = method_of(method);
+    request->http_1_0 = strcmp(version, "HTTP/1.1") != 0;
+    request->owes = true;
+    request->http->owing++;
+    peer_wait(request->peer, DEADLINE_NONE);
+    struct problem *problem = check_guard(request, url, version);
+    if (problem != NULL)
+        return refuse_at_once(request, problem);
+    if (asks_for_server(request))
+        return await_body(request);
+    char *target = request_alloc(request, request->target_bytes + 1);
+    if (target == NULL)
+        return refuse_at_once(request, problem_make(PROBLEM_OUT_OF_MEMORY, "x"));
+    memcpy(target, request->target, request->target_bytes);
+    const char *refusal = uri_parse(target, request->target_bytes, &uri);
+    if (refusal != NULL)
+        return refuse_at_once(request, problem_make(PROBLEM_BAD_REQUEST, "%s", refusal));
+    problem = check_head(request, &uri);
+    if (problem != NULL)
+        answer_problem(request, problem);
+    return await_body(request);
+}
+
+/* ---- the body ---- */
+
+static bool body_grow(struct request *request, size_t bytes)
+{
+    size_t wanted = request->body_bytes + bytes, room = request->body_room;
+
+    if (wanted <= room)
+        return true;
+    if (room == 0)
+        room = request->head.chunked ? CHUNKED_START : (size_t)request->head.content_length;
+    while (room < wanted)
+        room *= 2;
+    char *body = realloc(request->body, room + 1);
+    if (body == NULL)
+        return false;
+    request->body = body;
+    request->body_room = room;
+    return true;
+}
+
+static void discard_from_here(struct request *request, struct problem *problem)
+{
+    free(request->body);
+    request->body = NULL;
+    request->body_bytes = request->body_room = 0;
+    answer_problem(request, problem);
+    request->stage = STAGE_DISCARD;
+}
+
+static void collect(struct request *request, const char *data, size_t bytes)
+{
+    if (bytes > body_limit(request) - request->body_bytes) {
+        discard_from_here(request, too_large(request));
+    } else if (!body_grow(request, bytes)) {
+        discard_from_here(request, problem_make(PROBLEM_OUT_OF_MEMORY, "x"));
+    } else {
+        memcpy(request->body + request->body_bytes, data, bytes);
+        request->body_bytes += bytes;
+        request->body[request->body_bytes] = '\0';
+    }
+}
+
+/* Of a body without end MHD lets us answer nothing; so this goes past it. All earlier answers of
+   the connection are out, or this request would not be read. */
+static mhd_result give_up(const struct request *request)
+{
+    static const char answer[] =
+        "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+    ssize_t sent = send(request->peer->fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    (void)sent;
+    return MHD_NO;
+}
+
+static mhd_result on_body(struct request *request, const char *data, size_t *bytes)
+{
+    size_t count = *bytes;
+
+    *bytes = 0;
+    if (request->stage == STAGE_COLLECT) {
+        collect(request, data, count);
+    } else {
+        request->discarded += count;
+        if (request->discarded > DISCARD_BYTES)
+            return give_up(request);
+    }
+    return MHD_YES;
+}
+
+/* ---- the handler ---- */
+
+static struct problem *read_json(struct request *request)
+{
+    enum body_kind kind = request->route->body;
+
+    if (kind != BODY_JSON && kind != BODY_JSON_OPTIONAL)
+        return NULL;
+    if (kind == BODY_JSON_OPTIONAL && request->body_bytes == 0)
+        return NULL;
+    return body_parse(request->body, request->body_bytes, &request->json);
+}
+
+static bool is_taken_over(struct request *request)
+{
+    return request->method == METHOD_POST &&
+           request->head.values[HEADER_IDEMPOTENCY_KEY] != NULL && idempotency_begin(request);
+}
+
+static void run(struct request *request)
+{
+    request->stage = STAGE_RUNNING;
+    struct problem *problem = read_json(request);
+    if (problem != NULL)
+        answer_problem(request, problem);
+    else if (!is_taken_over(request))
+        request->route->handle(request);
+    if (request->stage == STAGE_RUNNING || request->held)
+        park_settle(request);
+}
+
+void request_continue(struct request *request)
+{
+    park_leave(request);
+    request->stage = STAGE_RUNNING;
+    request->route->handle(request);
+    if (request->stage == STAGE_RUNNING)
+        park_settle(request);
+}
+
+/* All of the request is here, or it was resumed. */
+static mhd_result on_whole(struct request *request)
+{
+    if (request->stage == STAGE_COLLECT)
+        request->stage = STAGE_READY;
+    if (request->stage == STAGE_DISCARD)
+        request->stage = STAGE_ANSWERED;
+    if (request->stage == STAGE_READY)
+        run(request);
+    if (request->stage == STAGE_GONE)
+        return MHD_NO;
+    if (request->stage == STAGE_ANSWERED)
+        return queue_answer(request);
+    MHD_suspend_connection(request->connection);
+    request->suspended = true;
+    return MHD_YES;
+}
+
+mhd_result dispatch(void *context, struct MHD_Connection *connection, const char *url,
+                    const char *method, const char *version, const char *upload,
+                    size_t *upload_bytes, void **state)
+{
+    struct http_port *port = context;
+    struct request *request = *state;
+
+    if (request == NULL)
+        return MHD_queue_response(connection, MHD_HTTP_SERVICE_UNAVAILABLE,
+                                  port->http->no_memory);
+    if (request->stage == STAGE_HEAD)
+        return on_head(request, url, method, version);
+    if (*upload_bytes > 0)
+        return on_body(request, upload, upload_bytes);
+    return on_whole(request);
+}
+
+void dispatch_completed(void *context, struct MHD_Connection *connection, void **state,
+                        enum MHD_RequestTerminationCode how)
+{
+    struct request *request = *state;
+    struct http_port *port = context;
+
+    (void)connection;
+    *state = NULL;
+    if (request == NULL)
+        return;
+    if (request->owes)
+        port->http->owing--;
+    for (struct sent_hook *hook = request->sent_hooks; hook != NULL; hook = hook->next)
+        hook->sent(request, hook->context,
+                   how == MHD_REQUEST_TERMINATED_COMPLETED_OK && request->stage == STAGE_ANSWERED);
+    if (request->stream != NULL)
+        stream_completed(request->stream);
+    peer_wait(request->peer, DEADLINE_IDLE);
+    if (port->http->draining)
+        shutdown(request->peer->fd, SHUT_RDWR);
+    request_free(request);
+}

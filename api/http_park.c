@@ -1,0 +1,135 @@
+/*
+ * Parked requests: suspended in MHD until somebody answers, or until their client has gone.
+ *
+ * A park is settled after the handler has returned, so that the handler may go on using the request after http_park.
+ * `gone` comes first and the resume after it: whoever counted on the client has taken his hands off before the connection
+ * is closed. An answer held back by idempotency.c waits in the same list, but does not end with its client. A client that has shut down its sending side looks like one that has gone, and is treated so.
+ */
+#include <poll.h>
+
+#include "api/http_internal.h"
+#include "api/idempotency.h"
+
+void http_park(struct request *request, struct park park)
+{
+    request->park = park;
+}
+
+static void park_enter(struct request *request)
+{
+    struct http *http = request->http;
+
+    request->stage = STAGE_PARKED;
+    request->previous_parked = NULL;
+    request->next_parked = http->parked_first;
+    if (http->parked_first != NULL)
+        http->parked_first->previous_parked = request;
+    http->parked_first = request;
+    http->parked++;
+    peer_wait(request->peer, DEADLINE_NONE);
+}
+
+void park_leave(struct request *request)
+{
+    struct http *http = request->http;
+
+    if (request->stage != STAGE_PARKED)
+        return;
+    *(request->previous_parked != NULL ? &request->previous_parked->next_parked
+                                       : &http->parked_first) = request->next_parked;
+    if (request->next_parked != NULL)
+        request->next_parked->previous_parked = request->previous_parked;
+    http->parked--;
+    request->park = (struct park){0};
+}
+
+void request_resume(struct request *request)
+{
+    if (!request->suspended)
+        return;
+    request->suspended = false;
+    MHD_resume_connection(request->connection);
+    port_wake(request->peer->port);
+}
+
+/* The owner is told, once; after that the request is the HTTP side's alone. */
+static void park_tell_gone(struct request *request)
+{
+    struct park park = request->park;
+
+    park_leave(request);
+    request->stage = STAGE_RUNNING;
+    if (park.gone != NULL)
+        park.gone(request, park.context);
+}
+
+void park_gone(struct request *request)
+{
+    park_tell_gone(request);
+    request->stage = STAGE_GONE;
+    request_resume(request);
+}
+
+static void park_refuse(struct request *request, enum problem_code code, const char *detail)
+{
+    park_tell_gone(request);
+    answer_problem(request, problem_make(code, "%s", detail));
+}
+
+void park_settle(struct request *request)
+{
+    park_enter(request);
+    if (request->held)
+        return;
+    if (request->http->draining)
+        park_refuse(request, PROBLEM_SHUTTING_DOWN, "The daemon is shutting down.");
+    else if (!peer_watch(request->peer))
+        park_refuse(request, PROBLEM_UNAVAILABLE, "The connection could not be watched.");
+    else if (request->peer->hung_up)
+        park_gone(request);
+}
+
+static struct request *first_to_end(const struct http *http, bool held_too)
+{
+    struct request *request = http->parked_first;
+
+    while (request != NULL && request->held && !held_too)
+        request = request->next_parked;
+    return request;
+}
+
+/* From the start each time: who is told may answer or give up others. */
+void parks_end(struct http *http, bool answer)
+{
+    struct request *request;
+
+    while ((request = first_to_end(http, !answer)) != NULL) {
+        if (answer)
+            park_refuse(request, PROBLEM_SHUTTING_DOWN, "The daemon is shutting down.");
+        else
+            park_gone(request);
+    }
+}
+
+bool http_client_alive(const struct request *request)
+{
+    struct pollfd poll_fd = {.fd = request->peer->fd, .events = POLLRDHUP};
+
+    return !request->peer->hung_up && poll(&poll_fd, 1, 0) == 0;
+}
+
+void http_on_sent(struct request *request,
+                  void (*sent)(struct request *request, void *context, bool ok), void *context)
+{
+    struct sent_hook *hook = request_alloc(request, sizeof *hook);
+
+    if (hook == NULL) {
+        /* Told at once that it failed: the caller puts back what would have been lost. */
+        sent(request, context, false);
+        return;
+    }
+    hook->sent = sent;
+    hook->context = context;
+    *request->last_sent_hook = hook;
+    request->last_sent_hook = &hook->next;
+}

@@ -1,0 +1,315 @@
+/*
+ * The MHD daemons: one per listener, external epoll, run by the loop.
+ *
+ * MHD_run is owed in three cases: its epoll fd is ready (the watch), a connection was resumed (MHD's own time-out does not
+ * know of that), and MHD says it has more to do at once. The last two are paid before the loop sleeps, so that all resumes
+ * of a turn share one MHD_run: each one that resumes walks all suspended connections. After such a run the loop
+ * goes round once more without sleeping, because handlers have run.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "api/http_internal.h"
+
+enum {
+    RUNS_AT_ONCE = 4,                 /* of MHD_run in a row, then the rest of the loop has its turn */
+    MEMORY_PER_CONNECTION = 32768,    /* most of a header */
+    STOP_RUNS = 16,                   /* of MHD_run to get rid of what was suspended */
+};
+#define COMPLAINTS_US (10 * 1000000ll)
+
+/* ---- running ---- */
+
+void port_wake(struct http_port *port)
+{
+    port->resumed = true;
+}
+
+/* True when there is more to do at once. */
+static bool port_run_once(struct http_port *port)
+{
+    MHD_UNSIGNED_LONG_LONG timeout_ms;
+
+    port->resumed = false;
+    MHD_run(port->daemon);
+    bool bounded = MHD_get_timeout(port->daemon, &timeout_ms) == MHD_YES;
+    return port->resumed || (bounded && timeout_ms == 0);
+}
+
+static void port_run(struct http_port *port)
+{
+    port->unfinished = true;
+    for (int i = 0; i < RUNS_AT_ONCE && port->unfinished; i++)
+        port->unfinished = port_run_once(port);
+}
+
+static void port_ready(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    port_run((struct http_port *)((char *)watch - offsetof(struct http_port, watch)));
+}
+
+static int64_t run_before_sleep(void *context)
+{
+    struct http *http = context;
+    int64_t sleep_us = -1;
+
+    for (size_t i = 0; i < http->port_count; i++) {
+        struct http_port *port = &http->ports[i];
+        if (port->daemon == NULL || !(port->resumed || port->unfinished))
+            continue;
+        port_run(port);
+        sleep_us = 0;
+    }
+    return sleep_us;
+}
+
+/* ---- what MHD says and asks ---- */
+
+/* One message in ten seconds, and how many there were between. */
+static void complain(void *context, const char *format, va_list arguments)
+{
+    struct http *http = context;
+    int64_t now = time_monotonic_us();
+
+    if (http->complained_us != 0 && now - http->complained_us < COMPLAINTS_US) {
+        http->complaints++;
+        return;
+    }
+    fprintf(stderr, "forkful: libmicrohttpd (and %u more): ", http->complaints);
+    vfprintf(stderr, format, arguments);
+    http->complaints = 0;
+    http->complained_us = now;
+}
+
+/* The library's state is broken: nothing but a new process helps, and the keeper makes one. */
+static void panic(void *context, const char *file, unsigned line, const char *reason)
+{
+    (void)context;
+    fprintf(stderr, "forkful: libmicrohttpd gave up at %s:%u: %s\n", file, line,
+            reason != NULL ? reason : "no reason given");
+    abort();
+}
+
+static mhd_result admit(void *context, const struct sockaddr *address, socklen_t bytes)
+{
+    const struct http *http = context;
+
+    (void)address, (void)bytes;
+    return http->connections < http->limits.connections ? MHD_YES : MHD_NO;
+}
+
+/* Targets stay as they came: uri.c decodes them. */
+static size_t leave_escaped(void *context, struct MHD_Connection *connection, char *text)
+{
+    (void)context, (void)connection;
+    return strlen(text);
+}
+
+/* ---- starting ---- */
+
+static void port_name(struct http_port *port, bool is_unix)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+        struct sockaddr_storage storage;
+    } address;
+    socklen_t bytes = sizeof address;
+    char text[INET6_ADDRSTRLEN] = "";
+
+    port->rules.is_unix = is_unix;
+    port->rules.address = port->address;
+    if (is_unix || getsockname(port->listen_fd, &address.any, &bytes) != 0)
+        return;
+    if (address.any.sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &address.in6.sin6_addr, text, sizeof text);
+        snprintf(port->address, sizeof port->address, "[%s]", text);
+    } else {
+        inet_ntop(AF_INET, &address.in.sin_addr, text, sizeof text);
+        snprintf(port->address, sizeof port->address, "%s", text);
+    }
+}
+
+static struct MHD_Daemon *daemon_start(struct http_port *port)
+{
+    struct http *http = port->http;
+    struct MHD_OptionItem options[] = {
+        /* First: later ones may already have something to say. */
+        {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)complain, http},
+        {MHD_OPTION_LISTEN_SOCKET, port->listen_fd, NULL},
+        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)http->limits.connections, NULL},
+        {MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_PER_CONNECTION, NULL},
+        {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
+        {MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, NULL},
+        {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)dispatch_target, port},
+        {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)leave_escaped, NULL},
+        {MHD_OPTION_NOTIFY_COMPLETED, (intptr_t)dispatch_completed, port},
+        {MHD_OPTION_NOTIFY_CONNECTION, (intptr_t)peer_notify, port},
+        {MHD_OPTION_END, 0, NULL},
+    };
+
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, admit,
+                            http, dispatch, port, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+}
+
+static struct problem *port_start(struct http_port *port)
+{
+    port->daemon = daemon_start(port);
+    if (port->daemon == NULL)
+        return problem_make(PROBLEM_INTERNAL, "libmicrohttpd could not be started: %s",
+                            strerror(errno));
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(port->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    port->watch.fd = info->epoll_fd;
+    port->watch.ready = port_ready;
+    int error = loop_watch(port->http->loop, &port->watch, EPOLLIN);
+    if (error != 0)
+        return problem_make(PROBLEM_INTERNAL, "The listener could not be watched: %s",
+                            strerror(-error));
+    /* The first run is what puts the listening socket into MHD's epoll. */
+    port->unfinished = true;
+    return NULL;
+}
+
+static bool http_fill(struct http *http, const struct http_listener *listeners, size_t count)
+{
+    http->tell_rooms.run = streams_tell_room;
+    http->sweep.due = peers_sweep;
+    http->router = router_new(routes, route_count);
+    http->no_memory = answer_no_memory();
+    http->ports = calloc(count, sizeof *http->ports);
+    if (http->router == NULL || http->no_memory == NULL || http->ports == NULL)
+        return false;
+    http->port_count = count;
+    for (size_t i = 0; i < count; i++) {
+        http->ports[i].http = http;
+        http->ports[i].listen_fd = listeners[i].fd;
+        port_name(&http->ports[i], listeners[i].is_unix);
+    }
+    return loop_on_sleep(http->loop, run_before_sleep, http);
+}
+
+struct http *http_start(struct app *app, struct loop *loop, const struct http_listener *listeners,
+                        size_t count, const struct http_limits *limits, struct problem **problem)
+{
+    struct http *http = calloc(1, sizeof *http);
+
+    *problem = NULL;
+    if (http == NULL) {
+        *problem = problem_make(PROBLEM_OUT_OF_MEMORY, "x");
+        return NULL;
+    }
+    http->app = app;
+    http->loop = loop;
+    http->limits.connections = limits->connections;
+    signal(SIGPIPE, SIG_IGN);
+    MHD_set_panic_func(panic, NULL);
+    if (!http_fill(http, listeners, count))
+        *problem = problem_make(PROBLEM_INTERNAL, "The HTTP side could not be set up.");
+    http_set_limits(http, limits);
+    for (size_t i = 0; *problem == NULL && i < count; i++)
+        *problem = port_start(&http->ports[i]);
+    if (*problem == NULL)
+        return http;
+    http_stop(http);
+    return NULL;
+}
+
+void http_set_limits(struct http *http, const struct http_limits *limits)
+{
+    unsigned connections = http->limits.connections;
+
+    http->limits = *limits;
+    http->limits.connections = connections;
+    for (size_t i = 0; i < http->port_count; i++) {
+        http->ports[i].rules.hosts = limits->hosts;
+        http->ports[i].rules.host_count = limits->host_count;
+    }
+}
+
+/* ---- ending ---- */
+
+static void quiesce(struct http *http)
+{
+    for (size_t i = 0; i < http->port_count; i++) {
+        struct http_port *port = &http->ports[i];
+        if (port->daemon != NULL && !port->quiesced)
+            MHD_quiesce_daemon(port->daemon);
+        port->quiesced = true;
+    }
+}
+
+void http_drain(struct http *http)
+{
+    if (http->draining)
+        return;
+    http->draining = true;
+    quiesce(http);
+    peers_close_idle(http);
+    parks_end(http, true);
+    streams_end(http);
+}
+
+bool http_drained(const struct http *http)
+{
+    return http->owing == 0;
+}
+
+/* MHD aborts the process when it is stopped with suspended connections: they are let go first. */
+static void let_go(struct http *http)
+{
+    for (int i = 0; i < STOP_RUNS; i++) {
+        bool more = false;
+        parks_end(http, false);
+        streams_drop(http);
+        for (size_t k = 0; k < http->port_count; k++)
+            if (http->ports[k].daemon != NULL)
+                more |= port_run_once(&http->ports[k]);
+        if (!more && http->parked_first == NULL)
+            break;
+    }
+}
+
+void http_stop(struct http *http)
+{
+    if (http == NULL)
+        return;
+    http->draining = true;
+    quiesce(http);
+    let_go(http);
+    for (size_t i = 0; i < http->port_count; i++) {
+        struct http_port *port = &http->ports[i];
+        if (port->daemon == NULL)
+            continue;
+        if (port->watch.ready != NULL)
+            loop_unwatch(http->loop, &port->watch);
+        MHD_stop_daemon(port->daemon);
+    }
+    timer_cancel(http->loop, &http->sweep);
+    loop_undefer(http->loop, &http->tell_rooms);
+    loop_off_sleep(http->loop, run_before_sleep, http);
+    if (http->no_memory != NULL)
+        MHD_destroy_response(http->no_memory);
+    router_free(http->router);
+    requests_free_spare(http);
+    free(http->ports);
+    free(http);
+}
+
+unsigned http_connections(const struct http *http)
+{
+    return http->connections;
+}
+
+unsigned http_parked(const struct http *http)
+{
+    return http->parked;
+}

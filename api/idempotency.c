@@ -1,0 +1,257 @@
+/*
+ * Idempotency-Key; see idempotency.h.
+ *
+ * A key belongs to its principal. While its first request is under way it stands in a list in memory; when that
+ * is answered, the answer is stored and only then sent. A spawn stores its answer itself, in the transaction that
+ * stores the process, so that a crash leaves both or neither. What failed for a passing reason (429, 5xx, 401) is
+ * not stored: the repeat may do better.
+ */
+#include "api/idempotency.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/app.h"
+
+struct idempotent {
+    struct idempotent *next;           /* requests under way */
+    struct read_job job;               /* the look-up */
+    struct after_commit after;
+    struct request *request;           /* NULL: gone while we read or store */
+    struct service *service;
+    struct answer_key key;             /* strings point into this struct */
+    char principal[ID_TEXT_BYTES + 8], text[256];
+    int64_t not_before_us;
+    bool looking, listed;              /* a reader has the job; stands in `under_way` */
+    bool stored, storing;              /* the answer is in the open batch already; its commit is awaited */
+    /* What was found. */
+    bool hit;
+    uint64_t hash;
+    int status;
+    char *location, *content_type, *body;
+    size_t body_bytes;
+    struct db_error error;
+};
+
+static struct idempotent *under_way;   /* loop thread */
+
+/* ---- the list and the end ---- */
+
+static void unlist(struct idempotent *self)
+{
+    for (struct idempotent **at = &under_way; self->listed && *at; at = &(*at)->next) {
+        if (*at == self) {
+            *at = self->next;
+            break;
+        }
+    }
+    self->listed = false;
+}
+
+static void self_free(struct idempotent *self)
+{
+    unlist(self);
+    free(self->location);
+    free(self->content_type);
+    free(self->body);
+    free(self);
+}
+
+/* Nobody needs it once the request is over, no reader has its job and no commit is awaited. */
+static void free_when_idle(struct idempotent *self)
+{
+    if (!self->request && !self->looking && !self->storing) {
+        self_free(self);
+    }
+}
+
+static void request_over(struct request *request, void *context, bool ok)
+{
+    (void)request;
+    (void)ok;
+    struct idempotent *self = context;
+    self->request = NULL;
+    free_when_idle(self);
+}
+
+static bool is_under_way(const struct idempotent *self)
+{
+    for (const struct idempotent *other = under_way; other; other = other->next) {
+        if (strcmp(other->text, self->text) == 0 && strcmp(other->principal, self->principal) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- the look-up ---- */
+
+static char *copy(const void *data, size_t bytes)
+{
+    char *result = malloc(bytes + 1);
+    if (result) {
+        memcpy(result, data, bytes);
+        result[bytes] = '\0';
+    }
+    return result;
+}
+
+static void found(void *context, const struct answer_row *row)
+{
+    struct idempotent *self = context;
+    self->hash = row->request_hash;
+    self->status = row->status;
+    self->location = row->location ? copy(row->location, strlen(row->location)) : NULL;
+    self->content_type = copy(row->content_type, strlen(row->content_type));
+    self->body = copy(row->body, row->body_bytes);
+    self->body_bytes = row->body_bytes;
+}
+
+static void look_up(struct read_job *job, struct db *reader)
+{
+    struct idempotent *self = (struct idempotent *)((char *)job - offsetof(struct idempotent, job));
+    answer_find(reader, self->principal, self->text, self->not_before_us, found, self, &self->hit,
+                &self->error);
+}
+
+static void replay(struct idempotent *self)
+{
+    struct text body = {0};
+    struct request *request = self->request;
+    text_add(&body, self->body, self->body_bytes);
+    request_set_idempotent(request, NULL);
+    answer_header(request, "Idempotency-Replayed", "true");
+    if (self->location) {
+        answer_header(request, "Location", self->location);
+    }
+    answer_text(request, self->status, self->content_type, &body);
+}
+
+static void answer_plainly(struct idempotent *self, enum problem_code code, const char *detail)
+{
+    struct problem *problem = problem_make(code, "%s", detail);
+    problem->retry_after_seconds = code == PROBLEM_IDEMPOTENCY_IN_PROGRESS ? 1 : 0;
+    request_set_idempotent(self->request, NULL);
+    answer_problem(self->request, problem);
+}
+
+static void looked_up(struct read_job *job)
+{
+    struct idempotent *self = (struct idempotent *)((char *)job - offsetof(struct idempotent, job));
+    self->looking = false;
+    if (!self->request) {
+        free_when_idle(self);
+    } else if (self->error.code) {
+        answer_plainly(self, PROBLEM_INTERNAL, self->error.text);
+    } else if (!self->hit) {
+        request_continue(self->request);
+    } else if (self->hash != self->key.request_hash) {
+        answer_plainly(self, PROBLEM_IDEMPOTENCY_KEY_REUSED,
+                       "this Idempotency-Key was used for a request with another path or body");
+    } else if (!self->body || !self->content_type) {
+        answer_plainly(self, PROBLEM_OUT_OF_MEMORY, "no memory for the stored answer");
+    } else {
+        replay(self);
+    }
+}
+
+static void parked_gone(struct request *request, void *context)
+{
+    (void)request;
+    (void)context;                     /* request_over follows */
+}
+
+static void fill_principal(struct idempotent *self, const struct principal *principal)
+{
+    strcpy(self->principal, "admin");
+    if (principal->kind == PRINCIPAL_PROCESS || principal->kind == PRINCIPAL_SESSION) {
+        id_format(&principal->id, principal->kind == PRINCIPAL_PROCESS ? 'p' : 's',
+                  self->principal);
+    }
+}
+
+bool idempotency_begin(struct request *request)
+{
+    struct app *app = request_app(request);
+    struct idempotent *self = calloc(1, sizeof *self);
+    if (!self) {
+        answer_problem(request, problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the request"));
+        return true;
+    }
+    self->request = request;
+    self->service = &app->service;
+    self->not_before_us = time_now_us() - app->config.idempotency_age_us;
+    fill_principal(self, request_principal(request));
+    snprintf(self->text, sizeof self->text, "%s", request_header(request, "Idempotency-Key"));
+    self->key = (struct answer_key){self->principal, self->text, request_hash(request)};
+    http_on_sent(request, request_over, self);
+    request_set_idempotent(request, self);
+    if (is_under_way(self)) {
+        answer_plainly(self, PROBLEM_IDEMPOTENCY_IN_PROGRESS,
+                       "the first request with this Idempotency-Key has no answer yet");
+        return true;
+    }
+    self->next = under_way;
+    under_way = self;
+    self->listed = self->looking = true;
+    self->job.run = look_up;
+    self->job.done = looked_up;
+    http_park(request, (struct park){.gone = parked_gone});
+    readers_submit(app->service.readers, &self->job);
+    return true;
+}
+
+/* ---- the answer ---- */
+
+static void answer_stored(struct after_commit *after)
+{
+    struct idempotent *self =
+        (struct idempotent *)((char *)after - offsetof(struct idempotent, after));
+    self->storing = false;
+    unlist(self);
+    if (self->request) {
+        request_release(self->request);
+    } else {
+        free_when_idle(self);
+    }
+}
+
+static bool is_passing(int status)
+{
+    return status == 401 || status == 403 || status == 429 || status >= 500;
+}
+
+bool idempotency_answered(struct request *request, int status, const char *location,
+                          const char *content_type, const void *body, size_t bytes)
+{
+    struct idempotent *self = request_idempotent(request);
+    struct answer_row row = {.principal = self->principal, .key = self->text,
+                             .request_hash = self->key.request_hash, .at_us = time_now_us(),
+                             .status = status, .location = location,
+                             .content_type = content_type ? content_type : "", .body = body,
+                             .body_bytes = bytes};
+    if (self->stored || is_passing(status) ||
+        !answer_insert(recorder_batch(self->service->recorder), &row)) {
+        unlist(self);
+        return false;
+    }
+    self->storing = true;
+    self->after.run = answer_stored;
+    recorder_after(self->service->recorder, &self->after);
+    return true;
+}
+
+const struct answer_key *idempotency_key(struct request *request)
+{
+    const struct idempotent *self = request_idempotent(request);
+    return self ? &self->key : NULL;
+}
+
+void idempotency_stored(struct request *request)
+{
+    struct idempotent *self = request_idempotent(request);
+    if (self) {
+        self->stored = true;
+    }
+}

@@ -1,0 +1,37 @@
+/*
+ * What a request for output asks: its query keys as a struct log_query.
+ *
+ * Knows no request, only the texts of the keys, so that it can be tested alone. Regular expressions
+ * are the reason for care here: they are run by libc over lines of up to 64 KiB, so what makes it slow without
+ * bound is refused (references back, intervals that multiply).
+ */
+#ifndef FORKFUL_API_LOG_QUERY_H
+#define FORKFUL_API_LOG_QUERY_H
+
+#include "db/logs.h"
+#include "service/problem.h"
+
+#define GREP_BYTES_MAX 256
+#define GREP_REPEATS_MAX 1000          /* product of all intervals' larger bounds */
+
+/* The keys as they came, NULL where they did not. */
+struct log_query_text {
+    const char *stream, *after, *before, *tail, *since, *until, *grep, *limit, *follow;
+    const char *last_event_id;         /* the header; wins over `after` */
+};
+
+/* Must stay where it was filled: query.grep points into it. */
+struct log_choice {
+    struct log_query query;            /* the filters; process, sizes and cursor are the caller's */
+    uint64_t limit;                    /* records; 0: none was given */
+    bool follow;
+    bool only_new;                     /* tail=0: nothing of what is stored now */
+    bool has_grep;
+    regex_t grep;
+};
+
+/* NULL, or all faults in one problem; then nothing has to be freed. */
+struct problem *log_choice_read(struct log_choice *choice, const struct log_query_text *text);
+void log_choice_free(struct log_choice *choice);
+
+#endif

@@ -1,0 +1,152 @@
+/*
+ * The route table: every address, who may call it, its query keys and its body. Adding a row is all
+ * there is to adding a route.
+ */
+#include "api/routes.h"
+
+#include "api/handlers.h"
+
+/* ---- query keys ---- */
+
+#define END {0}
+#define PAGED {"limit", PARAM_UNSIGNED, false}, {"page_token", PARAM_TEXT, false}
+#define WAIT {"wait", PARAM_SECONDS, false}
+#define STREAMED {"after", PARAM_UNSIGNED, false}, {"follow", PARAM_BOOL, false}, WAIT, PAGED
+
+static const struct param list_params[] = {
+    {"state", PARAM_TEXT, false},
+    {"name", PARAM_TEXT, false},
+    {"label", PARAM_TEXT, true},
+    {"parent", PARAM_TEXT, false},
+    {"owner", PARAM_TEXT, false},
+    {"order", PARAM_TEXT, false},
+    PAGED,
+    END};
+
+static const struct param delete_params[] = {{"kill", PARAM_BOOL, false}, END};
+static const struct param join_params[] = {WAIT, END};
+static const struct param stdin_params[] = {{"eof", PARAM_BOOL, false}, WAIT, END};
+static const struct param page_params[] = {PAGED, END};
+static const struct param trim_params[] = {{"before", PARAM_UNSIGNED, false}, END};
+
+static const struct param logs_params[] = {
+    {"stream", PARAM_TEXT, false},
+    {"before", PARAM_UNSIGNED, false},
+    {"tail", PARAM_UNSIGNED, false},
+    {"since", PARAM_TIME, false},
+    {"until", PARAM_TIME, false},
+    {"grep", PARAM_TEXT, false},
+    STREAMED,
+    END};
+
+static const struct param changes_params[] = {
+    {"type", PARAM_TEXT, false},
+    {"ref", PARAM_TEXT, false},
+    {"snapshot", PARAM_BOOL, false},
+    STREAMED,
+    END};
+
+static const struct param log_params[] = {
+    {"process", PARAM_TEXT, false},
+    {"level", PARAM_TEXT, false},
+    STREAMED,
+    END};
+
+/* ---- rows ---- */
+
+#define GET(path, scope, params, operation, handler)                                           \
+    {METHOD_GET, path, scope, BODY_NONE, 0, params, operation, handler, false}
+#define STREAM(path, params, operation, handler)                                               \
+    {METHOD_GET, path, SCOPE_OWNER, BODY_NONE, 0, params, operation, handler, true}
+#define DELETE(path, params, operation, handler)                                               \
+    {METHOD_DELETE, path, SCOPE_OWNER, BODY_NONE, 0, params, operation, handler, false}
+#define POST(path, scope, operation, handler)                                                  \
+    {METHOD_POST, path, scope, BODY_JSON, ROUTE_SMALL_BODY_BYTES, NULL, operation, handler, false}
+#define CALL(path, scope, operation, handler)                                                  \
+    {METHOD_POST, path, scope, BODY_JSON_OPTIONAL, ROUTE_SMALL_BODY_BYTES, NULL, operation,    \
+     handler, false}
+#define FILE_OF_PAGE(path) GET(path, SCOPE_PUBLIC, NULL, "getDashboard", handle_get_file)
+
+const struct route routes[] = {
+    FILE_OF_PAGE("/"),
+    FILE_OF_PAGE("/api.js"),
+    FILE_OF_PAGE("/app.js"),
+    FILE_OF_PAGE("/icon.svg"),
+    FILE_OF_PAGE("/log.js"),
+    FILE_OF_PAGE("/style.css"),
+    FILE_OF_PAGE("/words.js"),
+    GET("/openapi.yaml", SCOPE_PUBLIC, NULL, "getOpenapiYaml", handle_get_description),
+    GET("/openapi.json", SCOPE_PUBLIC, NULL, "getOpenapiJson", handle_get_description),
+    GET("/healthz", SCOPE_PUBLIC, NULL, "getHealth", handle_get_health),
+    GET("/readyz", SCOPE_PUBLIC, NULL, "getReadiness", handle_get_readiness),
+    GET("/metrics", SCOPE_OWNER, NULL, "getMetrics", handle_get_metrics),
+
+    {METHOD_POST, "/v1/processes", SCOPE_OWNER, BODY_JSON, ROUTE_SPAWN_BODY_BYTES, NULL,
+     "createProcess", handle_create_process, false},
+    GET("/v1/processes", SCOPE_OWNER, list_params, "listProcesses", handle_list_processes),
+    GET("/v1/processes/me", SCOPE_OWNER, NULL, "getOwnProcess", handle_get_own_process),
+    POST("/v1/processes/actions", SCOPE_OWNER, "actOnProcesses", handle_act_on_processes),
+    GET("/v1/processes/{id}", SCOPE_OWNER, NULL, "getProcess", handle_get_process),
+    DELETE("/v1/processes/{id}", delete_params, "deleteProcess", handle_delete_process),
+    CALL("/v1/processes/{id}/start", SCOPE_OWNER, "startProcess", handle_start_process),
+    POST("/v1/processes/{id}/signal", SCOPE_OWNER, "signalProcess", handle_signal_process),
+    CALL("/v1/processes/{id}/terminate", SCOPE_OWNER, "terminateProcess", handle_terminate_process),
+    CALL("/v1/processes/{id}/kill", SCOPE_OWNER, "killProcess", handle_kill_process),
+    CALL("/v1/processes/{id}/stop", SCOPE_OWNER, "stopProcess", handle_stop_process),
+    CALL("/v1/processes/{id}/pause", SCOPE_OWNER, "pauseProcess", handle_pause_process),
+    CALL("/v1/processes/{id}/resume", SCOPE_OWNER, "resumeProcess", handle_resume_process),
+    GET("/v1/processes/{id}/join", SCOPE_OWNER, join_params, "joinProcess", handle_join_process),
+    {METHOD_POST, "/v1/processes/{id}/stdin", SCOPE_OWNER, BODY_RAW, ROUTE_STDIN_BODY_BYTES,
+     stdin_params, "writeStdin", handle_write_stdin, false},
+    STREAM("/v1/processes/{id}/logs", logs_params, "getLogs", handle_get_logs),
+    DELETE("/v1/processes/{id}/logs", trim_params, "trimLogs", handle_delete_logs),
+    GET("/v1/processes/{id}/tree", SCOPE_OWNER, NULL, "getProcessTree", handle_get_process_tree),
+    GET("/v1/processes/{id}/stats", SCOPE_OWNER, NULL, "getProcessStats", handle_get_process_stats),
+
+    CALL("/v1/sessions", SCOPE_ADMIN, "createSession", handle_create_session),
+    GET("/v1/sessions", SCOPE_ADMIN, page_params, "listSessions", handle_list_sessions),
+    GET("/v1/sessions/{id}", SCOPE_OWNER, NULL, "getSession", handle_get_session),
+    DELETE("/v1/sessions/{id}", NULL, "deleteSession", handle_delete_session),
+
+    STREAM("/v1/changes", changes_params, "listChanges", handle_get_changes),
+    STREAM("/v1/log", log_params, "listLogRecords", handle_get_log),
+    GET("/v1/log/level", SCOPE_OWNER, NULL, "getLogLevel", handle_get_log_level),
+    {METHOD_PUT, "/v1/log/level", SCOPE_ADMIN, BODY_JSON, ROUTE_SMALL_BODY_BYTES, NULL,
+     "setLogLevel", handle_put_log_level, false},
+
+    GET("/v1/system", SCOPE_OWNER, NULL, "getSystem", handle_get_system),
+    GET("/v1/capabilities", SCOPE_OWNER, NULL, "getCapabilities", handle_get_capabilities),
+    CALL("/v1/shutdown", SCOPE_ADMIN, "shutdownDaemon", handle_shutdown),
+    CALL("/v1/upgrade", SCOPE_ADMIN, "upgradeDaemon", handle_upgrade),
+    END};
+
+const size_t route_count = sizeof routes / sizeof *routes - 1;
+
+/* ---- printing ---- */
+
+static const char *method_name(enum method method)
+{
+    return method == METHOD_GET      ? "GET"
+           : method == METHOD_POST   ? "POST"
+           : method == METHOD_PUT    ? "PUT"
+           : method == METHOD_DELETE ? "DELETE"
+                                     : "?";
+}
+
+void routes_print(FILE *out)
+{
+    static const char *const scopes[] = {
+        [SCOPE_PUBLIC] = "public", [SCOPE_OWNER] = "owner", [SCOPE_ADMIN] = "admin"};
+    static const char *const bodies[] = {[BODY_NONE] = "none", [BODY_JSON] = "json",
+                                         [BODY_JSON_OPTIONAL] = "json-optional", [BODY_RAW] = "raw"};
+    static const char *const types[] = {[PARAM_TEXT] = "text", [PARAM_UNSIGNED] = "unsigned",
+                                        [PARAM_SECONDS] = "seconds", [PARAM_BOOL] = "bool",
+                                        [PARAM_TIME] = "time"};
+    for (const struct route *route = routes; route->path; route++) {
+        fprintf(out, "%s %s %s %s %s\n", method_name(route->method), route->path, route->operation,
+                scopes[route->scope], bodies[route->body]);
+        for (const struct param *param = route->params; param && param->name; param++) {
+            fprintf(out, "? %s %s\n", param->name, types[param->type]);
+        }
+    }
+}

@@ -1,0 +1,19 @@
+/*
+ * The one table of routes; see struct route in http.h. openapi.yaml says the same, and a test holds
+ * them together by what routes_print writes.
+ */
+#ifndef FORKFUL_API_ROUTES_H
+#define FORKFUL_API_ROUTES_H
+
+#include <stdio.h>
+
+#include "api/http.h"
+
+#define ROUTE_SPAWN_BODY_BYTES (4u << 20)
+#define ROUTE_STDIN_BODY_BYTES (16u << 20)
+#define ROUTE_SMALL_BODY_BYTES (64u << 10)
+
+/* A line "METHOD path operation scope" for each, and "? key type" behind it for each query key. */
+void routes_print(FILE *out);
+
+#endif

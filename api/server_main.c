@@ -1,0 +1,434 @@
+/*
+ * The server: takes up what the keeper gives it, brings the records back, answers, and ends in order.
+ *
+ * Start: descriptors → configuration → database → spool caught up → the keeper's entries known →
+ * reconciled → listeners → READY. It may be killed at any point of this, and of everything after. Three ways
+ * out: shutdown (all is stored; the keeper is told to end), upgrade (the keeper is told to
+ * re-execute), and the loss of the keeper (this process becomes the next one).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <netinet/in.h>
+#include <arpa/inet.h>
+#include <unistd.h>
+
+#include "api/app.h"
+#include "api/exec_keeper.h"
+#include "api/options.h"
+#include "api/state_dir.h"
+#include "db/meta.h"
+#include "service/adoption.h"
+#include "service/boot.h"
+#include "service/local_executor.h"
+#include "service/server_fds.h"
+
+#define LISTENERS_MAX 16
+#define DRAIN_US (3 * SECOND_US)
+
+struct server {
+    struct app app;
+    struct loop *loop;
+    struct db *db;
+    struct http_listener listeners[LISTENERS_MAX];
+    int listener_count;
+    struct watch readers_watch;
+    struct timer drain;
+    int64_t drain_until_us;
+    void (*drained)(struct server *server);
+    const char *upgrade_path;
+    bool new_boot, reconciled;
+    struct after_commit boot_stored;
+};
+
+static struct server the_server;       /* one per process; threads get only what they are handed */
+
+extern char **environ;
+
+static int give_up(const char *what, struct problem *problem)
+{
+    fprintf(stderr, "forkful: %s: %s\n", what, problem->detail);
+    problem_free(problem);
+    return EXIT_FAILURE;
+}
+
+static int env_number(const char *name, int missing)
+{
+    const char *text = getenv(name);
+    return text && *text ? atoi(text) : missing;
+}
+
+static void copy_env(char *out, size_t bytes, const char *name)
+{
+    const char *text = getenv(name);
+    snprintf(out, bytes, "%s", text ? text : "");
+}
+
+/* ---- descriptors ---- */
+
+static void listener_address(struct server *server, int fd, struct text *json)
+{
+    union {
+        struct sockaddr any;
+        struct sockaddr_in in;
+        struct sockaddr_in6 in6;
+        struct sockaddr_un un;
+    } address;
+    char text[INET6_ADDRSTRLEN], url[320];
+    socklen_t bytes = sizeof address;
+    struct service *service = &server->app.service;
+    struct http_listener *listener = &server->listeners[server->listener_count++];
+    if (getsockname(fd, &address.any, &bytes) < 0) {
+        return;
+    }
+    *listener = (struct http_listener){.fd = fd, .is_unix = address.any.sa_family == AF_UNIX};
+    if (listener->is_unix) {
+        snprintf(url, sizeof url, "unix:%s", address.un.sun_path);
+        snprintf(service->socket_path, sizeof service->socket_path, "%s", address.un.sun_path);
+    } else if (address.any.sa_family == AF_INET) {
+        inet_ntop(AF_INET, &address.in.sin_addr, text, sizeof text);
+        snprintf(url, sizeof url, "http://%s:%u", text, ntohs(address.in.sin_port));
+    } else {
+        inet_ntop(AF_INET6, &address.in6.sin6_addr, text, sizeof text);
+        snprintf(url, sizeof url, "http://[%s]:%u", text, ntohs(address.in6.sin6_port));
+    }
+    if (!listener->is_unix && !service->url[0]) {
+        snprintf(service->url, sizeof service->url, "%s", url);
+    }
+    text_json_comma(json);
+    text_json_string(json, url);
+}
+
+static void take_descriptors(struct server *server)
+{
+    struct text json = {0};
+    int count = env_number(SERVER_ENV_LISTENERS, 0);
+    server->app.binary_fd = env_number(SERVER_ENV_BINARY_FD, -1);
+    int last = SERVER_FD_LISTENERS + count + 3;
+    for (int fd = SERVER_FD_LINK; fd < last; fd++) {
+        fcntl(fd, F_SETFD, FD_CLOEXEC);
+    }
+    text_putc(&json, '[');
+    for (int i = 0; i < count && i < LISTENERS_MAX; i++) {
+        listener_address(server, SERVER_FD_LISTENERS + i, &json);
+    }
+    text_putc(&json, ']');
+    snprintf(server->app.listening, sizeof server->app.listening, "%s", json.data ? json.data : "[]");
+    text_free(&json);
+}
+
+static void take_environment(struct server *server)
+{
+    struct app *app = &server->app;
+    copy_env(app->state_dir, sizeof app->state_dir, SERVER_ENV_STATE_DIR);
+    copy_env(app->runtime_dir, sizeof app->runtime_dir, SERVER_ENV_RUNTIME_DIR);
+    copy_env(app->binary_path, sizeof app->binary_path, SERVER_ENV_BINARY);
+    copy_env(app->config_path, sizeof app->config_path, SERVER_ENV_CONFIG);
+    app->server_restarts = (unsigned)env_number(SERVER_ENV_RESTARTS, 0);
+    boot_id_read(app->boot_id);
+    app->service.cwd = getcwd(NULL, 0);
+    service_environment(&app->service, environ);
+}
+
+/* ---- configuration ---- */
+
+static struct problem *load_config(struct config *config)
+{
+    struct refusal refusal;
+    return config_load(config, &options_given()->source, &refusal)
+               ? NULL
+               : problem_make(PROBLEM_INTERNAL, "%s", refusal.text);
+}
+
+static void apply_config(struct app *app)
+{
+    struct writer_limits limits = {.total_log_bytes = app->config.retention_logs_total_bytes,
+                                   .changes_max = app->config.feed_max_changes,
+                                   .log_max = app->config.feed_max_log,
+                                   .feed_age_us = app->config.feed_age_us,
+                                   .idempotency_age_us = app->config.idempotency_age_us};
+    writer_set_limits(recorder_writer(app->service.recorder), &limits);
+}
+
+static void tell_kept(void *context, const char *key)
+{
+    service_log(context, LEVEL_WARNING, NULL, "%s has changed; it is used after a restart", key);
+}
+
+static struct problem *reload(struct app *app)
+{
+    struct config next;
+    struct problem *problem = load_config(&next);
+    if (problem) {
+        service_log(&app->service, LEVEL_ERROR, NULL, "the configuration is not taken: %s",
+                    problem->detail);
+        return problem;
+    }
+    config_reload(&app->config, &next, tell_kept, &app->service);
+    config_free(&next);
+    app->service.log_level = (enum log_level)app->config.log_level;
+    apply_config(app);
+    service_log(&app->service, LEVEL_INFO, NULL, "the configuration was read again");
+    return NULL;
+}
+
+/* ---- ways out ---- */
+
+static void look_whether_drained(struct timer *timer)
+{
+    struct server *server = (struct server *)((char *)timer - offsetof(struct server, drain));
+    if (http_drained(server->app.http) || time_monotonic_us() > server->drain_until_us) {
+        server->drained(server);
+    } else {
+        timer_set(server->loop, timer, time_monotonic_us() + 5000);
+    }
+}
+
+/* Every parked call gets its answer, then `drained` runs. */
+static void drain_then(struct server *server, void (*drained)(struct server *server))
+{
+    server->drained = drained;
+    server->drain.due = look_whether_drained;
+    server->drain_until_us = time_monotonic_us() + DRAIN_US;
+    http_drain(server->app.http);
+    timer_set(server->loop, &server->drain, time_monotonic_us() + 1000);
+}
+
+static void end_for_good(struct server *server)
+{
+    http_stop(server->app.http);
+    recorder_stop(server->app.service.recorder);
+    readers_stop(server->app.service.readers);
+    if (server->app.service.socket_path[0]) {
+        unlink(server->app.service.socket_path);
+    }
+    local_executor_exit(server->app.service.executor);
+    local_executor_flush(server->app.service.executor, 1000);
+    loop_end(server->loop);
+}
+
+static void shutdown_done(void *context)
+{
+    drain_then(context, end_for_good);
+}
+
+static void end_for_upgrade(struct server *server)
+{
+    struct reply nobody = {0};
+    http_stop(server->app.http);
+    recorder_stop(server->app.service.recorder);
+    readers_stop(server->app.service.readers);
+    problem_free(local_executor_upgrade(server->app.service.executor, server->upgrade_path, nobody));
+    local_executor_flush(server->app.service.executor, 1000);
+    loop_end(server->loop);
+}
+
+static void upgrade(struct app *app, const char *path)
+{
+    the_server.upgrade_path = strdup(path);
+    service_change(&app->service, "daemon.upgraded", NULL, NULL);
+    drain_then(&the_server, end_for_upgrade);
+}
+
+static void fill_resume(const struct server *server, struct resume *head)
+{
+    *head = (struct resume){
+        .occasion = RESUME_ADOPT, .spool_fd = SERVER_FD_SPOOL, .lock_fd = SERVER_FD_LOCK,
+        .binary_fd = server->app.binary_fd, .notify_fd = env_number(SERVER_ENV_NOTIFY_FD, -1),
+        .cgroup_fd = env_number(SERVER_ENV_CGROUP_FD, -1), .first_line_printed = 1,
+        .listener_count = server->listener_count, .server_restarts = server->app.server_restarts + 1,
+        .soft_nofile = strtoull(getenv(SERVER_ENV_SOFT_NOFILE) ? getenv(SERVER_ENV_SOFT_NOFILE)
+                                                               : "1024", NULL, 10),
+        .keeper_started_at_us = time_now_us(),
+        .state = server->app.service.keeper.state};
+    for (int i = 0; i < server->listener_count; i++) {
+        head->listener_fds[i] = server->listeners[i].fd;
+    }
+}
+
+/* The keeper was killed. Whatever it wrote is read first; then this process takes its place. */
+static void keeper_lost(void *context)
+{
+    struct server *server = context;
+    struct app *app = &server->app;
+    struct resume head;
+    struct resume_strings strings = {.binary = app->binary_path, .first_line = "",
+                                     .state_dir = app->state_dir,
+                                     .runtime_dir = app->runtime_dir, .config = app->config_path};
+    if (app->service.recorder) {
+        recorder_read(app->service.recorder);
+    }
+    fill_resume(server, &head);
+    strings.server_argv = options_server_argv(&head.server_argc);
+    int fd = adoption_blob(&app->service, &head, &strings);
+    if (fd >= 0) {
+        fprintf(stderr, "forkful: the keeper was killed; this server takes its place\n");
+        fd = exec_keeper_with_blob(fd);
+    }
+    fprintf(stderr, "forkful: the keeper was killed and cannot be replaced: %s\n", strerror(-fd));
+    _exit(EXIT_FAILURE);
+}
+
+static void signalled(void *context, int signal)
+{
+    struct server *server = context;
+    struct service *service = &server->app.service;
+    if (signal == SIGHUP) {
+        problem_free(reload(&server->app));
+    } else {
+        service_log(service, LEVEL_INFO, NULL, "signal %d: shutting down", signal);
+        service_shutdown(service, time_now_us() + server->app.config.shutdown_wait_us);
+    }
+}
+
+/* ---- ways in ---- */
+
+static void welcome(void *context, const struct notice_welcome *notice)
+{
+    struct service *service = &((struct server *)context)->app.service;
+    service->keeper = *notice;
+    service->welcomed = true;
+}
+
+/* The boot id is stored with the ends it caused, so that a crash in between changes nothing. */
+static void store_boot(struct server *server)
+{
+    struct batch *batch = recorder_batch(server->app.service.recorder);
+    if (!meta_text_put(batch, "boot_id", server->app.boot_id)) {
+        recorder_fatal("out of memory for the boot id");
+    }
+    recorder_urgent(server->app.service.recorder);
+}
+
+static void entries_known(void *context)
+{
+    struct server *server = context;
+    struct service *service = &server->app.service;
+    struct http_limits limits = {.connections = (unsigned)server->app.config.http_connections,
+                                 .header_us = server->app.config.http_header_us,
+                                 .body_us = server->app.config.http_body_us,
+                                 .idle_us = server->app.config.http_idle_us};
+    struct problem *problem = NULL;
+    if (server->reconciled) {
+        return;
+    }
+    server->reconciled = true;
+    recorder_catch_up(service->recorder);
+    service_reconcile(service, server->new_boot);
+    store_boot(server);
+    server->app.http = http_start(&server->app, server->loop, server->listeners,
+                                  (size_t)server->listener_count, &limits, &problem);
+    if (!server->app.http) {
+        exit(give_up("listeners", problem));
+    }
+    local_executor_ready(service->executor);
+    service_upkeep_start(service);
+    if (service->keeper.state.shutting_down) {
+        service_shutdown(service, service->keeper.state.shutdown_deadline_at_us);
+    }
+}
+
+static void readers_ready(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    uint64_t count;
+    if (read(watch->fd, &count, sizeof count) < 0) {
+        return;
+    }
+    struct read_job *job;
+    while ((job = readers_collect(the_server.app.service.readers))) {
+        job->done(job);
+    }
+}
+
+static struct problem *open_database(struct server *server)
+{
+    struct db_error error = {0};
+    char boot_id[BOOT_ID_BYTES] = "";
+    server->db = db_open(server->app.state_dir, &error);
+    if (!server->db) {
+        return problem_make(PROBLEM_INTERNAL, "%s", error.text);
+    }
+    db_meta_text(server->db, DB_STATE, "boot_id", boot_id, sizeof boot_id);
+    server->new_boot = boot_id[0] && strcmp(boot_id, server->app.boot_id) != 0;
+    return service_load(&server->app.service, server->db);
+}
+
+static struct problem *start_recorder(struct server *server)
+{
+    struct service *service = &server->app.service;
+    struct problem *problem = NULL;
+    struct db_error error = {0};
+    struct recorder_fds fds = {SERVER_FD_SPOOL, SERVER_FD_FACTS, SERVER_FD_ROOM};
+    struct recorder_events events = {service_apply, service_store_dirty, service_log_progress,
+                                     feeds_stored, service};
+    service->recorder = recorder_start(server->loop, server->db, &fds, &events, &problem);
+    if (!service->recorder) {
+        return problem;
+    }
+    int readers_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    server->readers_watch = (struct watch){.fd = readers_fd, .ready = readers_ready};
+    service->readers = readers_start(server->app.state_dir, 2, readers_fd, &error);
+    if (!service->readers || loop_watch(server->loop, &server->readers_watch, EPOLLIN) < 0) {
+        return problem_make(PROBLEM_INTERNAL, "%s", error.text);
+    }
+    apply_config(&server->app);
+    return NULL;
+}
+
+static struct problem *read_token(struct app *app)
+{
+    struct refusal refusal;
+    struct directory state = {.fd = open(app->state_dir, O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    snprintf(state.path, sizeof state.path, "%s", app->state_dir);
+    bool read = token_open(&state, app->admin_token, &refusal);
+    directory_close(&state);
+    return read ? NULL : problem_make(PROBLEM_INTERNAL, "%s", refusal.text);
+}
+
+static struct problem *start(struct server *server)
+{
+    struct service *service = &server->app.service;
+    struct local_executor_events events = {welcome, entries_known, signalled, keeper_lost, server};
+    struct problem *problem = load_config(&server->app.config);
+    server->loop = loop_new();
+    service->loop = server->loop;
+    service->config = &server->app.config;
+    service->log_level = (enum log_level)server->app.config.log_level;
+    service->started_at_us = time_now_us();
+    service->finished = shutdown_done;
+    service->context = server;
+    server->app.reload = reload;
+    server->app.upgrade = upgrade;
+    if (problem || !server->loop || !service->base_env || !service->cwd) {
+        return problem ? problem : problem_make(PROBLEM_OUT_OF_MEMORY, "no memory to start");
+    }
+    if ((problem = read_token(&server->app)) || (problem = open_database(server)) ||
+        (problem = start_recorder(server))) {
+        return problem;
+    }
+    service->executor = local_executor_start(server->loop, SERVER_FD_LINK, &events);
+    return service->executor ? NULL : problem_make(PROBLEM_OUT_OF_MEMORY, "no memory to start");
+}
+
+int server_main(void)
+{
+    struct server *server = &the_server;
+    signal(SIGPIPE, SIG_IGN);
+    take_descriptors(server);
+    take_environment(server);
+    struct problem *problem = start(server);
+    if (problem) {
+        return give_up("the server cannot start", problem);
+    }
+    int error = loop_run(server->loop);
+    return error ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,264 @@
+/*
+ * POST /v1/upgrade: the new binary is asked to check itself, then the daemon is handed over to it.
+ *
+ * The check runs `forkful --version --json` as a helper whose few bytes of output fit into a pipe, so it never waits
+ * for us; its end is seen by a pidfd. It must exit with 0 in time, name its version, and write and read
+ * the same layouts of spool and resume blob as we do. Only then is the client told, and only when that answer
+ * is out does the hand-over begin.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "api/control_body.h"
+#include "api/handlers.h"
+#include "api/respond.h"
+#include "service/resume.h"
+
+#ifndef FORKFUL_VERSION
+#define FORKFUL_VERSION "0.0.0"
+#endif
+
+#define CHECK_US (10 * SECOND_US)
+
+struct upgrade {
+    struct request *request;
+    struct app *app;
+    pid_t helper;
+    struct watch ended;                /* fd: its pidfd */
+    struct timer late;
+    int output;                        /* read end of its stdout */
+    bool was_late;
+    char version[64];                  /* its own, when the check was good */
+};
+
+extern char **environ;
+
+static bool under_way;                 /* one at a time; loop thread only */
+
+/* ---- the helper ---- */
+
+static struct problem *helper_failed(const char *what, int error)
+{
+    return problem_make(PROBLEM_UPGRADE_FAILED, "%s: %s", what, strerror(error));
+}
+
+static int spawn_to(pid_t *helper, const char *path, int out)
+{
+    char *const argv[] = {"forkful", "--version", "--json", NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_adddup2(&actions, out, 1);
+    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+    int error = posix_spawn(helper, path, &actions, NULL, argv, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    return error;
+}
+
+static struct problem *helper_start(struct upgrade *upgrade)
+{
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
+        return helper_failed("pipe2", errno);
+    }
+    int error = spawn_to(&upgrade->helper, upgrade->app->binary_path, ends[1]);
+    close(ends[1]);
+    if (error) {
+        close(ends[0]);
+        return helper_failed(upgrade->app->binary_path, error);
+    }
+    upgrade->output = ends[0];
+    return NULL;
+}
+
+/* Its pipe is closed and it is reaped. What it wrote is in `output`. */
+static int helper_end(struct upgrade *upgrade, char *output, size_t size)
+{
+    int status = -1;
+    ssize_t n = read(upgrade->output, output, size - 1);
+    output[n > 0 ? n : 0] = '\0';
+    close(upgrade->output);
+    waitpid(upgrade->helper, &status, 0);
+    return status;
+}
+
+/* ---- the check ---- */
+
+static struct problem *layouts_differ(const json_t *told)
+{
+    const struct {
+        const char *name;
+        json_int_t ours;
+    } layouts[] = {{"facts_version", FACTS_VERSION}, {"resume_version", RESUME_VERSION}};
+    for (size_t i = 0; i < sizeof layouts / sizeof *layouts; i++) {
+        json_int_t theirs = json_integer_value(json_object_get(told, layouts[i].name));
+        if (theirs != layouts[i].ours) {
+            return problem_make(PROBLEM_UPGRADE_FAILED,
+                                "the new binary has %s %lld, this one %lld: it cannot take over",
+                                layouts[i].name, (long long)theirs, (long long)layouts[i].ours);
+        }
+    }
+    return NULL;
+}
+
+static struct problem *check_told(struct upgrade *upgrade, const char *output)
+{
+    json_t *told = json_loads(output, 0, NULL);
+    const char *version = json_string_value(json_object_get(told, "version"));
+    struct problem *problem = NULL;
+    if (!version || !*version || strlen(version) >= sizeof upgrade->version) {
+        problem = problem_make(PROBLEM_UPGRADE_FAILED, "the new binary does not tell its version");
+    } else {
+        strcpy(upgrade->version, version);
+        problem = layouts_differ(told);
+    }
+    json_decref(told);
+    return problem;
+}
+
+static struct problem *check(struct upgrade *upgrade)
+{
+    char output[4096];
+    int status = helper_end(upgrade, output, sizeof output);
+    if (upgrade->was_late) {
+        return problem_make(PROBLEM_UPGRADE_FAILED, "the new binary did not answer within %lld s",
+                            CHECK_US / SECOND_US);
+    }
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        return problem_make(PROBLEM_UPGRADE_FAILED,
+                            "the new binary's self-check ended with wait status 0x%x",
+                            (unsigned)status);
+    }
+    return check_told(upgrade, output);
+}
+
+/* ---- handing over ---- */
+
+static void hand_over(struct request *request, void *context, bool ok)
+{
+    struct app *app = context;
+    (void)request;
+    (void)ok;
+    app->upgrade(app, app->binary_path);
+}
+
+static void answer_upgrading(struct upgrade *upgrade)
+{
+    struct text body = {0};
+    text_put(&body, "{\"state\":\"upgrading\",\"from_version\":");
+    text_json_string(&body, FORKFUL_VERSION);
+    text_put(&body, ",\"to_version\":");
+    text_json_string(&body, upgrade->version);
+    text_putc(&body, '}');
+    http_on_sent(upgrade->request, hand_over, upgrade->app);
+    answer_json(upgrade->request, 202, &body);
+}
+
+static void unwatch(struct upgrade *upgrade)
+{
+    loop_unwatch(upgrade->app->service.loop, &upgrade->ended);
+    timer_cancel(upgrade->app->service.loop, &upgrade->late);
+    close(upgrade->ended.fd);
+}
+
+static void helper_ended(struct watch *watch, uint32_t events)
+{
+    struct upgrade *upgrade = (struct upgrade *)((char *)watch - offsetof(struct upgrade, ended));
+    (void)events;
+    unwatch(upgrade);
+    struct problem *problem = check(upgrade);
+    if (problem) {
+        under_way = false;
+        answer_problem(upgrade->request, problem);
+    } else {
+        answer_upgrading(upgrade);     /* from here on there is no way back */
+    }
+}
+
+static void too_late(struct timer *timer)
+{
+    struct upgrade *upgrade = (struct upgrade *)((char *)timer - offsetof(struct upgrade, late));
+    upgrade->was_late = true;
+    kill(upgrade->helper, SIGKILL);    /* not reaped yet: the number is still its own */
+}
+
+/* Nobody wants it any more: nothing is changed. */
+static void gone(struct request *request, void *context)
+{
+    struct upgrade *upgrade = context;
+    char output[16];
+    (void)request;
+    unwatch(upgrade);
+    kill(upgrade->helper, SIGKILL);
+    helper_end(upgrade, output, sizeof output);
+    under_way = false;
+}
+
+/* ---- the handler ---- */
+
+static struct problem *watch_helper(struct upgrade *upgrade)
+{
+    struct loop *loop = upgrade->app->service.loop;
+    char output[16];
+    upgrade->late.due = too_late;
+    upgrade->ended.ready = helper_ended;
+    upgrade->ended.fd = (int)syscall(SYS_pidfd_open, upgrade->helper, 0);
+    if (upgrade->ended.fd >= 0 && loop_watch(loop, &upgrade->ended, EPOLLIN) == 0) {
+        if (timer_set(loop, &upgrade->late, time_monotonic_us() + CHECK_US)) {
+            return NULL;
+        }
+        loop_unwatch(loop, &upgrade->ended);
+    }
+    struct problem *problem = helper_failed("the self-check cannot be watched", errno);
+    if (upgrade->ended.fd >= 0) {
+        close(upgrade->ended.fd);
+    }
+    kill(upgrade->helper, SIGKILL);
+    helper_end(upgrade, output, sizeof output);
+    return problem;
+}
+
+static struct problem *refusal(const struct app *app)
+{
+    struct problem *problem = NULL;
+    if (app->service.shutting_down) {
+        problem = problem_make(PROBLEM_SHUTTING_DOWN, "the daemon is ending");
+    } else if (under_way) {
+        problem = problem_make(PROBLEM_UNAVAILABLE, "an upgrade is under way");
+    }
+    if (problem) {
+        problem->retry_after_seconds = 5;
+    }
+    return problem;
+}
+
+void handle_upgrade(struct request *request)
+{
+    struct app *app = request_app(request);
+    struct problem *problem = nothing_body_read(request_json(request));
+    problem = problem ? problem : refusal(app);
+    struct upgrade *upgrade = problem ? NULL : request_alloc(request, sizeof *upgrade);
+    if (!problem && !upgrade) {
+        respond_no_memory(request);
+        return;
+    }
+    if (!problem) {
+        upgrade->request = request;
+        upgrade->app = app;
+        problem = helper_start(upgrade);
+    }
+    problem = problem ? problem : watch_helper(upgrade);
+    if (problem) {
+        answer_problem(request, problem);
+        return;
+    }
+    under_way = true;
+    http_park(request, (struct park){gone, upgrade});
+}

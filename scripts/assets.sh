@@ -1,0 +1,38 @@
+#!/bin/sh
+# Prints the table of embedded files that api/assets.c includes: assets.sh KEEPER [FILE]...
+# A row is ASSET(number, address, file, content type, bytes, hash); row 0 is the keeper, which has no address.
+set -eu
+
+content_type() {
+    case $1 in
+    *.html) echo 'text/html; charset=utf-8' ;;
+    *.css) echo 'text/css; charset=utf-8' ;;
+    *.js) echo 'text/javascript; charset=utf-8' ;;
+    *.json) echo 'application/json' ;;
+    *.yaml) echo 'application/yaml' ;;
+    *.svg) echo 'image/svg+xml' ;;
+    *.png) echo 'image/png' ;;
+    *) echo 'application/octet-stream' ;;
+    esac
+}
+
+address() {
+    case $1 in
+    web/index.html) echo / ;;
+    web/*) echo "/${1#web/}" ;;
+    *) echo "/$1" ;;
+    esac
+}
+
+row() {
+    printf 'ASSET(%d, "%s", "%s", "%s", %d, "%.16s")\n' \
+        "$1" "$2" "$3" "$4" "$(stat -c %s "$3")" "$(sha256sum < "$3")"
+}
+
+row 0 '' "$1" application/octet-stream
+shift
+number=1
+for file; do
+    row "$number" "$(address "$file")" "$file" "$(content_type "$file")"
+    number=$((number + 1))
+done

@@ -1,0 +1,98 @@
+/* Adoption; see adoption.h. */
+#include "service/adoption.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/local_executor.h"
+
+struct writing {
+    struct service *service;
+    struct resume_entry *entries;
+    size_t count, room;
+};
+
+/* A wall-clock time as one of CLOCK_MONOTONIC; never 0, which means none. */
+static int64_t monotonic_of(int64_t at_us)
+{
+    int64_t deadline_us = time_monotonic_us() + (at_us - time_now_us());
+    return deadline_us > 0 ? deadline_us : 1;
+}
+
+/* The slot's number out of "0::/…/s17" in /proc/PID/cgroup; -1: none. */
+static int32_t cgroup_slot(int32_t pid)
+{
+    char path[64], line[4096];
+    int slot = -1;
+    snprintf(path, sizeof path, "/proc/%d/cgroup", pid);
+    FILE *file = fopen(path, "re");
+    while (file && fgets(line, sizeof line, file)) {
+        const char *last = strrchr(line, '/');
+        if (strncmp(line, "0::", 3) == 0 && last && strstr(line, "/forkful-") &&
+            sscanf(last, "/s%d", &slot) != 1) {
+            slot = -1;
+        }
+    }
+    if (file) {
+        fclose(file);
+    }
+    return slot;
+}
+
+static void fill_from_record(struct resume_entry *entry, const struct process *process)
+{
+    bool ended = process_ended(process);
+    entry->flags |= ended ? ENTRY_ENDED | ENTRY_FORGOTTEN : 0;
+    entry->flags |= process->paused ? ENTRY_PAUSED : 0;
+    entry->spawn_flags = process->when_full == FULL_BLOCK         ? SPAWN_OUTPUT_BLOCK
+                         : process->when_full == FULL_DROP_NEWEST ? SPAWN_OUTPUT_DROP_NEWEST
+                                                                  : 0;
+    entry->stop_signal = process->stop_signal;
+    entry->stop_reason = process->stop_reason;
+    entry->grace_us = process->grace_us;
+    entry->max_output_bytes = process->max_output_bytes;
+    entry->output_bytes = process->stdout_bytes + process->stderr_bytes;
+    if (!ended && process->stop_deadline_at_us) {
+        entry->stop_deadline_mono_us = monotonic_of(process->stop_deadline_at_us);
+    }
+    if (!ended && process->timeout_us) {
+        entry->timeout_deadline_mono_us = monotonic_of(process->started_at_us + process->timeout_us);
+    }
+}
+
+static void write_one(void *context, const struct custody *custody)
+{
+    struct writing *writing = context;
+    if (writing->count == writing->room) {
+        return;
+    }
+    struct resume_entry *entry = &writing->entries[writing->count++];
+    *entry = (struct resume_entry){
+        .process = custody->process, .pid = custody->pid, .pidfd = custody->pidfd,
+        .stdout_fd = custody->stdout_fd, .stderr_fd = custody->stderr_fd,
+        .stdin_fd = custody->stdin_fd, .flags = ENTRY_ADOPTED, .stop_signal = 15,
+        .cgroup_slot = cgroup_slot(custody->pid)};
+    const struct process *process =
+        process_table_find(&writing->service->processes, &custody->process);
+    if (process) {
+        fill_from_record(entry, process);
+    }
+}
+
+int adoption_blob(struct service *service, struct resume *head,
+                  const struct resume_strings *strings)
+{
+    const struct custody_table *table = local_executor_custody(service->executor);
+    struct writing writing = {.service = service, .room = table->used};
+    writing.entries = calloc(writing.room + 1, sizeof *writing.entries);
+    if (!writing.entries) {
+        return -ENOMEM;
+    }
+    custody_each(table, write_one, &writing);
+    head->entries = (uint32_t)writing.count;
+    int fd = resume_blob_write(head, writing.entries, strings);
+    free(writing.entries);
+    return fd;
+}

@@ -1,0 +1,348 @@
+/*
+ * The table of configuration keys, and how a value of each type is read, compared and freed.
+ *
+ * Adding a key is: a field in struct config, a row here, a row in docs/configuration.md. A value
+ * is either taken whole or refused with a sentence that says what it must be; nothing is clipped.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/config.h"
+
+#define SECOND INT64_C(1000000)
+#define YEAR (366 * 86400 * SECOND)
+#define COUNTS INT64_C(1000000000)
+#define MIB (INT64_C(1) << 20)
+#define TIB (INT64_C(1) << 40)
+
+static const struct config_word sync_words[] = {
+    {"normal", CONFIG_SYNC_NORMAL}, {"full", CONFIG_SYNC_FULL}, {NULL, 0}};
+static const struct config_word level_words[] = {
+    {"debug", 10}, {"info", 20}, {"warning", 30}, {"error", 40}, {NULL, 0}};
+static const struct config_word when_full_words[] = {
+    {"drop_oldest", FULL_DROP_OLDEST}, {"drop_newest", FULL_DROP_NEWEST},
+    {"block", FULL_BLOCK}, {NULL, 0}};
+
+#define FIELD(field) offsetof(struct config, field)
+#define LIST(name, field) {name, CONFIG_LIST, FIELD(field), NULL, 0, 0, NULL, false}
+#define TEXT(name, field) {name, CONFIG_TEXT, FIELD(field), NULL, 0, 0, NULL, false}
+#define COUNT(name, field, standard, least, most, reload)                                          \
+    {name, CONFIG_COUNT, FIELD(field), standard, least, most, NULL, reload}
+#define BYTES(name, field, standard, least, most, reload)                                          \
+    {name, CONFIG_BYTES, FIELD(field), standard, least, most, NULL, reload}
+#define SECONDS(name, field, standard, least, most)                                                \
+    {name, CONFIG_SECONDS, FIELD(field), standard, least, most, NULL, true}
+#define WORD(name, field, standard, words)                                                         \
+    {name, CONFIG_WORD, FIELD(field), standard, 0, 0, words, true}
+
+static const struct config_key keys[] = {
+    LIST("listen", listen),
+    TEXT("socket", socket),
+    BYTES("spool.bytes", spool_bytes, "64M", 8 * MIB, 4096 * MIB, false),
+    COUNT("max_processes", max_processes, "10000", 1, 1000000, true),
+    COUNT("max_sessions", max_sessions, "10000", 1, 1000000, true),
+    BYTES("max_payload_bytes", max_payload_bytes, "16M", 1024, 1024 * MIB, true),
+    WORD("sync", sync, "normal", sync_words),
+    WORD("log.level", log_level, "info", level_words),
+
+    COUNT("retention.ended_count", retention_ended_count, "10000", 0, COUNTS, true),
+    SECONDS("retention.ended_age_seconds", retention_ended_age_us, "604800", 0, 100 * YEAR),
+    BYTES("retention.logs_total_bytes", retention_logs_total_bytes, "8G", MIB, 1024 * TIB, true),
+    COUNT("feed.max_changes", feed_max_changes, "1000000", 100, COUNTS, true),
+    COUNT("feed.max_log", feed_max_log, "100000", 100, COUNTS, true),
+    SECONDS("feed.age_seconds", feed_age_us, "604800", SECOND, 100 * YEAR),
+    SECONDS("idempotency.age_seconds", idempotency_age_us, "86400", SECOND, YEAR),
+
+    BYTES("output.max_bytes", output_max_bytes, "64M", 4096, 1024 * TIB, true),
+    WORD("output.when_full", output_when_full, "drop_oldest", when_full_words),
+    SECONDS("stop.grace_seconds", stop_grace_us, "10", 0, YEAR),
+    SECONDS("shutdown.wait_seconds", shutdown_wait_us, "10", 0, YEAR),
+
+    LIST("http.host", http_hosts),
+    COUNT("http.connections", http_connections, "16384", 16, 1000000, false),
+    BYTES("http.body_bytes", http_body_bytes, "1M", 1024, 64 * MIB, true),
+    SECONDS("http.header_seconds", http_header_us, "10", SECOND / 10, 3600 * SECOND),
+    SECONDS("http.body_seconds", http_body_us, "60", SECOND / 10, 86400 * SECOND),
+    SECONDS("http.idle_seconds", http_idle_us, "75", SECOND / 10, 86400 * SECOND),
+};
+
+const struct config_key *config_keys(size_t *count)
+{
+    *count = sizeof keys / sizeof keys[0];
+    return keys;
+}
+
+static char option_letter(char c)
+{
+    return c == '.' || c == '_' ? '-' : c;
+}
+
+static bool option_names(const char *word, size_t bytes, const char *name)
+{
+    if (strlen(name) != bytes) {
+        return false;
+    }
+    for (size_t i = 0; i < bytes; i++) {
+        if (option_letter(word[i]) != option_letter(name[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+const struct config_key *config_key_of_option(const char *word, size_t bytes)
+{
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        if (option_names(word, bytes, keys[i].name)) {
+            return &keys[i];
+        }
+    }
+    return NULL;
+}
+
+static void *field_of(struct config *config, const struct config_key *key)
+{
+    return (char *)config + key->offset;
+}
+
+static const void *field_in(const struct config *config, const struct config_key *key)
+{
+    return (const char *)config + key->offset;
+}
+
+/* ---- reading, one function per type; `why` says what the value must be ---- */
+
+struct reading {
+    void *field;
+    const struct config_key *key;
+    const char *value;
+    char *why;
+    size_t why_bytes;
+};
+
+static bool plain_text(const struct reading *in)
+{
+    for (const char *c = in->value; *c; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f) {
+            snprintf(in->why, in->why_bytes, "must not contain control characters");
+            return false;
+        }
+    }
+    if (*in->value == '\0') {
+        snprintf(in->why, in->why_bytes, "must not be empty");
+        return false;
+    }
+    return true;
+}
+
+static char *text_copy(const struct reading *in)
+{
+    char *copy = strdup(in->value);
+    if (!copy) {
+        snprintf(in->why, in->why_bytes, "there is no memory for it");
+    }
+    return copy;
+}
+
+static bool read_list(const struct reading *in)
+{
+    struct config_list *list = in->field;
+    if (!plain_text(in)) {
+        return false;
+    }
+    if (list->count == CONFIG_LIST_MAX) {
+        snprintf(in->why, in->why_bytes, "may stand %d times at most", CONFIG_LIST_MAX);
+        return false;
+    }
+    list->items[list->count] = text_copy(in);
+    return list->items[list->count] && ++list->count;
+}
+
+static bool read_text(const struct reading *in)
+{
+    char *copy = plain_text(in) ? text_copy(in) : NULL;
+    if (copy) {
+        char **field = in->field;
+        free(*field);
+        *field = copy;
+    }
+    return copy;
+}
+
+/* Digits up to *end, no sign, no blank. */
+static bool read_digits(const char *value, char **end, int64_t *number)
+{
+    if (*value < '0' || *value > '9') {
+        return false;
+    }
+    errno = 0;
+    *number = strtoll(value, end, 10);
+    return errno == 0;
+}
+
+static bool store_unsigned(const struct reading *in, int64_t number)
+{
+    uint64_t units = (uint64_t)number;
+    memcpy(in->field, &units, sizeof units);
+    return true;
+}
+
+static bool read_count(const struct reading *in)
+{
+    char *end;
+    int64_t number;
+    if (read_digits(in->value, &end, &number) && !*end && number >= in->key->least &&
+        number <= in->key->most) {
+        return store_unsigned(in, number);
+    }
+    snprintf(in->why, in->why_bytes, "must be a whole number from %" PRId64 " to %" PRId64,
+             in->key->least, in->key->most);
+    return false;
+}
+
+/* "", "K", "KiB" → 0, 10 … 40 bits; -1: no unit. */
+static int unit_shift(const char *unit)
+{
+    static const char letters[] = "KMGT";
+    const char *place = *unit ? strchr(letters, *unit & ~0x20) : NULL;
+    if (!*unit) {
+        return 0;
+    }
+    if (!place || (unit[1] && strcmp(unit + 1, "iB") != 0)) {
+        return -1;
+    }
+    return 10 * (int)(place - letters + 1);
+}
+
+static bool read_bytes(const struct reading *in)
+{
+    char *end;
+    int64_t number;
+    if (read_digits(in->value, &end, &number)) {
+        while (*end == ' ') {
+            end++;
+        }
+        int shift = unit_shift(end);
+        if (shift >= 0 && number <= in->key->most >> shift && number << shift >= in->key->least) {
+            return store_unsigned(in, number << shift);
+        }
+    }
+    snprintf(in->why, in->why_bytes,
+             "must be a size from %" PRId64 " to %" PRId64 " bytes (K, M, G or T may follow)",
+             in->key->least, in->key->most);
+    return false;
+}
+
+/* "1.5" → 1500000; at most 6 decimals. */
+static bool read_decimal(const char *value, int64_t *number)
+{
+    char *end;
+    if (!read_digits(value, &end, number) || *number > INT64_MAX / SECOND - 1) {
+        return false;
+    }
+    *number *= SECOND;
+    if (*end != '.') {
+        return *end == '\0';
+    }
+    int64_t unit = SECOND / 10;
+    const char *digit = end + 1;
+    for (; *digit >= '0' && *digit <= '9' && unit; digit++, unit /= 10) {
+        *number += (*digit - '0') * unit;
+    }
+    return *digit == '\0' && digit > end + 1;
+}
+
+static bool read_seconds(const struct reading *in)
+{
+    int64_t number;
+    if (read_decimal(in->value, &number) && number >= in->key->least && number <= in->key->most) {
+        memcpy(in->field, &number, sizeof number);
+        return true;
+    }
+    snprintf(in->why, in->why_bytes, "must be seconds from %g to %.0f, with 6 decimals at most",
+             (double)in->key->least / (double)SECOND, (double)in->key->most / (double)SECOND);
+    return false;
+}
+
+static bool read_word(const struct reading *in)
+{
+    size_t used = (size_t)snprintf(in->why, in->why_bytes, "must be one of");
+    for (const struct config_word *word = in->key->words; word->text; word++) {
+        if (strcmp(in->value, word->text) == 0) {
+            memcpy(in->field, &word->value, sizeof word->value);
+            return true;
+        }
+        if (used < in->why_bytes) {
+            used += (size_t)snprintf(in->why + used, in->why_bytes - used, " %s", word->text);
+        }
+    }
+    return false;
+}
+
+static const struct {
+    bool (*read)(const struct reading *in);
+    size_t field_bytes;
+} types[] = {
+    [CONFIG_LIST] = {read_list, sizeof(struct config_list)},
+    [CONFIG_TEXT] = {read_text, sizeof(char *)},
+    [CONFIG_COUNT] = {read_count, sizeof(uint64_t)},
+    [CONFIG_BYTES] = {read_bytes, sizeof(uint64_t)},
+    [CONFIG_SECONDS] = {read_seconds, sizeof(int64_t)},
+    [CONFIG_WORD] = {read_word, sizeof(int)},
+};
+
+bool config_set(struct config *config, const struct config_key *key, const char *value, char *why,
+                size_t why_bytes)
+{
+    struct reading in = {field_of(config, key), key, value, why, why_bytes};
+    return types[key->type].read(&in);
+}
+
+size_t config_value_bytes(const struct config_key *key)
+{
+    return types[key->type].field_bytes;
+}
+
+void config_value_clear(struct config *config, const struct config_key *key)
+{
+    if (key->type == CONFIG_TEXT) {
+        char **text = field_of(config, key);
+        free(*text);
+    } else if (key->type == CONFIG_LIST) {
+        struct config_list *list = field_of(config, key);
+        while (list->count) {
+            free(list->items[--list->count]);
+        }
+    }
+    memset(field_of(config, key), 0, config_value_bytes(key));
+}
+
+static bool texts_equal(const char *a, const char *b)
+{
+    return a && b ? strcmp(a, b) == 0 : a == b;
+}
+
+static bool lists_equal(const struct config_list *a, const struct config_list *b)
+{
+    bool equal = a->count == b->count;
+    for (size_t i = 0; equal && i < a->count; i++) {
+        equal = texts_equal(a->items[i], b->items[i]);
+    }
+    return equal;
+}
+
+bool config_value_equal(const struct config *a, const struct config *b,
+                        const struct config_key *key)
+{
+    const void *one = field_in(a, key), *other = field_in(b, key);
+    if (key->type == CONFIG_LIST) {
+        return lists_equal(one, other);
+    }
+    if (key->type == CONFIG_TEXT) {
+        return texts_equal(*(char *const *)one, *(char *const *)other);
+    }
+    return memcmp(one, other, config_value_bytes(key)) == 0;
+}

@@ -1,0 +1,36 @@
+/*
+ * Custody: duplicates of every child's pidfd and pipes, held by the server.
+ *
+ * Should the keeper be killed, output and exit statuses live on through them, and the server becomes the
+ * next keeper (adoption.h). An entry is there for each process that the keeper has in its table.
+ */
+#ifndef FORKFUL_SERVICE_CUSTODY_H
+#define FORKFUL_SERVICE_CUSTODY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "service/facts.h"
+
+struct custody {                    /* descriptors are owned; -1: none */
+    struct fact_id process;
+    int32_t pid;
+    int pidfd, stdout_fd, stderr_fd, stdin_fd;
+};
+
+struct custody_table {              /* zeroed = empty */
+    struct custody *places;
+    size_t size, used;
+};
+
+/* A pointer is good until the next custody_make or custody_remove. */
+struct custody *custody_find(const struct custody_table *table, const struct fact_id *id);
+/* The entry of this process, without descriptors (old ones are closed). NULL: no memory. */
+struct custody *custody_make(struct custody_table *table, const struct fact_id *id);
+void custody_remove(struct custody_table *table, struct custody *custody);
+void custody_close_fd(int *fd);
+void custody_free(struct custody_table *table);
+void custody_each(const struct custody_table *table,
+                  void (*each)(void *context, const struct custody *custody), void *context);
+
+#endif

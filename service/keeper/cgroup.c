@@ -1,0 +1,239 @@
+/*
+ * The slots: one cgroup v2 directory per running child, made when first needed and used again.
+ *
+ * They lie in a directory of this keeper beside its own processes, `forkful-<pid>-<random>/s<N>`,
+ * so a tree can be killed, frozen and counted however it forks or calls setsid. No controller is
+ * switched on. Where no cgroup2 is mounted, or may not be written, there are no slots and tree.c
+ * walks /proc instead. The array of slots has two descriptors each and is never given back.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "service/fault.h"
+#include "service/keeper/keeper.h"
+#include "service/keeper/proc.h"
+
+struct slot {
+    int directory, events; /* the directory and its cgroup.events */
+    int32_t free_next;  /* of those that are free and open, -1 ends */
+    bool taken;
+};
+
+static struct slot *slots;
+static int32_t slot_count, slot_free = -1;
+static int32_t listed[CHILDREN_MAX];
+
+/* One word of a line of /proc/self/FILE: of the line that contains `mark`, the `field`th (from 0). */
+static bool find_word(const char *file, const char *mark, int field, char *word, size_t size)
+{
+    char line[8192];
+    FILE *lines = fopen(file, "re");
+    bool found = false;
+    while (lines != NULL && !found && fgets(line, sizeof line, lines) != NULL) {
+        if (strstr(line, mark) == NULL)
+            continue;
+        char *at = strtok(line, " \n");
+        while (at != NULL && field-- > 0)
+            at = strtok(NULL, " \n");
+        found = at != NULL && snprintf(word, size, "%s", at) < (int)size;
+    }
+    if (lines != NULL)
+        fclose(lines);
+    return found;
+}
+
+static void probe_features(struct keeper *keeper)
+{
+    int directory = -1, slot = cgroup_take(keeper, &directory);
+    if (slot < 0)
+        return;
+    if (faccessat(directory, "cgroup.kill", W_OK, 0) == 0)
+        keeper->features |= KEEPER_CGROUP_KILL;
+    if (faccessat(directory, "cgroup.freeze", W_OK, 0) == 0)
+        keeper->features |= KEEPER_CGROUP_FREEZE;
+    keeper->cgroup_oom = faccessat(directory, "memory.events", R_OK, 0) == 0;
+    cgroup_give(keeper, &slot);
+}
+
+void cgroup_begin(struct keeper *keeper)
+{
+    char mount[2048], own[1024];
+    unsigned word = 0;
+    slots = table_reserve(CHILDREN_MAX, sizeof *slots);
+    if (slots == NULL || !(keeper->features & KEEPER_CLONE3) || FAULT_ERRNO("cgroup") != 0)
+        return;
+    if (keeper->resume.cgroup_fd < 0 && getrandom(&word, sizeof word, 0) > 0 &&
+        find_word("/proc/self/mountinfo", " - cgroup2 ", 4, mount, sizeof mount) &&
+        find_word("/proc/self/cgroup", "0::/", 0, own, sizeof own)) {
+        snprintf(keeper->cgroup_path, sizeof keeper->cgroup_path, "%s%s/forkful-%d-%06x", mount,
+                 strcmp(own, "0::/") == 0 ? "" : own + 3, (int)keeper->pid, word & 0xffffff);
+        if (mkdir(keeper->cgroup_path, 0700) == 0)
+            keeper->resume.cgroup_fd = open(keeper->cgroup_path,
+                                            O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    }
+    if (keeper->resume.cgroup_fd < 0)
+        return;
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", keeper->resume.cgroup_fd);
+    ssize_t length = readlink(link, keeper->cgroup_path, sizeof keeper->cgroup_path - 1);
+    keeper->cgroup_path[length > 0 ? length : 0] = 0;
+    keeper->features |= KEEPER_CGROUP;
+}
+
+/* Opens slot N, made where it is missing. */
+static int slot_open(const struct keeper *keeper, int32_t slot)
+{
+    char name[16];
+    int top = keeper->resume.cgroup_fd;
+    snprintf(name, sizeof name, "s%d", slot);
+    if (mkdirat(top, name, 0700) < 0 && errno != EEXIST)
+        return -errno;
+    int directory = openat(top, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int events = directory < 0 ? -1 : openat(directory, "cgroup.events", O_RDONLY | O_CLOEXEC);
+    if (events < 0) {
+        int error = -errno;
+        close_one(&directory);
+        return error;
+    }
+    slots[slot].directory = directory;
+    slots[slot].events = events;
+    return 0;
+}
+
+int cgroup_take(struct keeper *keeper, int *directory)
+{
+    if (!(keeper->features & KEEPER_CGROUP))
+        return -1;
+    int32_t slot = slot_free;
+    if (slot >= 0) {
+        slot_free = slots[slot].free_next;
+    } else {
+        while (slot_count < (int32_t)CHILDREN_MAX && slots[slot_count].taken)
+            slot_count++; /* adopted ones */
+        if (slot_count == (int32_t)CHILDREN_MAX || slot_open(keeper, slot_count) != 0)
+            return -1; /* out of descriptors or cgroups: this child goes without */
+        slot = slot_count++;
+    }
+    slots[slot].taken = true;
+    *directory = slots[slot].directory;
+    return slot;
+}
+
+/* A slot that a resumed entry lives in; false: there is none such. */
+bool cgroup_adopt(struct keeper *keeper, int32_t slot)
+{
+    if (slot < 0 || slot >= (int32_t)CHILDREN_MAX || !(keeper->features & KEEPER_CGROUP) ||
+        slots[slot].taken || slot_open(keeper, slot) != 0)
+        return false;
+    return slots[slot].taken = true;
+}
+
+void cgroup_give(struct keeper *keeper, int32_t *slot)
+{
+    if (*slot < 0)
+        return;
+    (void)keeper;
+    slots[*slot].taken = false;
+    slots[*slot].free_next = slot_free;
+    slot_free = *slot;
+    *slot = -1;
+}
+
+int cgroup_events(int32_t slot)
+{
+    return slots[slot].events;
+}
+
+bool cgroup_populated(int32_t slot)
+{
+    char text[256];
+    ssize_t got = pread(slots[slot].events, text, sizeof text - 1, 0);
+    text[got > 0 ? got : 0] = 0;
+    return strstr(text, "populated 0") == NULL;
+}
+
+ssize_t cgroup_read(int32_t slot, const char *file, char *text, size_t size)
+{
+    int fd = openat(slots[slot].directory, file, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    size_t have = 0;
+    ssize_t got = 1;
+    while (got > 0 && have < size - 1) {
+        got = read(fd, text + have, size - 1 - have);
+        have += got > 0 ? (size_t)got : 0;
+    }
+    close(fd);
+    text[have] = 0;
+    return (ssize_t)have;
+}
+
+int cgroup_write(int32_t slot, const char *file, const char *text)
+{
+    int fd = openat(slots[slot].directory, file, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    ssize_t put = write(fd, text, strlen(text));
+    int error = put < 0 ? -errno : 0;
+    close(fd);
+    return error;
+}
+
+uint32_t cgroup_oom_kills(const struct keeper *keeper, int32_t slot)
+{
+    char text[512];
+    if (slot < 0 || !keeper->cgroup_oom || cgroup_read(slot, "memory.events", text, 512) <= 0)
+        return 0;
+    const char *at = strstr(text, "oom_kill ");
+    return at != NULL ? (uint32_t)strtoul(at + 9, NULL, 10) : 0;
+}
+
+/* Slots that nobody in the table lives in, but that have processes: a killed keeper had forked
+   them and not yet said so. Nobody knows them, so nobody may be left of them. */
+static void kill_unknown(const struct keeper *keeper)
+{
+    size_t count = proc_numbers(keeper->resume.cgroup_fd, "s", listed, CHILDREN_MAX);
+    for (size_t i = 0; i < count; i++) {
+        int32_t slot = listed[i];
+        if (slot < 0 || slot >= (int32_t)CHILDREN_MAX || slots[slot].taken)
+            continue;
+        if (slot_open(keeper, slot) == 0)
+            cgroup_write(slot, "cgroup.kill", "1");
+        close_one(&slots[slot].directory);
+        close_one(&slots[slot].events);
+    }
+}
+
+void cgroup_probe(struct keeper *keeper)
+{
+    if (!(keeper->features & KEEPER_CGROUP))
+        return;
+    if (keeper->resume.occasion == RESUME_ADOPT)
+        kill_unknown(keeper);
+    probe_features(keeper);
+}
+
+/* Removes all slots, once their processes are gone, and the directory. */
+void cgroup_end(struct keeper *keeper)
+{
+    if (keeper->resume.cgroup_fd < 0)
+        return;
+    size_t count = proc_numbers(keeper->resume.cgroup_fd, "s", listed, CHILDREN_MAX);
+    for (size_t i = 0; i < count; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "s%d", listed[i]);
+        for (int tries = 0; tries < 200; tries++) {
+            if (unlinkat(keeper->resume.cgroup_fd, name, AT_REMOVEDIR) == 0 || errno != EBUSY)
+                break;
+            usleep(5000);
+        }
+    }
+    rmdir(keeper->cgroup_path);
+}

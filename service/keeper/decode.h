@@ -1,0 +1,40 @@
+/*
+ * From a packet's bytes to checked structs. Pure functions: no system calls, no state, no copies;
+ * the pointers they set point into the bytes given. Whatever they accept is safe to use: strings
+ * end inside the body, counts agree with lengths, enums are in range. Fuzzed by tests/fuzz.
+ */
+#ifndef FORKFUL_KEEPER_DECODE_H
+#define FORKFUL_KEEPER_DECODE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "service/commands.h"
+
+struct packet {
+    struct command command;
+    const unsigned char *body;    /* NULL when it lies in a descriptor */
+    int fds[2];                   /* what came with it, -1: none; link.c fills and closes them */
+    uint32_t stage;               /* for the reply to a spawn: enum spawn_stage */
+    union {                       /* by command.type; what has a fixed body */
+        struct command_hello hello;
+        struct command_signal signal;
+        struct command_stop stop;
+        struct command_credit credit;
+        struct command_state state;
+    } fixed;
+};
+
+struct spawn {
+    struct command_spawn fixed;
+    const char *strings;          /* argv, env, cwd: NUL-terminated, one after the other */
+    const char *cwd;              /* the last of them; empty: stay */
+    const unsigned char *record;
+    const unsigned char *groups;  /* group_count uint32_t, not aligned */
+};
+
+/* Both: 0, or -EPROTO. */
+int decode_packet(const unsigned char *bytes, size_t size, struct packet *packet);
+int decode_spawn(const unsigned char *body, size_t size, struct spawn *spawn);
+
+#endif

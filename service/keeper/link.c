@@ -1,0 +1,268 @@
+/*
+ * The socket to the server: packets in, and a queue out that never blocks the keeper.
+ *
+ * What is to be sent is state, not a list of packets: flags for the welcome and for signals, a ring
+ * of replies, and a queue of children whose descriptors the server has not got. When the ring of
+ * replies is full no more commands are read, so a server that does not read cannot make us grow.
+ * The small send buffer bounds how many descriptors are in flight.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "service/keeper/keeper.h"
+
+#define PACKETS_PER_TURN 32
+#define RETRY_US 10000 /* ETOOMANYREFS: no event tells when it is over */
+
+static unsigned char packet_bytes[COMMAND_PACKET_BYTES];
+
+/* ---- in ---- */
+
+/* Takes the descriptors out of a message: the first two are kept, more are closed. */
+static void take_fds(struct msghdr *message, int kept[2])
+{
+    size_t count = 0;
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL;
+         part = CMSG_NXTHDR(message, part)) {
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t fds = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < fds; i++) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
+            if (count < 2)
+                kept[count++] = fd;
+            else
+                close(fd);
+        }
+    }
+}
+
+static bool packet_run(struct keeper *keeper, size_t size, const int fds[2])
+{
+    struct packet packet;
+    if (decode_packet(packet_bytes, size, &packet) != 0)
+        return false;
+    packet.fds[0] = fds[0];
+    packet.fds[1] = fds[1];
+    bool greeting = packet.command.type == COMMAND_HELLO;
+    return greeting != keeper->server.greeted && command_act(keeper, &packet) == 0;
+}
+
+bool link_receive(struct keeper *keeper)
+{
+    struct server *server = &keeper->server;
+    for (int i = 0; i < PACKETS_PER_TURN && server->reply_count < REPLIES_MAX; i++) {
+        _Alignas(struct cmsghdr) char control[CMSG_SPACE(COMMAND_FDS_MAX * sizeof(int))];
+        struct iovec vector = {packet_bytes, sizeof packet_bytes};
+        struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control,
+                                 .msg_controllen = sizeof control};
+        int fds[2] = {-1, -1};
+        ssize_t got = recvmsg(server->link, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+            return false;
+        take_fds(&message, fds);
+        bool sound = got > 0 && !(message.msg_flags & MSG_TRUNC) &&
+                     packet_run(keeper, (size_t)got, fds);
+        for (int f = 0; f < 2; f++)
+            if (fds[f] >= 0)
+                close(fds[f]);
+        if (!sound && (got > 0 || server->pid != 0))
+            server_distrust(keeper, got > 0 ? "malformed packet" : "closed its socket");
+        if (!sound || server->link < 0)
+            return false;
+    }
+    return server->reply_count < REPLIES_MAX;
+}
+
+/* ---- out ---- */
+
+void link_reply(struct keeper *keeper, uint32_t request, int error, uint32_t stage)
+{
+    struct server *server = &keeper->server;
+    uint32_t at = (server->reply_first + server->reply_count) % REPLIES_MAX;
+    if (server->link < 0 || server->reply_count == REPLIES_MAX)
+        return; /* never full: link_receive has seen to it */
+    server->reply_count++;
+    server->replies[at].request = request;
+    server->replies[at].reply = (struct notice_reply){error, stage};
+}
+
+void link_custody(struct keeper *keeper, struct child *child)
+{
+    struct server *server = &keeper->server;
+    uint32_t index = table_index(keeper, child);
+    if (!server->greeted || child->state == CHILD_FREE || (child->marks & MARK_CUSTODY))
+        return;
+    child->marks |= MARK_CUSTODY;
+    child->queue_next = 0;
+    if (server->custody_first == 0)
+        server->custody_first = index;
+    else
+        keeper->children[server->custody_last].queue_next = index;
+    server->custody_last = index;
+}
+
+void link_greet(struct keeper *keeper, uint32_t request)
+{
+    struct server *server = &keeper->server;
+    server->greeted = server->welcome_due = server->done_due = true;
+    server->welcome_request = request;
+    for (uint32_t i = 1; i <= keeper->used; i++) {
+        struct child *child = &keeper->children[i];
+        if (child->state != CHILD_RUNNING && child->state != CHILD_ENDED)
+            continue;
+        link_custody(keeper, child);
+        server->custody_greeting++;
+    }
+}
+
+/* Sends one notice; false: not now. */
+static bool send_notice(struct keeper *keeper, enum notice_type type, uint32_t request,
+                        const void *body, size_t bytes, const int *fds, size_t fd_count)
+{
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(COMMAND_FDS_MAX * sizeof(int))] = {0};
+    struct notice notice = {.type = (uint16_t)type, .request = request,
+                            .body_bytes = (uint32_t)bytes};
+    struct iovec vectors[2] = {{&notice, sizeof notice}, {(void *)(uintptr_t)body, bytes}};
+    struct msghdr message = {.msg_iov = vectors, .msg_iovlen = 2};
+    if (fd_count > 0) {
+        message.msg_control = control;
+        message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+        struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+        part->cmsg_level = SOL_SOCKET;
+        part->cmsg_type = SCM_RIGHTS;
+        part->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+        memcpy(CMSG_DATA(part), fds, fd_count * sizeof(int));
+    }
+    if (sendmsg(keeper->server.link, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+        return true;
+    if (errno == ETOOMANYREFS)
+        deadline_at(keeper, keeper->mono_us + RETRY_US);
+    return false; /* a broken socket shows as end-of-file on the way in */
+}
+
+static bool send_welcome(struct keeper *keeper)
+{
+    struct server *server = &keeper->server;
+    struct notice_welcome welcome = {
+        .version = COMMANDS_VERSION, .keeper_pid = keeper->pid,
+        .server_restarts = server->restarts, .entries = server->custody_greeting,
+        .features = keeper->features, .state = keeper->resume.state,
+        .keeper_started_at_us = keeper->resume.keeper_started_at_us};
+    if (server->welcome_due)
+        server->welcome_due = !send_notice(keeper, NOTICE_WELCOME, server->welcome_request,
+                                           &welcome, sizeof welcome, NULL, 0);
+    return !server->welcome_due;
+}
+
+static bool send_signals(struct keeper *keeper)
+{
+    bool sent = true;
+    for (int i = 0; i < 3; i++) {
+        struct notice_signal *signal = &keeper->server.signals[i];
+        if (signal->signal == 0)
+            continue;
+        if (send_notice(keeper, NOTICE_SIGNAL, 0, signal, sizeof *signal, NULL, 0))
+            signal->signal = 0;
+        else
+            sent = false;
+    }
+    return sent;
+}
+
+static bool send_replies(struct keeper *keeper)
+{
+    struct server *server = &keeper->server;
+    while (server->reply_count > 0) {
+        uint32_t at = server->reply_first;
+        if (!send_notice(keeper, NOTICE_REPLY, server->replies[at].request,
+                         &server->replies[at].reply, sizeof server->replies[at].reply, NULL, 0))
+            return false;
+        server->reply_first = (at + 1) % REPLIES_MAX;
+        server->reply_count--;
+    }
+    return true;
+}
+
+/* As many children as one packet takes. */
+static bool send_custody_packet(struct keeper *keeper)
+{
+    struct server *server = &keeper->server;
+    struct notice_custody bodies[COMMAND_FDS_MAX];
+    int fds[COMMAND_FDS_MAX];
+    size_t count = 0, fd_count = 0;
+    uint32_t next = server->custody_first;
+    for (; next != 0 && count < COMMAND_FDS_MAX && fd_count + 4 <= COMMAND_FDS_MAX; count++) {
+        const struct child *child = &keeper->children[next];
+        const int own[4] = {child->pidfd, child->output[0], child->output[1], child->stdin_fd};
+        bodies[count] = (struct notice_custody){child->process, 0, child->pid};
+        for (unsigned i = 0; i < 4; i++) {
+            if (own[i] < 0)
+                continue;
+            bodies[count].fds |= 1u << i;
+            fds[fd_count++] = own[i];
+        }
+        next = child->queue_next;
+    }
+    if (!send_notice(keeper, NOTICE_CUSTODY, 0, bodies, count * sizeof *bodies, fds, fd_count))
+        return false;
+    server->custody_greeting -= count < server->custody_greeting ? (uint32_t)count
+                                                                 : server->custody_greeting;
+    while (server->custody_first != next) {
+        struct child *child = &keeper->children[server->custody_first];
+        server->custody_first = child->queue_next;
+        child->marks &= ~(uint32_t)MARK_CUSTODY;
+        child_release(keeper, child);
+    }
+    return true;
+}
+
+static bool send_custody(struct keeper *keeper)
+{
+    struct server *server = &keeper->server;
+    for (;;) {
+        if (server->done_due && server->custody_greeting == 0)
+            server->done_due = !send_notice(keeper, NOTICE_CUSTODY_DONE, 0, NULL, 0, NULL, 0);
+        if (server->done_due && server->custody_greeting == 0)
+            return false;
+        if (server->custody_first == 0)
+            return true;
+        if (!send_custody_packet(keeper))
+            return false;
+    }
+}
+
+void link_flush(struct keeper *keeper)
+{
+    struct server *server = &keeper->server;
+    if (server->link < 0 || !server->greeted)
+        return;
+    bool sent = send_welcome(keeper) && send_signals(keeper) && send_replies(keeper) &&
+                send_custody(keeper);
+    uint32_t interest = (server->reply_count < REPLIES_MAX ? EPOLLIN : 0u) |
+                        (sent ? 0u : EPOLLOUT);
+    if (interest == server->interest)
+        return;
+    struct epoll_event event = {.events = interest, .data.u64 = SOURCE_LINK};
+    epoll_ctl(keeper->epoll, EPOLL_CTL_MOD, server->link, &event);
+    server->interest = interest;
+}
+
+void link_close(struct keeper *keeper)
+{
+    struct server *server = &keeper->server;
+    watch_close(keeper->epoll, &server->link);
+    server->reply_count = server->custody_greeting = 0;
+    server->welcome_due = server->done_due = server->greeted = false;
+    server->interest = EPOLLIN;
+    while (server->custody_first != 0) {
+        struct child *child = &keeper->children[server->custody_first];
+        server->custody_first = child->queue_next;
+        child->marks &= ~(uint32_t)MARK_CUSTODY;
+        child_release(keeper, child);
+    }
+}

@@ -1,0 +1,35 @@
+/*
+ * The link to the keeper: packets out, and which reply belongs to which request.
+ *
+ * Packets go out at once when the socket takes them, else from a queue when it is writable again.
+ * Replies are matched by request number in a table of slots: the slot's index and a generation
+ * make the number, so a late or forged reply finds nothing. Loop thread only.
+ */
+#ifndef FORKFUL_SERVICE_KEEPER_LINK_H
+#define FORKFUL_SERVICE_KEEPER_LINK_H
+
+#include <sys/uio.h>
+
+#include "service/executor.h"
+#include "service/loop.h"
+
+struct keeper_link {
+    struct loop *loop;
+    struct watch watch;               /* the socket; `ready` is the owner's */
+    struct packet *first, *last;      /* the outgoing queue */
+    struct slot *slots;
+    uint32_t slot_count, free_slot;   /* free_slot: index + 1, 0: none */
+};
+
+/* A number for a new request; 0: no room. */
+uint32_t keeper_link_expect(struct keeper_link *link, struct reply reply);
+/* The reply that is expected under this number, once. */
+bool keeper_link_take(struct keeper_link *link, uint32_t request, struct reply *out);
+/* One packet with at most 2 descriptors (borrowed). False: it could not even be queued. A keeper that is gone takes
+   everything: the end of its socket tells. */
+bool keeper_link_send(struct keeper_link *link, const struct iovec *parts, size_t count,
+                      const int *fds, int fd_count);
+void keeper_link_flush(struct keeper_link *link);  /* what the socket takes now */
+void keeper_link_free(struct keeper_link *link);   /* the queue and the slots */
+
+#endif

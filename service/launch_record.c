@@ -1,0 +1,70 @@
+/* From the spool's record of a spawn to a process, after a crash; see launch_command.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/launch_command.h"
+
+static void answer_from_record(struct service *service, const struct process *process,
+                               const json_t *answer)
+{
+    const char *principal = json_string_value(json_object_get(answer, "principal"));
+    const char *key = json_string_value(json_object_get(answer, "key"));
+    const char *hash = json_string_value(json_object_get(answer, "hash"));
+    char *copy = NULL;
+    if (principal && key && hash) {
+        launch_store_answer(service, process, principal, key, strtoull(hash, NULL, 16), &copy);
+    }
+    free(copy);
+}
+
+static bool fix_from_record(struct process *process, const json_t *root)
+{
+    const char *token = json_string_value(json_object_get(root, "token"));
+    char *text = json_dumps(json_object_get(root, "spec"), JSON_COMPACT);
+    bool fixed = text && process_fix_from_text(process, text);
+    if (token && strlen(token) < sizeof process->token) {
+        strcpy(process->token, token);
+    }
+    process->created_at_us = json_integer_value(json_object_get(root, "created_at_us"));
+    free(text);
+    return fixed;
+}
+
+/* A created process that a former server started: its record is there, with the request still in it. */
+static struct process *refresh_created(struct process *process, const json_t *root)
+{
+    free(process->spec_text);
+    process->spec_text = json_dumps(json_object_get(root, "spec"), JSON_COMPACT);
+    process->inserted = false;          /* the whole row is written again */
+    return process->spec_text ? process : NULL;
+}
+
+struct process *launch_from_record(struct service *service, const struct fact_id *id,
+                                   const char *record, size_t bytes)
+{
+    struct process *process = process_table_find(&service->processes, id);
+    if (process && process->state != STATE_CREATED) {
+        return process;
+    }
+    json_t *root = json_loadb(record, bytes, 0, NULL);
+    int64_t num = json_integer_value(json_object_get(root, "num"));
+    if (process) {
+        process = refresh_created(process, root);
+    } else if (num > 0 && (process = process_table_add(&service->processes, id, num))) {
+        process->service = service;
+        if (fix_from_record(process, root)) {
+            service->processes.last_num =
+                num > service->processes.last_num ? num : service->processes.last_num;
+            answer_from_record(service, process, json_object_get(root, "answer"));
+        } else {
+            process_table_remove(&service->processes, process);
+            process_free(process);
+            process = NULL;
+        }
+    }
+    json_decref(root);
+    if (!process) {
+        recorder_fatal("a spawn record in the spool cannot be read");
+    }
+    return process;
+}

@@ -1,0 +1,425 @@
+/*
+ * The life of a process as a table: fact → what it does to the record. See service.h.
+ *
+ * Facts come in order, each exactly once (recorder.h). What a fact changes is changed here in memory, marked to be
+ * stored in the open batch, and told (joiners, followers) after the commit.
+ */
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/resume.h"
+#include "service/service.h"
+
+/* ---- storing ---- */
+
+void process_touch(struct service *service, struct process *process, bool changed)
+{
+    process->revision += changed;
+    if (!process->dirty) {
+        process->dirty = true;
+        process->next_dirty = service->dirty;
+        service->dirty = process;
+    }
+    if (changed) {
+        recorder_urgent(service->recorder);
+    }
+}
+
+static void store(struct service *service, struct process *process)
+{
+    struct batch *batch = recorder_batch(service->recorder);
+    struct process_row row;
+    process_row(process, &row);
+    bool stored = process->inserted ? process_row_update(batch, &row)
+                                    : process_row_insert(batch, &row);
+    if (!stored) {
+        recorder_fatal("out of memory for a row");
+    }
+    process->inserted = true;
+    if (process->state != STATE_CREATED) {
+        free(process->spec_text);
+        process->spec_text = NULL;
+    }
+}
+
+void service_store_dirty(void *context)
+{
+    struct service *service = context;
+    while (service->dirty) {
+        struct process *process = service->dirty;
+        service->dirty = process->next_dirty;
+        process->dirty = false;
+        store(service, process);
+    }
+}
+
+static void must(bool stored)
+{
+    if (!stored) {
+        recorder_fatal("out of memory for a log operation");
+    }
+}
+
+/* ---- telling ---- */
+
+static void end_stored(struct after_commit *after)
+{
+    struct process *process = (struct process *)((char *)after - offsetof(struct process, tell_end));
+    struct executor *executor = process->service->executor;
+    process->end_stored = true;
+    executor->type->forget(executor, &process->id);
+    wait_list_wake_all(&process->joiners);
+    wait_list_wake_all(&process->followers);
+}
+
+static void quiet_stored(struct after_commit *after)
+{
+    struct process *process =
+        (struct process *)((char *)after - offsetof(struct process, tell_quiet));
+    process->quiet_stored = true;
+    wait_list_wake_all(&process->followers);
+}
+
+static void when_quiet(struct service *service, struct process *process, uint64_t end)
+{
+    if (!process_ended(process) || (process->open_streams & 3u) || process->quiet_stored) {
+        return;
+    }
+    must(log_finished(recorder_batch(service->recorder), process->num, end));
+    process->tell_quiet.run = quiet_stored;
+    recorder_after(service->recorder, &process->tell_quiet);
+}
+
+/* ---- facts ---- */
+
+static void fact_started(struct service *service, struct process *process, const struct fact *fact,
+                         uint64_t end)
+{
+    (void)end;
+    struct fact_started started;
+    if (process_alive(process) || process_ended(process)) {
+        return;
+    }
+    memcpy(&started, fact_payload(fact), sizeof started);
+    process->launched = false;
+    process->pid = started.pid;
+    process->ppid = started.ppid;
+    process->pidfd_inode = started.pidfd_inode;
+    process->start_ticks = started.start_ticks;
+    process->started_at_us = fact->at_us;
+    service_log(service, LEVEL_INFO, process, "child process %s calling exec: pid %d",
+                process->name, process->pid);
+    process_set_state(&service->processes, process, STATE_RUNNING);
+    process_touch(service, process, true);
+    service_change_process(service, "process.started", process);
+    launch_started(service, process);
+}
+
+static void fact_output(struct service *service, struct process *process, const struct fact *fact,
+                        uint64_t end)
+{
+    size_t bytes = fact_payload_bytes(fact);
+    uint64_t limit = process->when_full == FULL_DROP_OLDEST ? process->max_output_bytes : 0;
+    *(fact->stream == STREAM_STDERR ? &process->stderr_bytes : &process->stdout_bytes) += bytes;
+    must(log_append(recorder_batch(service->recorder), process->num, end,
+                    (enum log_stream)fact->stream, fact->at_us, fact_payload(fact), bytes, limit));
+    process_touch(service, process, false);
+    if (process->followers.count) {
+        recorder_urgent(service->recorder);
+    }
+}
+
+static void fact_dropped(struct service *service, struct process *process, const struct fact *fact,
+                         uint64_t end)
+{
+    struct fact_dropped dropped;
+    memcpy(&dropped, fact_payload(fact), sizeof dropped);
+    process->dropped_bytes += dropped.bytes;
+    must(log_gap(recorder_batch(service->recorder), process->num, end,
+                 (enum log_stream)fact->stream, fact->at_us, dropped.bytes, LOG_GAP_DROP_NEWEST));
+    process_touch(service, process, true);
+}
+
+static void fact_pipe_closed(struct service *service, struct process *process,
+                             const struct fact *fact, uint64_t end)
+{
+    process->open_streams &= fact->stream == STREAM_STDERR ? ~2u : ~1u;
+    must(log_close_stream(recorder_batch(service->recorder), process->num, end,
+                          (enum log_stream)fact->stream, fact->at_us));
+    service->executor->type->pipe_closed(service->executor, &process->id,
+                                         (enum fact_stream)fact->stream);
+    process_touch(service, process, true);
+    if (process_ended(process)) {
+        service_change_process(service, "process.output_closed", process);
+    }
+    when_quiet(service, process, end);
+}
+
+static void fact_stdin_closed(struct service *service, struct process *process,
+                              const struct fact *fact, uint64_t end)
+{
+    (void)fact;
+    (void)end;
+    process->open_streams &= ~4u;
+    service->executor->type->pipe_closed(service->executor, &process->id, STREAM_STDIN);
+    process_touch(service, process, true);
+}
+
+static void fact_stopping(struct service *service, struct process *process,
+                          const struct fact *fact, uint64_t end)
+{
+    (void)end;
+    struct fact_stopping stopping;
+    char name[16];
+    memcpy(&stopping, fact_payload(fact), sizeof stopping);
+    if (process->stop_reason == STOP_NONE) {
+        process->stop_reason = (enum stop_reason)stopping.reason;
+    }
+    process->stop_signal_sent = stopping.signal;
+    process->stop_deadline_at_us = stopping.deadline_at_us;
+    signal_name(stopping.signal, name);
+    service_log(service, LEVEL_DEBUG, process, "stopping process %s with %s", process->name, name);
+    if (process->state == STATE_RUNNING) {
+        process_set_state(&service->processes, process, STATE_STOPPING);
+    }
+    process_touch(service, process, true);
+    service_change_process(service, "process.stopping", process);
+}
+
+static void fact_killed(struct service *service, struct process *process, const struct fact *fact,
+                        uint64_t end)
+{
+    (void)fact;
+    (void)end;
+    service_log(service, LEVEL_INFO, process, "grace of process %s is over: SIGKILL to its tree",
+                process->name);
+}
+
+static void fact_paused(struct service *service, struct process *process, const struct fact *fact,
+                        uint64_t end)
+{
+    (void)end;
+    process->paused = fact->type == FACT_PAUSED;
+    process_touch(service, process, true);
+    service_change_process(service, process->paused ? "process.paused" : "process.resumed",
+                           process);
+}
+
+static void fact_blocked(struct service *service, struct process *process, const struct fact *fact,
+                         uint64_t end)
+{
+    (void)end;
+    (void)fact;
+    service_log(service, LEVEL_INFO, process,
+                "output of process %s is blocked: output.max_bytes is reached", process->name);
+    service_change_process(service, "process.output_blocked", process);
+}
+
+static enum exit_reason reason_of(const struct fact_exited *exited)
+{
+    static const enum exit_reason by_stop[STOP_REASONS] = {
+        [STOP_REQUESTED] = REASON_STOPPED, [STOP_TIMEOUT] = REASON_TIMEOUT,
+        [STOP_PARENT_EXIT] = REASON_PARENT_EXIT, [STOP_SHUTDOWN] = REASON_SHUTDOWN};
+    if (exited->kind == EXIT_LOST) {
+        return REASON_KEEPER_LOST;
+    }
+    if (exited->oom && exited->kind == EXIT_SIGNALED) {
+        return REASON_OOM;
+    }
+    if (exited->reason > STOP_NONE && exited->reason < STOP_REASONS) {
+        return by_stop[exited->reason];
+    }
+    return exited->kind == EXIT_SIGNALED ? REASON_SIGNAL : REASON_EXIT_CODE;
+}
+
+static void log_exit(struct service *service, const struct process *process)
+{
+    char name[16];
+    if (process->exit_kind == EXIT_EXITED) {
+        service_log(service, LEVEL_INFO, process, "process %s exiting with exitcode %d",
+                    process->name, process->exit_status);
+    } else if (process->exit_kind == EXIT_SIGNALED) {
+        signal_name(process->exit_status, name);
+        service_log(service, LEVEL_INFO, process, "process %s exiting with exitcode %d (%s)",
+                    process->name, -process->exit_status, name);
+    } else {
+        service_log(service, LEVEL_WARNING, process, "the end of process %s is lost: %s",
+                    process->name, exit_reason_name(process->exit_reason));
+    }
+}
+
+/* Everything that an end means, in one batch. */
+static void end_process(struct service *service, struct process *process, uint64_t end)
+{
+    bool lost = process->exit_kind == EXIT_LOST;
+    service_log(service, LEVEL_DEBUG, process, "process %s shutting down", process->name);
+    log_exit(service, process);
+    process->paused = false;
+    process->open_streams &= ~4u;
+    process_set_state(&service->processes, process, lost ? STATE_LOST : STATE_EXITED);
+    process_touch(service, process, true);
+    service_change_process(service, lost ? "process.lost" : "process.exited", process);
+    process->tell_end.run = end_stored;
+    recorder_after(service->recorder, &process->tell_end);
+    when_quiet(service, process, end);
+    struct owner self = {PARENT_PROCESS, process->id};
+    service_parent_ended(service, &self);
+}
+
+static void fact_exited(struct service *service, struct process *process, const struct fact *fact,
+                        uint64_t end)
+{
+    struct fact_exited exited;
+    if (!process_alive(process)) {
+        return;
+    }
+    memcpy(&exited, fact_payload(fact), sizeof exited);
+    process->exit_kind = (enum exit_kind)exited.kind;
+    process->exit_status = exited.status;
+    process->exit_reason = reason_of(&exited);
+    process->core_dumped = exited.core_dumped;
+    process->exited_at_us = exited.kind == EXIT_LOST ? 0 : fact->at_us;
+    process->usage_known = exited.usage_known;
+    process->user_us = exited.user_us;
+    process->system_us = exited.system_us;
+    process->max_rss_bytes = exited.max_rss_bytes;
+    process->descendants = exited.descendants;
+    process->open_streams = exited.open_streams & 3u;
+    end_process(service, process, end);
+}
+
+static void fact_tree_empty(struct service *service, struct process *process,
+                            const struct fact *fact, uint64_t end)
+{
+    (void)fact;
+    (void)end;
+    process->descendants = 0;
+    process_touch(service, process, true);
+    service_change_process(service, "process.tree_empty", process);
+}
+
+void process_lost(struct service *service, struct process *process, enum exit_reason reason)
+{
+    process->exit_kind = EXIT_LOST;
+    process->exit_reason = reason;
+    process->open_streams = 0;
+    end_process(service, process, 0);
+}
+
+/* ---- the table ---- */
+
+typedef void fact_handler(struct service *, struct process *, const struct fact *, uint64_t end);
+
+static const struct {
+    fact_handler *handle;
+    size_t payload_bytes;              /* at least */
+} handlers[FACT_TYPES] = {
+    [FACT_STARTED] = {fact_started, sizeof(struct fact_started)},
+    [FACT_OUTPUT] = {fact_output, 0},
+    [FACT_DROPPED] = {fact_dropped, sizeof(struct fact_dropped)},
+    [FACT_PIPE_CLOSED] = {fact_pipe_closed, 0},
+    [FACT_STDIN_CLOSED] = {fact_stdin_closed, 0},
+    [FACT_STOPPING] = {fact_stopping, sizeof(struct fact_stopping)},
+    [FACT_KILLED] = {fact_killed, 0},
+    [FACT_PAUSED] = {fact_paused, 0},
+    [FACT_RESUMED] = {fact_paused, 0},
+    [FACT_OUTPUT_BLOCKED] = {fact_blocked, 0},
+    [FACT_EXITED] = {fact_exited, sizeof(struct fact_exited)},
+    [FACT_TREE_EMPTY] = {fact_tree_empty, 0},
+};
+
+static void apply_spawn_failed(struct service *service, const struct fact *fact)
+{
+    struct process *process = process_table_find(&service->processes, &fact->process);
+    struct fact_spawn_failed failed;
+    if (process && fact_payload_bytes(fact) >= sizeof failed) {
+        memcpy(&failed, fact_payload(fact), sizeof failed);
+        launch_failed(service, process, failed.error, failed.stage);
+    }
+}
+
+static void apply_keeper_started(struct service *service, const struct fact *fact, uint64_t end)
+{
+    struct fact_keeper_started started;
+    if (fact_payload_bytes(fact) < sizeof started) {
+        return;
+    }
+    memcpy(&started, fact_payload(fact), sizeof started);
+    if (started.occasion != RESUME_ADOPT) {
+        return;
+    }
+    service_log(service, LEVEL_WARNING, NULL, "the keeper was killed; keeper %d took over",
+                started.keeper_pid);
+    service_change(service, "daemon.keeper_lost", NULL, NULL);
+    struct process *process = process_table_find(&service->processes, &fact->process);
+    if (process && started.unsure_bytes) {
+        must(log_gap(recorder_batch(service->recorder), process->num, end,
+                     (enum log_stream)fact->stream, fact->at_us, 0, LOG_GAP_KEEPER_LOST));
+    }
+}
+
+static void apply_server_ended(struct service *service, const struct fact *fact)
+{
+    struct fact_server_ended ended;
+    if (fact_payload_bytes(fact) >= sizeof ended) {
+        memcpy(&ended, fact_payload(fact), sizeof ended);
+        service_log(service, LEVEL_WARNING, NULL,
+                    "server %d ended (status 0x%x) and was started again", ended.pid,
+                    (unsigned)ended.status);
+        service_change(service, "daemon.server_restarted", NULL, NULL);
+    }
+}
+
+/* The process a fact speaks of; a STARTED that a former server asked for makes its record. */
+static struct process *subject_of(struct service *service, const struct fact *fact)
+{
+    struct process *process = process_table_find(&service->processes, &fact->process);
+    struct fact_started started;
+    if (fact->type != FACT_STARTED || fact_payload_bytes(fact) < sizeof started) {
+        return process;
+    }
+    memcpy(&started, fact_payload(fact), sizeof started);
+    if (started.record_bytes > fact_payload_bytes(fact) - sizeof started ||
+        (process && process->state == STATE_STARTING)) {
+        return process;
+    }
+    return launch_from_record(service, &fact->process,
+                              (const char *)fact_payload(fact) + sizeof started,
+                              started.record_bytes);
+}
+
+void service_apply(void *context, const struct fact *fact, uint64_t end)
+{
+    struct service *service = context;
+    if (fact->type == FACT_SPAWN_FAILED) {
+        apply_spawn_failed(service, fact);
+    } else if (fact->type == FACT_KEEPER_STARTED) {
+        apply_keeper_started(service, fact, end);
+    } else if (fact->type == FACT_SERVER_ENDED) {
+        apply_server_ended(service, fact);
+    } else if (fact->type < FACT_TYPES && handlers[fact->type].handle &&
+               fact_payload_bytes(fact) >= handlers[fact->type].payload_bytes) {
+        struct process *process = subject_of(service, fact);
+        if (process && (fact->type == FACT_STARTED || process->state != STATE_STARTING)) {
+            handlers[fact->type].handle(service, process, fact, end);
+        }
+    }
+}
+
+void service_log_progress(void *context, const struct log_progress *progress)
+{
+    struct service *service = context;
+    struct process *process = process_table_find_num(&service->processes, progress->process);
+    if (!process) {
+        return;
+    }
+    process->log_first = progress->first_seq;
+    process->log_last = progress->last_seq;
+    process->log_bytes = progress->stored_bytes;
+    if (progress->deleted_bytes) {
+        process->dropped_bytes += progress->deleted_bytes;
+        process_touch(service, process, true);
+    }
+    wait_list_wake_all(&process->followers);
+}

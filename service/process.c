@@ -1,0 +1,227 @@
+/* The table of processes; see process.h. */
+#include "service/process.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/id.h"
+
+static const char *const state_names[STATES] = {"starting", "created", "pending", "running",
+                                                "stopping", "exited",  "failed",  "lost"};
+
+static const char *const reason_names[REASONS] = {
+    NULL,  "exit_code",   "signal",   "timeout", "stopped",
+    "oom", "parent_exit", "shutdown", "reboot",  "keeper_lost"};
+
+const char *process_state_name(enum process_state state)
+{
+    return state_names[state];
+}
+
+bool process_state_from_name(const char *name, size_t bytes, enum process_state *out)
+{
+    for (int state = STATE_CREATED; state < STATES; state++) {
+        if (strlen(state_names[state]) == bytes && memcmp(state_names[state], name, bytes) == 0) {
+            *out = (enum process_state)state;
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *exit_reason_name(enum exit_reason reason)
+{
+    return reason_names[reason];
+}
+
+bool process_alive(const struct process *process)
+{
+    return process->state == STATE_RUNNING || process->state == STATE_STOPPING;
+}
+
+bool process_ended(const struct process *process)
+{
+    return process->state >= STATE_EXITED;
+}
+
+/* ---- hash and lists ---- */
+
+static bool table_grow(struct process_table *table)
+{
+    size_t count = table->bucket_count ? table->bucket_count * 2 : 256;
+    struct process **buckets = calloc(count, sizeof *buckets);
+    if (!buckets) {
+        return table->bucket_count > 0;    /* a fuller table still works */
+    }
+    for (size_t i = 0; i < table->bucket_count; i++) {
+        while (table->buckets[i]) {
+            struct process *process = table->buckets[i];
+            table->buckets[i] = process->next_hash;
+            size_t place = id_hash(&process->id) & (count - 1);
+            process->next_hash = buckets[place];
+            buckets[place] = process;
+        }
+    }
+    free(table->buckets);
+    table->buckets = buckets;
+    table->bucket_count = count;
+    return true;
+}
+
+struct process *process_table_add(struct process_table *table, const struct fact_id *id,
+                                  int64_t num)
+{
+    if (table->count >= table->bucket_count && !table_grow(table)) {
+        return NULL;
+    }
+    struct process *process = calloc(1, sizeof *process);
+    if (!process) {
+        return NULL;
+    }
+    process->id = *id;
+    process->num = num;
+    id_format(id, 'p', process->id_text);
+    size_t place = id_hash(id) & (table->bucket_count - 1);
+    process->next_hash = table->buckets[place];
+    table->buckets[place] = process;
+    process->previous = table->last;
+    *(table->last ? &table->last->next : &table->first) = process;
+    table->last = process;
+    table->count++;
+    table->states[STATE_STARTING]++;
+    return process;
+}
+
+struct process *process_table_find(struct process_table *table, const struct fact_id *id)
+{
+    if (!table->bucket_count) {
+        return NULL;
+    }
+    struct process *process = table->buckets[id_hash(id) & (table->bucket_count - 1)];
+    while (process && !id_equal(&process->id, id)) {
+        process = process->next_hash;
+    }
+    return process;
+}
+
+struct process *process_table_find_text(struct process_table *table, const char *text, size_t bytes)
+{
+    struct fact_id id;
+    struct process *process =
+        id_parse(text, bytes, 'p', &id) ? process_table_find(table, &id) : NULL;
+    return process && process->state != STATE_STARTING ? process : NULL;
+}
+
+struct process *process_table_find_num(struct process_table *table, int64_t num)
+{
+    struct process *process = table->last;    /* newest first: asked for soon after use */
+    while (process && process->num != num) {
+        process = process->previous;
+    }
+    return process;
+}
+
+static void live_enter(struct process_table *table, struct process *process)
+{
+    process->next_live = table->first_live;
+    if (table->first_live) {
+        table->first_live->previous_live = process;
+    }
+    table->first_live = process;
+    table->live++;
+    table->live_daemons += process->daemon;
+}
+
+static void live_leave(struct process_table *table, struct process *process)
+{
+    *(process->previous_live ? &process->previous_live->next_live : &table->first_live) =
+        process->next_live;
+    if (process->next_live) {
+        process->next_live->previous_live = process->previous_live;
+    }
+    process->next_live = process->previous_live = NULL;
+    table->live--;
+    table->live_daemons -= process->daemon;
+}
+
+void process_set_state(struct process_table *table, struct process *process,
+                       enum process_state state)
+{
+    bool was_alive = process_alive(process);
+    bool had_ended = process_ended(process);
+    table->states[process->state]--;
+    process->state = state;
+    table->states[state]++;
+    if (!was_alive && process_alive(process)) {
+        live_enter(table, process);
+    } else if (was_alive && !process_alive(process)) {
+        live_leave(table, process);
+    }
+    table->ended += (size_t)(!had_ended && process_ended(process));
+}
+
+void process_table_remove(struct process_table *table, struct process *process)
+{
+    if (process_alive(process)) {
+        live_leave(table, process);
+    }
+    table->ended -= (size_t)process_ended(process);
+    table->states[process->state]--;
+    table->count--;
+    *(process->previous ? &process->previous->next : &table->first) = process->next;
+    *(process->next ? &process->next->previous : &table->last) = process->previous;
+    struct process **at = &table->buckets[id_hash(&process->id) & (table->bucket_count - 1)];
+    while (*at != process) {
+        at = &(*at)->next_hash;
+    }
+    *at = process->next_hash;
+}
+
+void process_free(struct process *process)
+{
+    free(process->name);
+    free(process->fixed_json);
+    free(process->spec_text);
+    json_decref(process->labels);
+    free(process);
+}
+
+void process_table_free(struct process_table *table)
+{
+    while (table->first) {
+        struct process *process = table->first;
+        process_table_remove(table, process);
+        process_free(process);
+    }
+    free(table->buckets);
+    *table = (struct process_table){0};
+}
+
+/* ---- filters ---- */
+
+static bool label_matches(const json_t *labels, const char *wanted)
+{
+    const char *equals = strchr(wanted, '=');
+    if (!equals) {
+        return json_object_get(labels, wanted) != NULL;
+    }
+    const json_t *value = json_object_getn(labels, wanted, (size_t)(equals - wanted));
+    return value && strcmp(json_string_value(value), equals + 1) == 0;
+}
+
+bool process_matches(const struct process *process, const struct process_filter *filter)
+{
+    if (process->state == STATE_STARTING ||
+        (filter->states && !(filter->states & 1u << process->state)) ||
+        (filter->name && strcmp(filter->name, process->name) != 0) ||
+        (filter->by_parent && (filter->parent.kind != process->parent.kind ||
+                               !id_equal(&filter->parent.id, &process->parent.id)))) {
+        return false;
+    }
+    for (size_t i = 0; i < filter->label_count; i++) {
+        if (!label_matches(process->labels, filter->labels[i])) {
+            return false;
+        }
+    }
+    return true;
+}

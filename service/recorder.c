@@ -1,0 +1,406 @@
+/* The recorder; see recorder.h. */
+#include "service/recorder.h"
+
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "service/fault.h"
+#include "service/text.h"
+
+#define LINGER_US 20000
+#define LOG_LINGER_BYTES (256u << 10)   /* of output that may wait for more */
+#define OPEN_OUTPUT_BYTES (4u << 20)   /* of spool that the open batch may hold while another is in flight */
+#define OPEN_OPERATIONS 20000u
+#define FACTS_PER_TURN 4096u
+
+struct recorder {
+    struct loop *loop;
+    struct spool spool;
+    struct recorder_fds fds;
+    struct recorder_events events;
+    struct writer *writer;
+    struct watch facts_watch, writer_watch;
+    struct deferred read_more, submit;
+    struct timer linger;
+    struct batch *open;
+    struct after_commit *first, *last;         /* of the open batch */
+    struct after_commit *flying;               /* of the batch in flight */
+    bool urgent;                               /* the open batch must not linger */
+    int writer_fd;
+    struct db_position applied;                /* up to here facts were handed to apply */
+};
+
+_Noreturn void recorder_fatal(const char *why)
+{
+    fprintf(stderr, "forkful server: cannot go on: %s\n", why);
+    _exit(3);
+}
+
+/* ---- the open batch ---- */
+
+struct batch *recorder_batch(struct recorder *recorder)
+{
+    if (!recorder->open) {
+        recorder->open = batch_new();
+        if (!recorder->open) {
+            recorder_fatal("out of memory for a batch");
+        }
+        loop_defer(recorder->loop, &recorder->submit);
+    }
+    return recorder->open;
+}
+
+void recorder_urgent(struct recorder *recorder)
+{
+    recorder_batch(recorder);
+    recorder->urgent = true;
+    loop_defer(recorder->loop, &recorder->submit);
+}
+
+void recorder_durable(struct recorder *recorder)
+{
+    recorder_batch(recorder)->durable = true;
+    recorder_urgent(recorder);
+}
+
+void recorder_after(struct recorder *recorder, struct after_commit *after)
+{
+    recorder_urgent(recorder);
+    if (after->queued) {
+        recorder_forget(recorder, after);
+    }
+    after->queued = true;
+    after->next = NULL;
+    *(recorder->first ? &recorder->last->next : &recorder->first) = after;
+    recorder->last = after;
+}
+
+static bool list_remove(struct after_commit **list, struct after_commit *after)
+{
+    for (struct after_commit **at = list; *at; at = &(*at)->next) {
+        if (*at == after) {
+            *at = after->next;
+            return true;
+        }
+    }
+    return false;
+}
+
+void recorder_forget(struct recorder *recorder, struct after_commit *after)
+{
+    if (!after->queued) {
+        return;
+    }
+    after->queued = false;
+    if (list_remove(&recorder->flying, after) || !list_remove(&recorder->first, after)) {
+        return;
+    }
+    recorder->last = recorder->first;
+    while (recorder->last && recorder->last->next) {
+        recorder->last = recorder->last->next;
+    }
+}
+
+/* ---- submitting and collecting ---- */
+
+static void submit_now(struct recorder *recorder)
+{
+    struct batch *batch = recorder->open;
+    if (!batch || writer_busy(recorder->writer)) {
+        return;
+    }
+    timer_cancel(recorder->loop, &recorder->linger);
+    recorder->events.submit(recorder->events.context);
+    batch->has_position = true;
+    batch->position = recorder->applied;
+    recorder->open = NULL;
+    recorder->urgent = false;
+    recorder->flying = recorder->first;
+    recorder->first = recorder->last = NULL;
+    writer_submit(recorder->writer, batch);
+}
+
+static bool may_linger(const struct recorder *recorder)
+{
+    return !recorder->urgent && recorder->open->output_bytes < LOG_LINGER_BYTES;
+}
+
+static void submit_deferred(struct deferred *deferred)
+{
+    struct recorder *recorder =
+        (struct recorder *)((char *)deferred - offsetof(struct recorder, submit));
+    if (!recorder->open || writer_busy(recorder->writer)) {
+        return;
+    }
+    if (may_linger(recorder)) {
+        if (recorder->linger.place ||
+            timer_set(recorder->loop, &recorder->linger, time_monotonic_us() + LINGER_US)) {
+            return;
+        }
+    }
+    submit_now(recorder);
+}
+
+static void linger_over(struct timer *timer)
+{
+    submit_now((struct recorder *)((char *)timer - offsetof(struct recorder, linger)));
+}
+
+static void run_after_commits(struct recorder *recorder)
+{
+    while (recorder->flying) {
+        struct after_commit *after = recorder->flying;
+        recorder->flying = after->next;
+        after->queued = false;
+        after->run(after);
+    }
+}
+
+static void wake_keeper(struct recorder *recorder)
+{
+    uint64_t one = 1;
+    if (write(recorder->fds.room, &one, sizeof one) < 0) {
+        /* The counter is at its limit, so the keeper is awake. */
+    }
+}
+
+static void batch_committed(struct recorder *recorder, struct batch *batch)
+{
+    FAULT_POINT("server_before_tail");
+    if (spool_release(&recorder->spool, batch->position.position)) {
+        wake_keeper(recorder);
+    }
+    for (size_t i = 0; i < batch->progress_count; i++) {
+        recorder->events.progress(recorder->events.context, &batch->progress[i]);
+    }
+    run_after_commits(recorder);
+    recorder->events.committed(recorder->events.context);
+    batch_free(batch);
+}
+
+static void writer_ready(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    struct recorder *recorder =
+        (struct recorder *)((char *)watch - offsetof(struct recorder, writer_watch));
+    uint64_t count;
+    if (read(watch->fd, &count, sizeof count) < 0) {
+        return;
+    }
+    struct batch *batch;
+    while ((batch = writer_collect(recorder->writer))) {
+        batch_committed(recorder, batch);
+    }
+    loop_defer(recorder->loop, &recorder->read_more);
+    loop_defer(recorder->loop, &recorder->submit);
+}
+
+/* ---- reading facts ---- */
+
+static bool batch_is_full(const struct recorder *recorder)
+{
+    return recorder->open && (recorder->open->output_bytes > OPEN_OUTPUT_BYTES ||
+                              recorder->open->operations > OPEN_OPERATIONS);
+}
+
+/* False: nothing is left, or the batch must be stored first. */
+static bool read_one(struct recorder *recorder)
+{
+    int error = 0;
+    if (batch_is_full(recorder)) {
+        return false;
+    }
+    const struct fact *fact = spool_next(&recorder->spool, &error);
+    if (!fact) {
+        if (error) {
+            recorder_fatal("the spool is damaged");
+        }
+        return false;
+    }
+    recorder->applied.position = recorder->spool.position;
+    recorder->applied.sequence = fact->sequence;
+    FAULT_POINT("server_after_read");
+    recorder->events.apply(recorder->events.context, fact, recorder->spool.position);
+    recorder_batch(recorder);
+    return true;
+}
+
+static void read_facts(struct deferred *deferred)
+{
+    struct recorder *recorder =
+        (struct recorder *)((char *)deferred - offsetof(struct recorder, read_more));
+    unsigned count = 0;
+    while (count < FACTS_PER_TURN && read_one(recorder)) {
+        count++;
+    }
+    if (count == FACTS_PER_TURN) {
+        recorder_urgent(recorder);
+        uint64_t one = 1;                      /* come back in the next turn, others first */
+        if (write(recorder->fds.facts, &one, sizeof one) < 0) {
+            recorder_fatal("eventfd");
+        }
+    } else if (batch_is_full(recorder)) {
+        recorder_urgent(recorder);
+    }
+    if (recorder->open) {
+        loop_defer(recorder->loop, &recorder->submit);
+    }
+}
+
+static void facts_ready(struct watch *watch, uint32_t events)
+{
+    (void)events;
+    struct recorder *recorder =
+        (struct recorder *)((char *)watch - offsetof(struct recorder, facts_watch));
+    uint64_t count;
+    if (read(watch->fd, &count, sizeof count) < 0) {
+        return;
+    }
+    loop_defer(recorder->loop, &recorder->read_more);
+}
+
+/* Before the loop sleeps: announce it, and stay awake when a fact slipped in. */
+static int64_t before_sleep(void *context)
+{
+    struct recorder *recorder = context;
+    if (batch_is_full(recorder) || !spool_consumer_sleep(&recorder->spool)) {
+        return -1;
+    }
+    loop_defer(recorder->loop, &recorder->read_more);
+    return 0;
+}
+
+void recorder_read(struct recorder *recorder)
+{
+    while (read_one(recorder)) {
+    }
+}
+
+void recorder_catch_up(struct recorder *recorder)
+{
+    while (read_one(recorder) || batch_is_full(recorder)) {
+        if (batch_is_full(recorder)) {
+            submit_now(recorder);
+            struct batch *batch;
+            while (!(batch = writer_collect(recorder->writer))) {
+                usleep(500);
+            }
+            batch_committed(recorder, batch);
+        }
+    }
+}
+
+/* ---- start and stop ---- */
+
+/* Both files know up to where they are; what one of them lacks is applied again from the smaller
+   position, and the other leaves it out (db/writer.h). */
+static int take_position(struct recorder *recorder, struct db *db)
+{
+    uint64_t spool_id = recorder->spool.header->spool_id;
+    uint64_t from = UINT64_MAX;
+    for (int file = 0; file < DB_FILES; file++) {
+        struct db_position position = {0};
+        db_position_get(db, (enum db_file)file, &position);
+        uint64_t here = position.spool_id == spool_id ? position.position : 0;
+        from = here < from ? here : from;
+    }
+    recorder->applied = (struct db_position){.spool_id = spool_id, .position = from};
+    int error = spool_consumer_begin(&recorder->spool, from);
+    recorder->applied.position = recorder->spool.position;
+    return error;
+}
+
+static struct problem *recorder_fail(struct recorder *recorder, const char *what, const char *why)
+{
+    struct problem *problem = problem_make(PROBLEM_INTERNAL, "%s: %s", what, why);
+    if (recorder->writer_fd >= 0) {
+        close(recorder->writer_fd);
+    }
+    free(recorder);
+    return problem;
+}
+
+struct recorder *recorder_start(struct loop *loop, struct db *db, const struct recorder_fds *fds,
+                                const struct recorder_events *events, struct problem **problem)
+{
+    struct recorder *recorder = calloc(1, sizeof *recorder);
+    struct db_error error = {0};
+    if (!recorder) {
+        *problem = problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the recorder");
+        return NULL;
+    }
+    recorder->loop = loop;
+    recorder->fds = *fds;
+    recorder->events = *events;
+    recorder->read_more.run = read_facts;
+    recorder->submit.run = submit_deferred;
+    recorder->linger.due = linger_over;
+    recorder->facts_watch = (struct watch){.fd = fds->facts, .ready = facts_ready};
+    recorder->writer_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    recorder->writer_watch = (struct watch){.fd = recorder->writer_fd, .ready = writer_ready};
+    if (recorder->writer_fd < 0 || spool_attach(&recorder->spool, fds->spool) < 0 ||
+        take_position(recorder, db) < 0) {
+        *problem = recorder_fail(recorder, "spool", "cannot be read");
+        return NULL;
+    }
+    recorder->writer = writer_start(db, recorder->writer_fd, &error);
+    if (!recorder->writer || loop_watch(loop, &recorder->facts_watch, EPOLLIN) < 0 ||
+        loop_watch(loop, &recorder->writer_watch, EPOLLIN) < 0) {
+        *problem = recorder_fail(recorder, "writer", error.text);
+        return NULL;
+    }
+    loop_on_sleep(loop, before_sleep, recorder);
+    return recorder;
+}
+
+void recorder_stop(struct recorder *recorder)
+{
+    while (recorder->open || writer_busy(recorder->writer)) {
+        submit_now(recorder);
+        struct batch *batch = writer_collect(recorder->writer);
+        if (batch) {
+            batch_committed(recorder, batch);
+        } else {
+            usleep(500);
+        }
+    }
+    writer_stop(recorder->writer);
+    spool_close(&recorder->spool);
+    close(recorder->writer_fd);
+    free(recorder);
+}
+
+/* ---- what others ask ---- */
+
+struct problem *recorder_refuses(struct recorder *recorder)
+{
+    struct writer_health health;
+    writer_health(recorder->writer, &health);
+    if (!health.degraded) {
+        return NULL;
+    }
+    struct problem *problem = problem_make(PROBLEM_STORAGE_FULL, "%s", health.text);
+    problem->retry_after_seconds = 1;
+    return problem;
+}
+
+struct writer *recorder_writer(struct recorder *recorder)
+{
+    return recorder->writer;
+}
+
+const struct spool *recorder_spool(struct recorder *recorder)
+{
+    return &recorder->spool;
+}
+
+bool recorder_idle(struct recorder *recorder)
+{
+    return !recorder->open && !writer_busy(recorder->writer) &&
+           atomic_load(&recorder->spool.header->head) == recorder->spool.position;
+}

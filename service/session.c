@@ -1,0 +1,160 @@
+/* Sessions; see session.h. */
+#include "service/session.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/service.h"
+
+static void expired(struct timer *timer)
+{
+    session_end((struct session *)((char *)timer - offsetof(struct session, expiry)), "expired");
+}
+
+static bool arm(struct session *session)
+{
+    return timer_set(session->service->loop, &session->expiry,
+                     time_monotonic_us() + session->ttl_us);
+}
+
+static struct session *session_add(struct service *service, const struct fact_id *id,
+                                   const char *token, int64_t created_at_us, int64_t ttl_us)
+{
+    struct session *session = calloc(1, sizeof *session);
+    if (!session) {
+        return NULL;
+    }
+    session->service = service;
+    session->id = *id;
+    id_format(id, 's', session->id_text);
+    strncpy(session->token, token, sizeof session->token - 1);
+    session->created_at_us = created_at_us;
+    session->ttl_us = ttl_us;
+    session->expires_at_us = time_now_us() + ttl_us;
+    session->expiry.due = expired;
+    if (!arm(session)) {
+        free(session);
+        return NULL;
+    }
+    session->next = service->sessions.first;
+    service->sessions.first = session;
+    service->sessions.count++;
+    return session;
+}
+
+static bool session_store(struct session *session)
+{
+    struct session_row row = {.token = session->token, .created_at_us = session->created_at_us,
+                              .expires_at_us = session->expires_at_us, .ttl_us = session->ttl_us};
+    memcpy(row.id, session->id.bytes, sizeof row.id);
+    session->stored_expires_at_us = session->expires_at_us;
+    return session_row_put(recorder_batch(session->service->recorder), &row);
+}
+
+static void session_remove(struct session *session)
+{
+    struct session **at = &session->service->sessions.first;
+    while (*at != session) {
+        at = &(*at)->next;
+    }
+    *at = session->next;
+    session->service->sessions.count--;
+    timer_cancel(session->service->loop, &session->expiry);
+    free(session);
+}
+
+struct session *session_make(struct service *service, int64_t ttl_us, struct problem **problem)
+{
+    char token[65];
+    struct fact_id id = id_make();
+    if (service->sessions.count >= service->config->max_sessions) {
+        *problem = problem_make(PROBLEM_LIMIT_REACHED, "max_sessions (%llu) are there",
+                                (unsigned long long)service->config->max_sessions);
+        (*problem)->retry_after_seconds = 1;
+        return NULL;
+    }
+    if ((*problem = recorder_refuses(service->recorder))) {
+        return NULL;
+    }
+    struct session *session = random_hex(32, token)
+                                  ? session_add(service, &id, token, time_now_us(), ttl_us)
+                                  : NULL;
+    if (!session || !session_store(session)) {
+        if (session) {
+            session_remove(session);
+        }
+        *problem = problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for a session");
+        return NULL;
+    }
+    service_change(service, "session.created", session->id_text, NULL);
+    return session;
+}
+
+struct session *session_find(struct service *service, const struct fact_id *id)
+{
+    struct session *session = service->sessions.first;
+    while (session && !id_equal(&session->id, id)) {
+        session = session->next;
+    }
+    return session;
+}
+
+/* The row is renewed when a good part of the time is over: after a restart the time begins anew anyway. */
+void session_renew(struct session *session)
+{
+    session->expires_at_us = time_now_us() + session->ttl_us;
+    arm(session);
+    if (session->expires_at_us - session->stored_expires_at_us > session->ttl_us / 2) {
+        session_store(session);
+    }
+}
+
+void session_end(struct session *session, const char *cause)
+{
+    struct service *service = session->service;
+    struct owner owner = {PARENT_SESSION, session->id};
+    struct text data = {0};
+    text_put(&data, "{\"cause\":");
+    text_json_string(&data, cause);
+    text_putc(&data, '}');
+    service_log(service, LEVEL_INFO, NULL, "session %s ended: %s", session->id_text, cause);
+    if (!session_row_delete(recorder_batch(service->recorder), session->id.bytes)) {
+        recorder_fatal("out of memory for a session's end");
+    }
+    service_change(service, "session.ended", session->id_text, data.data);
+    text_free(&data);
+    session_remove(session);
+    service_parent_ended(service, &owner);
+}
+
+void session_json(struct text *text, const struct session *session, bool with_token)
+{
+    size_t processes = 0;
+    for (const struct process *p = session->service->processes.first_live; p; p = p->next_live) {
+        processes += p->parent.kind == PARENT_SESSION && id_equal(&p->parent.id, &session->id);
+    }
+    text_printf(text, "{\"id\":\"%s\"", session->id_text);
+    if (with_token) {
+        text_printf(text, ",\"token\":\"fks_%s_%s\"", session->id_text + 2, session->token);
+    }
+    text_put(text, ",\"ttl_seconds\":");
+    text_json_seconds(text, session->ttl_us);
+    text_put(text, ",\"created_at\":");
+    text_json_time(text, session->created_at_us);
+    text_put(text, ",\"expires_at\":");
+    text_json_time(text, session->expires_at_us);
+    text_printf(text, ",\"processes\":%zu}", processes);
+}
+
+bool session_restore(struct service *service, const uint8_t id[16], const char *token,
+                     int64_t created_at_us, int64_t ttl_us)
+{
+    struct fact_id session_id;
+    memcpy(session_id.bytes, id, sizeof session_id.bytes);
+    struct session *session = session_add(service, &session_id, token, created_at_us, ttl_us);
+    if (session) {
+        session->stored_expires_at_us = session->expires_at_us;
+    }
+    return session != NULL;
+}

@@ -1,0 +1,43 @@
+/*
+ * Sessions: owners that are no process. They end by DELETE or when no call with their token came for ttl
+ * seconds: a suspicion, unlike the end of a process. Loop thread only.
+ */
+#ifndef FORKFUL_SERVICE_SESSION_H
+#define FORKFUL_SERVICE_SESSION_H
+
+#include "service/id.h"
+#include "service/loop.h"
+#include "service/problem.h"
+#include "service/text.h"
+
+struct service;
+
+struct session {
+    struct fact_id id;
+    char id_text[ID_TEXT_BYTES];
+    char token[65];                    /* hex */
+    int64_t created_at_us, expires_at_us, ttl_us;
+    int64_t stored_expires_at_us;      /* as the database has it; renewed lazily */
+    struct timer expiry;
+    struct service *service;
+    struct session *next;
+};
+
+struct session_table {
+    struct session *first;
+    size_t count;
+};
+
+/* NULL: *problem tells. */
+struct session *session_make(struct service *service, int64_t ttl_us, struct problem **problem);
+struct session *session_find(struct service *service, const struct fact_id *id);
+void session_renew(struct session *session);
+/* Ends it: its daemon processes are ended, others go on. */
+void session_end(struct session *session, const char *cause);
+/* `with_token`: only in the answer to its creation. */
+void session_json(struct text *text, const struct session *session, bool with_token);
+/* At start, from the database; its time begins anew, because nobody could renew meanwhile. */
+bool session_restore(struct service *service, const uint8_t id[16], const char *token,
+                     int64_t created_at_us, int64_t ttl_us);
+
+#endif

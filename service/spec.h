@@ -1,0 +1,66 @@
+/*
+ * A spawn request, checked and typed: what is to be run and how.
+ *
+ * Made from the request's JSON (field types already checked by the API's table; here the meaning is
+ * checked: signals, users, limits, sizes), used for one launch, then freed. The rules are those of API.md section 2.
+ */
+#ifndef FORKFUL_SERVICE_SPEC_H
+#define FORKFUL_SERVICE_SPEC_H
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "service/commands.h"
+#include "service/problem.h"
+#include "service/text.h"
+
+enum stdin_mode { STDIN_NULL, STDIN_PIPE, STDIN_DATA };
+enum when_full { FULL_DROP_OLDEST, FULL_DROP_NEWEST, FULL_BLOCK };
+
+struct spec {
+    char **argv;                 /* argc strings and NULL */
+    unsigned argc;
+    char **env;                  /* "K=V", what the request sets; envc strings and NULL */
+    unsigned envc;
+    char *name;                  /* NULL: the default name */
+    char *cwd;                   /* NULL: the daemon's */
+    json_t *labels;              /* object of strings, or NULL */
+    void *stdin_data;            /* STDIN_DATA */
+    size_t stdin_bytes;
+    enum stdin_mode stdin_mode;
+    enum when_full when_full;
+    bool clear_env, daemon, start, api;
+    unsigned flags;              /* enum spawn_flags, without the stdin and output policy bits */
+    uint32_t uid, gid, *groups, group_count;
+    uint32_t umask;
+    int nice;
+    uint32_t rlimit_mask;
+    struct { uint64_t soft, hard; } rlimits[SPAWN_RLIMITS];
+    int64_t timeout_us, grace_us;
+    int stop_signal;
+    uint64_t max_output_bytes;
+};
+
+struct spec_defaults {
+    int64_t grace_us;
+    uint64_t max_output_bytes;
+    enum when_full when_full;
+};
+
+/* All faults at once in the problem; *out is NULL then. */
+struct problem *spec_from_json(const json_t *body, const struct spec_defaults *defaults,
+                               struct spec **out);
+void spec_free(struct spec *spec);
+
+/* "SIGTERM", "TERM", "15", "SIGRTMIN+3" → number; 0: not a signal. */
+int signal_from_text(const char *text);
+/* A JSON string or integer. */
+int signal_from_json(const json_t *value);
+void signal_name(int signal, char out[16]);
+
+const char *when_full_name(enum when_full when_full);
+
+/* Decodes base64 (RFC 4648 section 4, padding required) into malloc'ed memory. False: malformed or no memory. */
+bool base64_decode(const char *text, size_t bytes, void **data, size_t *data_bytes);
+
+#endif

@@ -1,0 +1,142 @@
+/*
+ * Startup: the records come back from the database, and what nobody knows any more is said to be lost.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "service/local_executor.h"
+#include "service/service.h"
+
+struct loading {
+    struct service *service;
+    bool failed;
+};
+
+static bool load_process(void *context, const struct process_row *row)
+{
+    struct loading *loading = context;
+    struct service *service = loading->service;
+    struct fact_id id;
+    memcpy(id.bytes, row->id, sizeof id.bytes);
+    struct process *process = process_table_add(&service->processes, &id, row->num);
+    if (!process || !process_fix_from_text(process, row->spec)) {
+        loading->failed = true;
+        return false;
+    }
+    process->service = service;
+    process_from_row(process, row);
+    process_set_state(&service->processes, process, (enum process_state)row->state);
+    process->inserted = true;
+    process->end_stored = process_ended(process);
+    process->quiet_stored = process->end_stored && !(process->open_streams & 3u);
+    if (process->state != STATE_CREATED) {
+        free(process->spec_text);
+        process->spec_text = NULL;
+    }
+    service->processes.last_num = row->num;
+    id_not_before(&id);
+    return true;
+}
+
+static bool load_session(void *context, const struct session_row *row)
+{
+    struct loading *loading = context;
+    loading->failed |= !session_restore(loading->service, row->id, row->token, row->created_at_us,
+                                        row->ttl_us);
+    return !loading->failed;
+}
+
+struct problem *service_load(struct service *service, struct db *db)
+{
+    struct loading loading = {.service = service};
+    struct db_error error = {0};
+    struct feed_bounds changes = {0}, log = {0};
+    if (process_rows_load(db, load_process, &loading, &error) ||
+        session_rows_load(db, load_session, &loading, &error) ||
+        changes_bounds(db, &changes, &error) || daemon_log_bounds(db, &log, &error)) {
+        return problem_make(PROBLEM_INTERNAL, "%s", error.text);
+    }
+    service->changes.last = changes.last;
+    service->log.last = log.last;
+    int64_t last_num = process_num_last(db);
+    if (last_num > service->processes.last_num) {
+        service->processes.last_num = last_num;
+    }
+    return loading.failed ? problem_make(PROBLEM_OUT_OF_MEMORY, "the records cannot be loaded")
+                          : NULL;
+}
+
+/* The keeper holds an entry for each process that lives and for each end not yet stored. */
+static void lose_unknown(struct service *service, enum exit_reason reason)
+{
+    struct process *next;
+    for (struct process *p = service->processes.first_live; p; p = next) {
+        next = p->next_live;
+        if (!custody_find(local_executor_custody(service->executor), &p->id)) {
+            process_lost(service, p, reason);
+        }
+    }
+}
+
+/* An end that was stored by a former server, which had no time to tell the keeper so; pipes that
+   are still open although nobody holds them. */
+static void settle_ended(struct service *service)
+{
+    for (struct process *p = service->processes.first; p; p = p->next) {
+        bool known = custody_find(local_executor_custody(service->executor), &p->id) != NULL;
+        if (p->end_stored && known) {
+            service->executor->type->forget(service->executor, &p->id);
+        } else if (process_ended(p) && !known && (p->open_streams & 3u)) {
+            p->open_streams = 0;
+            p->quiet_stored = true;
+            process_touch(service, p, true);
+        }
+    }
+}
+
+static void settle_orphans(struct service *service)
+{
+    for (struct process *p = service->processes.first_live; p; p = p->next_live) {
+        bool ended = false;
+        if (p->parent.kind == PARENT_PROCESS) {
+            const struct process *parent =
+                process_table_find(&service->processes, &p->parent.id);
+            ended = !parent || process_ended(parent);
+        } else if (p->parent.kind == PARENT_SESSION) {
+            ended = !session_find(service, &p->parent.id);
+        }
+        if (ended && p->daemon) {
+            service_parent_ended(service, &p->parent);
+        }
+    }
+}
+
+void service_reconcile(struct service *service, bool new_boot)
+{
+    lose_unknown(service, new_boot ? REASON_REBOOT : REASON_KEEPER_LOST);
+    settle_ended(service);
+    settle_orphans(service);
+}
+
+/* ---- what children inherit ---- */
+
+void service_environment(struct service *service, char **environment)
+{
+    static const char *const hidden[] = {"FORKFUL_", "NOTIFY_SOCKET=", "LISTEN_", "WATCHDOG_",
+                                         "STATE_DIRECTORY=", "RUNTIME_DIRECTORY="};
+    size_t count = 0;
+    while (environment[count]) {
+        count++;
+    }
+    service->base_env = calloc(count + 1, sizeof *service->base_env);
+    size_t kept = 0;
+    for (size_t i = 0; i < count && service->base_env; i++) {
+        bool hide = !strchr(environment[i], '=');
+        for (size_t h = 0; h < sizeof hidden / sizeof *hidden; h++) {
+            hide |= strncmp(environment[i], hidden[h], strlen(hidden[h])) == 0;
+        }
+        if (!hide) {
+            service->base_env[kept++] = environment[i];
+        }
+    }
+}

@@ -1,0 +1,133 @@
+// Keeper and server are both killed, or the machine is: what a start finds, and what it may not pretend to know.
+import assert from 'node:assert/strict';
+import { daemonTest, suite, until } from '../lib/daemon.mjs';
+import { exitedWith, range } from '../lib/check.mjs';
+import { alive, send, stat } from '../lib/proc.mjs';
+
+const lost = (record, reason) => {
+  assert.deepEqual([record.state, record.alive, record.exitcode, record.exit.kind, record.exit.code, record.exit.signal, record.exit.shell_code, record.exit.reason],
+    ['lost', false, null, 'lost', null, null, null, reason], JSON.stringify(record));
+};
+
+suite('after a crash of both', () => {
+  daemonTest('what had been recorded is there', async (d) => {
+    const done = await d.run({ shell: 'echo output; exit 3' });
+    const created = await d.spawn({ argv: ['true'], start: false });
+    await d.killBoth();
+    await d.start();
+    exitedWith(await d.process(done.id), 3);
+    assert.equal(await d.logsText(done.id), 'output\n');
+    assert.equal((await d.process(created.id)).state, 'created');
+    assert.equal((await d.run({ argv: ['true'] })).name, 'Process-3');
+  });
+
+  daemonTest('facts that still lay in the spool are applied', async (d) => {
+    const made = await Promise.all(range(1, 10).map((n) => d.sh(`read x; i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo "line $i"; done; exit ${n}`, { stdin: 'pipe' })));
+    const { server_pid } = await d.system();
+    await Promise.all(made.map(({ id }) => d.call('POST', `/v1/processes/${id}/stdin`, { raw: '\n', expect: 202 })));
+    send(server_pid, 'SIGSTOP');
+    await until('the children have ended and the keeper has reaped them', () => made.every(({ pid }) => stat(pid) === null));
+    for (const signal of ['SIGSTOP', 'SIGKILL']) for (const pid of [d.pid, server_pid]) send(pid, signal);
+    await until('both are gone', () => !alive(d.pid) && !alive(server_pid));
+    await d.start();
+    for (const [i, { id }] of made.entries()) {
+      exitedWith(await d.process(id), i + 1);
+      assert.equal(await d.logsText(id), range(1, 300).map((line) => `line ${line}\n`).join(''));
+    }
+  });
+
+  daemonTest('what ended unobserved is lost and never guessed', async (d) => {
+    const made = await Promise.all(range(1, 3).map(() => d.spawn({ argv: ['sleep', '1000'] })));
+    await d.killBoth();
+    for (const { pid } of made) send(pid, 'SIGKILL');
+    await until('the children are gone', () => made.every(({ pid }) => !alive(pid)));
+    await d.start();
+    for (const { id } of made) {
+      const { body } = await d.get(`/v1/processes/${id}/join?wait=30`);
+      lost(body, 'keeper_lost');
+    }
+    assert.equal((await d.system()).processes.lost, 3);
+    assert.equal((await d.get('/v1/changes?type=process.lost')).body.items.length, 3);
+  });
+
+  daemonTest('what still lives is not said to have ended in a way that nobody saw', async (d) => {
+    const made = await d.spawn({ argv: ['sleep', '1000'] });
+    await d.killBoth();
+    await d.start();
+    const found = await d.process(made.id);
+    assert.ok(['running', 'lost'].includes(found.state), JSON.stringify(found));
+    assert.equal(found.exitcode, null);
+    send(made.pid, 'SIGKILL');
+    const { body } = await d.get(`/v1/processes/${made.id}/join?wait=30`);
+    assert.equal(body.alive, false);
+    if (body.state === 'lost') assert.equal(body.exitcode, null);
+    else assert.equal(body.exitcode, -9);
+  });
+
+  daemonTest('an idempotent answer, a session and the numbers of the feed go on', async (d) => {
+    const headers = { 'Idempotency-Key': 'k' };
+    const first = await d.call('POST', '/v1/processes', { body: { argv: ['true'] }, headers, expect: 201 });
+    const { body: session } = await d.post('/v1/sessions', { ttl_seconds: 600 }, { expect: 201 });
+    await d.join(first.body.id);
+    const before = (await d.get('/v1/changes?limit=500')).body.items;
+    await d.killBoth();
+    await d.start();
+    const again = await d.call('POST', '/v1/processes', { body: { argv: ['true'] }, headers, expect: 201 });
+    assert.equal(again.body.id, first.body.id);
+    assert.equal((await d.call('GET', '/v1/system', { token: session.token })).status, 200);
+    const after = (await d.get('/v1/changes?limit=500')).body.items;
+    assert.deepEqual(after.slice(0, before.length), before);
+  });
+
+  daemonTest('five times in a row nothing that was answered is missing', async (d) => {
+    const made = [];
+    for (let round = 0; round < 5; round += 1) {
+      for (let i = 0; i < 10; i += 1) made.push([(await d.run({ shell: `echo ${i}; exit ${i}` })).id, i]);
+      await d.killBoth();
+      await d.start();
+    }
+    for (const [id, code] of made) {
+      exitedWith(await d.process(id), code);
+      assert.equal(await d.logsText(id), `${code}\n`);
+    }
+    assert.equal((await d.list()).length, 50);
+  });
+});
+
+suite('after a reboot', () => {
+  daemonTest('what had not ended is lost by reboot, what had ended and what waits is as it was', { env: { FORKFUL_BOOT_ID: '11111111-1111-4111-8111-111111111111' } }, async (d) => {
+    const done = await d.run({ shell: 'echo kept; exit 3' });
+    const created = await d.spawn({ argv: ['true'], start: false });
+    const living = await Promise.all([1, 2, 3].map(() => d.sh('echo begun; exec sleep 1000')));
+    for (const { id } of living) await until('it has begun', async () => (await d.logsText(id)) === 'begun\n');
+    await d.killBoth();
+    d.env.FORKFUL_BOOT_ID = '22222222-2222-4222-8222-222222222222';
+    await d.start();
+    for (const { id, pid } of living) {
+      lost(await d.process(id), 'reboot');
+      assert.equal(await d.logsText(id), 'begun\n');
+      assert.ok(alive(pid), 'what has this pid now is none of the daemon\'s business');
+      const again = await d.post(`/v1/processes/${id}/kill`, undefined, { expect: 200 });
+      assert.equal(again.body.state, 'lost');
+      assert.equal((await d.call('GET', `/v1/processes/${id}/join?wait=30`)).status, 200);
+      await d.delete(`/v1/processes/${id}?kill=true`);
+      assert.ok(alive(pid), 'no signal goes to it');
+      send(pid, 'SIGKILL');
+    }
+    exitedWith(await d.process(done.id), 3);
+    assert.equal(await d.logsText(done.id), 'kept\n');
+    await d.post(`/v1/processes/${created.id}/start`, undefined, { expect: 200 });
+    exitedWith(await d.join(created.id), 0);
+    assert.equal((await d.run({ argv: ['true'] })).name, 'Process-6');
+  });
+
+  daemonTest('with an orderly shutdown before it nothing is lost', { env: { FORKFUL_BOOT_ID: '11111111-1111-4111-8111-111111111111' } }, async (d) => {
+    const done = await d.run({ shell: 'exit 2' });
+    const stopped = await d.spawn({ argv: ['sleep', '1000'] });
+    await d.end();
+    d.env.FORKFUL_BOOT_ID = '22222222-2222-4222-8222-222222222222';
+    await d.start();
+    exitedWith(await d.process(done.id), 2);
+    assert.equal((await d.process(stopped.id)).state, 'exited');
+  });
+});

@@ -1,0 +1,138 @@
+// How strictly a body is read: JSON without doubt, fields that are known, all faults at once. API.md section 1.
+import assert from 'node:assert/strict';
+import { daemonTest, suite } from '../lib/daemon.mjs';
+import { faults, problem } from '../lib/check.mjs';
+import { exchange, head } from '../lib/raw.mjs';
+
+const json = { 'Content-Type': 'application/json' };
+const send = (d, raw, headers = json) => d.call('POST', '/v1/processes', { raw, headers });
+
+suite('JSON', () => {
+  daemonTest('what is not exactly one JSON object is 400 invalid_json, and starts nothing', async (d) => {
+    const bodies = {
+      empty: '', blank: '  ', cut: '{"argv":["true"]', trailing: '{"argv":["true"]}x', two: '{"argv":["true"]}{"argv":["true"]}',
+      'duplicate key': '{"argv":["true"],"argv":["false"]}', 'nested duplicate key': '{"argv":["true"],"env":{"A":"1","A":"2"}}',
+      comment: '{"argv":["true"]}//', 'single quotes': "{'argv':['true']}", 'trailing comma': '{"argv":["true"],}', word: 'true?',
+      'a byte order mark': '\ufeff{"argv":["true"]}', 'a control character': '{"argv":["tr\nue"]}', 'a lone surrogate': '{"argv":["true","\\ud800"]}',
+      'a huge number': '{"argv":["true"],"nice":1e400}', 'not a number': '{"argv":["true"],"nice":NaN}',
+    };
+    for (const [what, raw] of Object.entries(bodies)) {
+      const answer = await send(d, raw);
+      assert.equal(answer.status, 400, `${what}: ${answer}`);
+      assert.equal(answer.body.code, 'invalid_json', what);
+    }
+    assert.deepEqual(await d.list(), []);
+  });
+
+  daemonTest('invalid UTF-8 is 400', async (d) => {
+    for (const bytes of [[0xff], [0xc3], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80]]) {
+      const raw = Buffer.concat([Buffer.from('{"argv":["true","'), Buffer.from(bytes), Buffer.from('"]}')]);
+      problem(await send(d, raw), 400, 'invalid_json');
+    }
+  });
+
+  daemonTest('nesting of 64 is read, nesting of 65 is 400', async (d) => {
+    const nested = (depth) => `{"deep":${'['.repeat(depth - 1)}${']'.repeat(depth - 1)},"argv":["true"]}`;
+    problem(await send(d, nested(64)), 422, 'unknown_field');
+    problem(await send(d, nested(65)), 400, 'invalid_json');
+    problem(await send(d, nested(100_000)), 400, 'invalid_json');
+  });
+
+  daemonTest('a body that is JSON but no object is refused', async (d) => {
+    for (const raw of ['[]', 'null', '"argv"', '17', '[{"argv":["true"]}]']) {
+      const answer = await send(d, raw);
+      assert.ok([400, 422].includes(answer.status), `${raw}: ${answer}`);
+    }
+  });
+});
+
+suite('content type', () => {
+  daemonTest('only application/json is taken; forms, text and nothing are 415', async (d) => {
+    for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'multipart/form-data; boundary=x', 'application/jsonx', 'text/json', '']) {
+      problem(await send(d, '{"argv":["true"]}', { 'Content-Type': type }), 415, 'unsupported_media_type');
+    }
+    problem(await send(d, '{"argv":["true"]}', {}), 415, 'unsupported_media_type');
+    assert.deepEqual(await d.list(), []);
+    for (const type of ['application/json', 'application/json; charset=utf-8', 'Application/JSON']) {
+      assert.equal((await send(d, '{"argv":["true"]}', { 'Content-Type': type })).status, 201, type);
+    }
+  });
+
+  daemonTest('a call that needs no body takes none and an empty object', async (d) => {
+    const { id } = await d.run({ argv: ['true'] });
+    for (const options of [{}, { body: {} }]) assert.equal((await d.call('POST', `/v1/processes/${id}/kill`, options)).status, 200);
+    problem(await d.post(`/v1/processes/${id}/kill`, { x: 1 }), 422, 'unknown_field');
+  });
+});
+
+suite('fields', () => {
+  daemonTest('an unknown field is 422 naming it by its pointer', async (d) => {
+    assert.deepEqual(faults(problem(await d.post('/v1/processes', { argvv: ['true'], argv: ['true'] }), 422, 'unknown_field')), ['/argvv unknown_field']);
+    assert.deepEqual(faults(problem(await d.post('/v1/processes', { argv: ['true'], stop: { grace: 1 } }), 422, 'unknown_field')), ['/stop/grace unknown_field']);
+    assert.deepEqual(faults(problem(await d.post('/v1/processes', { argv: ['true'], 'a/b~c': 1 }), 422, 'unknown_field')), ['/a~1b~0c unknown_field']);
+  });
+
+  daemonTest('all faults are told at once', async (d) => {
+    const answer = await d.post('/v1/processes', { argv: [], nice: 99, daemon: 'yes', colour: 'red', stop: { signal: 'SIGNOTHING', when: 1 }, output: { when_full: 'explode' } });
+    assert.equal(answer.status, 422);
+    assert.deepEqual(faults(answer.body).map((one) => one.split(' ')[0]),
+      ['/argv', '/colour', '/daemon', '/nice', '/output/when_full', '/stop/signal', '/stop/when']);
+    assert.deepEqual(await d.list(), []);
+  });
+
+  daemonTest('a missing field is 422 naming it', async (d) => {
+    const none = problem(await d.post('/v1/processes', {}), 422, 'missing_field');
+    assert.deepEqual(faults(none), ['/argv missing_field']);
+    const { id } = await d.spawn({ argv: ['sleep', '1000'] });
+    assert.deepEqual(faults(problem(await d.post(`/v1/processes/${id}/signal`, {}), 422, 'missing_field')), ['/signal missing_field']);
+  });
+
+  daemonTest('values of the wrong type or out of bounds are 422, each at its place', async (d) => {
+    for (const [more, place] of [
+      [{ argv: 'true' }, '/argv'], [{ argv: [] }, '/argv'], [{ argv: [1] }, '/argv/0'], [{ argv: ['true', null] }, '/argv/1'],
+      [{ name: '' }, '/name'], [{ name: 'a\nb' }, '/name'], [{ name: 'x'.repeat(256) }, '/name'],
+      [{ name: 'é'.repeat(128) }, '/name'], [{ name: 17 }, '/name'], [{ cwd: '' }, '/cwd'], [{ env: [] }, '/env'],
+      [{ env: { A: 1 } }, '/env/A'], [{ env: { 'A=B': 'x' } }, '/env'], [{ env: { '': 'x' } }, '/env'],
+      [{ clear_env: 1 }, '/clear_env'], [{ daemon: null }, '/daemon'], [{ start: 'no' }, '/start'], [{ stdin: 'tty' }, '/stdin'],
+      [{ stdin: {} }, '/stdin'], [{ stdin: { text: 'a', base64: 'YQ==' } }, '/stdin'], [{ stdin: { base64: '%%' } }, '/stdin/base64'],
+      [{ stdout: 'file' }, '/stdout'], [{ stdout: 'stderr' }, '/stdout'], [{ stderr: 'both' }, '/stderr'], [{ umask: '999' }, '/umask'],
+      [{ umask: 18 }, '/umask'], [{ nice: 20 }, '/nice'], [{ nice: -21 }, '/nice'], [{ nice: 1.5 }, '/nice'], [{ rlimits: { nofiles: 1 } }, '/rlimits/nofiles'],
+      [{ rlimits: { nofile: -1 } }, '/rlimits/nofile'], [{ timeout_seconds: 0 }, '/timeout_seconds'], [{ timeout_seconds: -1 }, '/timeout_seconds'],
+      [{ timeout_seconds: '5' }, '/timeout_seconds'], [{ stop: { signal: 'SIGFOO' } }, '/stop/signal'], [{ stop: { signal: 0 } }, '/stop/signal'],
+      [{ stop: { signal: 65 } }, '/stop/signal'], [{ stop: { grace_seconds: -1 } }, '/stop/grace_seconds'], [{ output: { max_bytes: 0 } }, '/output/max_bytes'],
+      [{ output: { max_bytes: 1e30 } }, '/output/max_bytes'], [{ labels: { a: 1 } }, '/labels/a'], [{ labels: [] }, '/labels'],
+      [{ labels: { 'a=b': 'x' } }, '/labels'], [{ api: 'yes' }, '/api'],
+    ]) {
+      const answer = await d.post('/v1/processes', { argv: ['true'], ...more });
+      assert.equal(answer.status, 422, `${JSON.stringify(more).slice(0, 80)}: ${answer}`);
+      assert.ok(answer.body.errors.some((one) => one.pointer === place || one.pointer.startsWith(`${place}/`)), `${place}: ${answer}`);
+    }
+    assert.deepEqual(await d.list(), []);
+  });
+
+  daemonTest('a NUL in a string that exec would cut there is refused', async (d) => {
+    for (const more of [{ argv: ['true', 'a\0b'] }, { shell: 'true\0' }, { cwd: '/\0' }, { env: { A: 'a\0b' } }, { env: { 'A\0': 'b' } }, { name: 'a\0b' }]) {
+      const answer = await d.post('/v1/processes', { ...(more.shell ? {} : { argv: ['true'] }), ...more });
+      assert.ok([400, 422].includes(answer.status), `${answer}`);
+    }
+    assert.deepEqual(await d.list(), []);
+  });
+
+  daemonTest('argv and shell exclude each other', async (d) => {
+    const both = await d.post('/v1/processes', { argv: ['true'], shell: 'true' });
+    assert.equal(both.status, 422, `${both}`);
+  });
+});
+
+suite('size', () => {
+  daemonTest('a body over the limit is 413 before it was sent, and the daemon goes on', async (d) => {
+    const answer = await exchange(d, head(d, 'POST /v1/processes', { ...json, 'Content-Length': 1024 * 1024 * 1024 }));
+    assert.equal(answer.status, 413, JSON.stringify(answer));
+    await d.get('/v1/system');
+  });
+
+  daemonTest('a chunked body is read like any other', async (d) => {
+    const { body } = await d.call('POST', '/v1/processes', { raw: '{"argv":["true"]}', headers: { ...json, 'Transfer-Encoding': 'chunked' }, expect: 201 });
+    assert.equal((await d.join(body.id)).exitcode, 0);
+  });
+});

@@ -1,0 +1,129 @@
+// The end of the daemon is the end of a Python parent: daemonic processes are ended, the others joined.
+import assert from 'node:assert/strict';
+import { daemonTest, suite, until } from '../lib/daemon.mjs';
+import { exitedWith, killedBy, problem } from '../lib/check.mjs';
+import { alive, send } from '../lib/proc.mjs';
+import { timed } from '../lib/wait.mjs';
+
+const gone = (d) => until('the daemon has ended', () => !alive(d.pid), { within: 60 });
+const ready = (d, id) => until('it is ready', async () => (await d.logsText(id)).includes('ready\n'));
+const stubborn = 'trap "" TERM; echo ready; while :; do sleep 1000; done';
+
+suite('shutdown', () => {
+  daemonTest('ends daemonic processes at once and joins the others', async (d) => {
+    const daemonic = await d.sh('echo ready; sleep 1000; echo Exiting', { daemon: true });
+    const free = await d.sh('echo ready; read x; echo Exiting; exit 3', { stdin: 'pipe' });
+    await ready(d, daemonic.id);
+    await ready(d, free.id);
+    const { body } = await d.post('/v1/shutdown', { wait_seconds: 60 }, { expect: 202 });
+    assert.deepEqual([body.state, body.wait_seconds], ['draining', 60]);
+    killedBy(await d.join(daemonic.id), 15, 'SIGTERM', 'shutdown');
+    assert.equal((await d.process(free.id)).state, 'running');
+    problem(await d.post('/v1/processes', { argv: ['true'] }), 503, 'shutting_down');
+    await d.call('POST', `/v1/processes/${free.id}/stdin`, { raw: '\n', expect: 202 });
+    await gone(d);
+    await d.start();
+    exitedWith(await d.process(free.id), 3);
+    assert.equal((await d.process(free.id)).exit.reason, 'exit_code');
+    assert.equal(await d.logsText(free.id), 'ready\nExiting\n');
+    assert.equal(await d.logsText(daemonic.id), 'ready\n');
+  });
+
+  daemonTest('stops what still lives after wait_seconds with its own signal and grace, reason shutdown', async (d) => {
+    const polite = await d.sh('trap "exit 5" USR1; trap "" TERM; echo ready; while :; do sleep 0.02; done', { stop: { signal: 'USR1', grace_seconds: 60 } });
+    const rude = await d.sh(stubborn, { stop: { grace_seconds: 0.3 } });
+    await ready(d, polite.id);
+    await ready(d, rude.id);
+    await d.post('/v1/shutdown', { wait_seconds: 0.3 }, { expect: 202 });
+    await gone(d);
+    await d.start();
+    const polite_end = await d.process(polite.id);
+    exitedWith(polite_end, 5);
+    assert.equal(polite_end.exit.reason, 'shutdown');
+    killedBy(await d.process(rude.id), 9, 'SIGKILL', 'shutdown');
+  });
+
+  daemonTest('with nothing alive is over at once, whatever wait_seconds says', async (d) => {
+    await d.run({ argv: ['true'] });
+    const { seconds } = await timed(async () => {
+      await d.post('/v1/shutdown', { wait_seconds: 3600 }, { expect: 202 });
+      await gone(d);
+    });
+    assert.ok(seconds < 20, `${seconds}`);
+    await d.start();
+  });
+
+  daemonTest('by SIGTERM or SIGINT is the same', async (d) => {
+    for (const signal of ['SIGTERM', 'SIGINT']) {
+      const daemonic = await d.sh('echo ready; exec sleep 1000', { daemon: true });
+      const free = await d.sh('read x; exit 4', { stdin: 'pipe' });
+      await ready(d, daemonic.id);
+      send(d.pid, signal);
+      killedBy(await d.join(daemonic.id), 15, 'SIGTERM', 'shutdown');
+      await d.call('POST', `/v1/processes/${free.id}/stdin`, { raw: '\n', expect: 202 });
+      await gone(d);
+      assert.equal((await d.launched.ended).code, 0);
+      await d.start();
+      exitedWith(await d.process(free.id), 4);
+    }
+  });
+
+  daemonTest('answers those who join what it waits for', async (d) => {
+    const { id } = await d.sh('read x; exit 6', { stdin: 'pipe' });
+    const joining = d.get(`/v1/processes/${id}/join?wait=60`);
+    await d.post('/v1/shutdown', { wait_seconds: 60 }, { expect: 202 });
+    await d.call('POST', `/v1/processes/${id}/stdin`, { raw: '\n', expect: 202 });
+    exitedWith((await joining).body, 6);
+    await gone(d);
+    await d.start();
+  });
+
+  daemonTest('asked for twice takes the shorter wait', async (d) => {
+    const { id } = await d.sh(stubborn, { stop: { grace_seconds: 0.2 } });
+    await ready(d, id);
+    await d.post('/v1/shutdown', { wait_seconds: 3600 }, { expect: 202 });
+    await d.post('/v1/shutdown', { wait_seconds: 0 }, { expect: 202 });
+    await gone(d);
+    await d.start();
+    killedBy(await d.process(id), 9, 'SIGKILL', 'shutdown');
+  });
+
+  daemonTest('goes on after a crash of the server in the middle of it', async (d) => {
+    const { id } = await d.sh(stubborn, { stop: { grace_seconds: 0.3 } });
+    await ready(d, id);
+    await d.post('/v1/shutdown', { wait_seconds: 2 }, { expect: 202 });
+    const { server_pid } = await d.system();
+    send(server_pid, 'SIGKILL');
+    await gone(d);
+    await d.start();
+    killedBy(await d.process(id), 9, 'SIGKILL', 'shutdown');
+  });
+
+  daemonTest('leaves created processes as they are, and takes grandchildren along', async (d) => {
+    const created = await d.spawn({ argv: ['true'], start: false });
+    const { id } = await d.sh('setsid sh -c "trap \\"\\" TERM; echo \\$\\$; sleep 1000; sleep 1000" & wait; sleep 1000', { stop: { grace_seconds: 0.3 } });
+    const escaped = Number(await until('it has told', () => d.logsText(id)));
+    await d.post('/v1/shutdown', { wait_seconds: 0 }, { expect: 202 });
+    await gone(d);
+    await until('what escaped is gone', () => !alive(escaped));
+    await d.start();
+    assert.equal((await d.process(created.id)).state, 'created');
+  });
+
+  daemonTest('with a bad body is 422', async (d) => {
+    for (const body of [{ wait_seconds: -1 }, { wait_seconds: 'long' }, { wait: 1 }]) assert.equal((await d.post('/v1/shutdown', body)).status, 422);
+    await d.get('/readyz');
+  });
+
+  daemonTest('closes streams and frees the port', async (d) => {
+    const { id } = await d.sh('echo ready; exec sleep 1000', { daemon: true });
+    const records = (await d.stream(`/v1/processes/${id}/logs?follow=true`, { accept: 'application/x-ndjson' })).records();
+    assert.equal((await records.next()).value.text, 'ready');
+    const rest = records.next();
+    await d.post('/v1/shutdown', { wait_seconds: 5 }, { expect: 202 });
+    assert.equal((await rest).done, true);
+    await gone(d);
+    await assert.rejects(d.call('GET', '/healthz'));
+    await d.start();
+  });
+});

@@ -1,0 +1,117 @@
+// The daemon tells about itself and the machine.
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import os from 'node:os';
+import { daemonTest, suite, until } from '../lib/daemon.mjs';
+import { TIME } from '../lib/check.mjs';
+import { alive, stat } from '../lib/proc.mjs';
+
+const nproc = (...args) => Number(execFileSync('nproc', args, { env: { ...process.env, OMP_NUM_THREADS: '', OMP_THREAD_LIMIT: '' } }));
+
+/** Prometheus text format 0.0.4: { name: { type, help, samples: [{ name, labels, value }] } }; throws on what is none. */
+function parse_metrics(text) {
+  assert.ok(text.endsWith('\n'));
+  const families = {};
+  for (const line of text.split('\n').filter((one) => one !== '')) {
+    const comment = /^# (HELP|TYPE) ([a-zA-Z_:][a-zA-Z0-9_:]*) (.*)$/.exec(line);
+    if (comment) {
+      const [, kind, name, rest] = comment;
+      families[name] ??= { samples: [] };
+      assert.equal(families[name][kind.toLowerCase()], undefined, `${kind} of ${name} stands once`);
+      assert.equal(families[name].samples.length, 0, `${kind} stands before the samples`);
+      families[name][kind.toLowerCase()] = rest;
+    } else {
+      const sample = /^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{((?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*",?)*)\})? (NaN|[+-]?Inf|[+-]?[0-9.]+(?:e[+-]?[0-9]+)?)$/.exec(line);
+      assert.ok(sample, `a sample: ${line}`);
+      const family = families[sample[1]] ?? families[sample[1].replace(/_(bucket|sum|count|total)$/, '')];
+      assert.ok(family, `${sample[1]} has a family`);
+      family.samples.push({ name: sample[1], labels: sample[2] ?? '', value: Number(sample[3].replace('Inf', 'Infinity')) });
+    }
+  }
+  return families;
+}
+
+suite('the system', () => {
+  daemonTest('tells what multiprocessing tells: cpu_count, usable ones, start methods', async (d) => {
+    const system = await d.system();
+    assert.deepEqual(system.start_methods, ['spawn']);
+    assert.equal(system.cpu_count, nproc('--all'));
+    assert.equal(system.cpu_usable, nproc());
+    assert.ok(Math.abs(system.memory.total_bytes - os.totalmem()) < 1 << 20);
+  });
+
+  daemonTest('tells its pids, times, directories and listeners', async (d) => {
+    const system = await d.system();
+    assert.equal(system.keeper_pid, d.first.pid);
+    assert.equal(stat(system.server_pid).ppid, system.keeper_pid);
+    assert.notEqual(system.server_pid, system.keeper_pid);
+    assert.match(system.started_at, TIME);
+    assert.ok(Math.abs(Date.now() - Date.parse(system.started_at)) < 60_000);
+    assert.equal(system.state_dir, d.stateDir);
+    assert.equal(system.runtime_dir, d.runtimeDir);
+    assert.deepEqual([...system.listeners].sort(), [...d.first.listening].sort());
+    assert.equal(d.first.state_dir, d.stateDir);
+    assert.equal(system.server_restarts, 0);
+    assert.equal(system.health, 'ok');
+    assert.ok(system.limits.max_processes > 0);
+  });
+
+  daemonTest('counts the records in each state', async (d) => {
+    await d.run({ argv: ['true'] });
+    await d.run({ argv: ['false'] });
+    await d.spawn({ argv: ['sleep', '1000'] });
+    await d.spawn({ argv: ['true'], start: false });
+    const failed = await d.spawn({ argv: ['/no/such'], start: false });
+    await d.post(`/v1/processes/${failed.id}/start`);
+    assert.deepEqual((await d.system()).processes, { created: 1, pending: 0, running: 1, stopping: 0, exited: 2, failed: 1, lost: 0 });
+  });
+
+  daemonTest('counts the restarts of the server', async (d) => {
+    await d.killServer();
+    await d.killServer();
+    const system = await d.system();
+    assert.equal(system.server_restarts, 2);
+    assert.equal(system.keeper_pid, d.pid);
+  });
+
+  daemonTest('has capabilities, which keep what they promise', async (d) => {
+    const { body } = await d.get('/v1/capabilities');
+    assert.equal(body.executor, 'local');
+    for (const word of ['signal.tree', 'stdin.pipe', 'output.block']) assert.ok(body.items.includes(word), word);
+    assert.ok(Array.isArray(body.not_supported));
+  });
+
+  daemonTest('has metrics in Prometheus\' format that count what happened', async (d) => {
+    for (let i = 0; i < 3; i += 1) await d.run({ shell: 'echo hello' });
+    const answer = await d.get('/metrics');
+    assert.match(answer.type, /^text\/plain; version=0\.0\.4/);
+    const families = parse_metrics(answer.text);
+    for (const [name, family] of Object.entries(families)) {
+      assert.match(name, /^(forkful|process)_/);
+      assert.ok(family.help && family.type, `${name} has HELP and TYPE`);
+      assert.ok(family.samples.length > 0, `${name} has a sample`);
+      if (family.type === 'counter') for (const one of family.samples) assert.ok(one.value >= 0);
+    }
+    const names = Object.keys(families).join(' ');
+    for (const word of ['process', 'spool', 'request']) assert.match(names, new RegExp(word));
+    const sum = (name) => families[name]?.samples.reduce((total, one) => total + one.value, 0);
+    assert.ok(Object.keys(families).some((name) => sum(name) === 3), 'something counts the three processes');
+  });
+
+  daemonTest('is healthy and ready without a token', async (d) => {
+    assert.deepEqual((await d.get('/healthz', { token: null })).body, { status: 'ok' });
+    assert.deepEqual((await d.get('/readyz', { token: null })).body, { status: 'ready' });
+  });
+
+  daemonTest('is not ready while it shuts down, and still healthy', async (d) => {
+    const { id } = await d.sh('read x', { stdin: 'pipe' });
+    await d.post('/v1/shutdown', { wait_seconds: 60 }, { expect: 202 });
+    const ready = await d.call('GET', '/readyz', { token: null });
+    assert.equal(ready.status, 503, `${ready}`);
+    await d.get('/healthz', { token: null });
+    assert.equal((await d.system()).health, 'draining');
+    await d.call('POST', `/v1/processes/${id}/stdin`, { raw: '\n', expect: 202 });
+    await until('the daemon has ended', () => !alive(d.pid));
+    d.sweep();
+  });
+});

@@ -1,0 +1,119 @@
+// POST /v1/upgrade: another binary in the same process, and no child, listener or byte is lost.
+import assert from 'node:assert/strict';
+import { chmodSync, copyFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import { BINARY, Daemon, daemonTest, suite, until } from '../lib/daemon.mjs';
+import { exitedWith, problem, range } from '../lib/check.mjs';
+import { alive, stat } from '../lib/proc.mjs';
+
+async function upgrade(d) {
+  const before = await d.system();
+  const { body } = await d.post('/v1/upgrade', undefined, { expect: 202 });
+  assert.equal(body.state, 'upgrading');
+  d.admin.reconnect();
+  return d.otherServer(before.server_pid);
+}
+
+suite('an upgrade', () => {
+  daemonTest('keeps the pid, the address, the children and every byte', async (d) => {
+    const before = await d.system();
+    const lines = await d.sh('i=0; while [ $i -lt 300 ]; do i=$((i+1)); echo line $i; sleep 0.01; done; exit 7');
+    const reader = await d.spawn({ argv: ['cat'], stdin: 'pipe' });
+    await d.call('POST', `/v1/processes/${reader.id}/stdin`, { raw: 'one ', expect: 202 });
+    for (let i = 0; i < 3; i += 1) {
+      const after = await upgrade(d);
+      assert.equal(after.keeper_pid, before.keeper_pid);
+      assert.equal(stat(lines.pid).ppid, before.keeper_pid);
+    }
+    await d.call('POST', `/v1/processes/${reader.id}/stdin?eof=true`, { raw: 'two', expect: 202 });
+    exitedWith(await d.join(reader.id), 0);
+    assert.equal(await d.logsText(reader.id), 'one two');
+    exitedWith(await d.join(lines.id), 7);
+    assert.equal(await d.logsText(lines.id), range(1, 300).map((i) => `line ${i}\n`).join(''));
+    assert.equal((await d.unix.call('GET', '/v1/system')).status, 200);
+  });
+
+  daemonTest('keeps deadlines: a stop and a timeout begun before still end', async (d) => {
+    const stubborn = 'trap "" TERM; echo ready; while :; do sleep 1000; done';
+    const stopped = await d.sh(stubborn);
+    const timed = await d.sh(stubborn, { timeout_seconds: 1.5, stop: { grace_seconds: 0.3 } });
+    for (const { id } of [stopped, timed]) await until('it is ready', async () => (await d.logsText(id)) === 'ready\n');
+    await d.post(`/v1/processes/${stopped.id}/stop`, { grace_seconds: 1.5 }, { expect: 202 });
+    await upgrade(d);
+    assert.deepEqual((await d.join(stopped.id)).exit.reason, 'stopped');
+    assert.deepEqual((await d.join(timed.id)).exit.reason, 'timeout');
+  });
+
+  daemonTest('while requests go on makes none of them wrong', async (d) => {
+    let done = false;
+    const made = [];
+    const worker = (async () => {
+      for (let i = 0; !done; i += 1) {
+        const { body } = await d.call('POST', '/v1/processes', { body: { shell: `exit ${i % 200}` }, patient: 60, expect: 201 });
+        made.push([body.id, i % 200]);
+      }
+    })();
+    for (let i = 0; i < 4; i += 1) {
+      await until('something was made', () => made.length > i * 5);
+      const { server_pid } = await d.system({ patient: 60 });
+      await d.call('POST', '/v1/upgrade', { patient: 60, expect: 202 });
+      await d.otherServer(server_pid);
+    }
+    done = true;
+    await worker;
+    assert.equal(new Set(made.map(([id]) => id)).size, made.length);
+    for (const [id, code] of made) exitedWith(await d.join(id), code);
+    assert.equal((await d.list()).length, made.length);
+  });
+
+  test('to a binary that does not pass its check is 422, and the old one goes on', async () => {
+    const dir = mkdtempSync(path.join(tmpdir(), 'forkful-test-bin-'));
+    const own = path.join(dir, 'forkful');
+    copyFileSync(BINARY, own);
+    const d = new Daemon({ bin: own });
+    try {
+      await d.start();
+      const { id } = await d.spawn({ argv: ['sleep', '1000'] });
+      for (const content of ['#!/bin/sh\nexit 1\n', 'no program', '']) {
+        writeFileSync(`${own}.new`, content);
+        chmodSync(`${own}.new`, 0o755);
+        renameSync(`${own}.new`, own);
+        problem(await d.post('/v1/upgrade'), 422, 'upgrade_failed');
+      }
+      const { server_pid } = await d.system();
+      copyFileSync(BINARY, `${own}.new`);
+      renameSync(`${own}.new`, own);
+      await d.post('/v1/upgrade', undefined, { expect: 202 });
+      await d.otherServer(server_pid);
+      assert.equal((await d.process(id)).alive, true);
+      await d.stop();
+    } finally {
+      d.sweep();
+      rmSync(dir, { recursive: true });
+    }
+  });
+
+  daemonTest('ends followers in such a way that they can come back', async (d) => {
+    const { id } = await d.sh('i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo $i; sleep 0.01; done');
+    const got = [];
+    let ended = false;
+    const follower = (async () => {
+      while (!ended) {
+        try {
+          const stream = await d.stream(`/v1/processes/${id}/logs`, { accept: 'text/event-stream', headers: { 'Last-Event-ID': String(got.length) } });
+          for await (const one of stream.events()) {
+            if (one.event === 'end') ended = true;
+            else got.push(Number(one.data.text));
+          }
+        } catch { await d.system({ patient: 30 }); }
+      }
+    })();
+    await until('it goes on', () => got.length > 20);
+    await upgrade(d);
+    await follower;
+    assert.deepEqual(got, range(1, 200));
+    assert.ok(!alive((await d.process(id)).pid));
+  });
+});

@@ -1,0 +1,73 @@
+// What the kernel says about processes: the tests' second source beside the daemon.
+import { readdirSync, readFileSync } from 'node:fs';
+
+/** Fields of /proc/PID/stat, or null when there is no such process. */
+export function stat(pid) {
+  let text;
+  try {
+    text = readFileSync(`/proc/${pid}/stat`, 'latin1');
+  } catch {
+    return null;
+  }
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return {
+    state: fields[0], ppid: Number(fields[1]), pgrp: Number(fields[2]), session: Number(fields[3]),
+    nice: Number(fields[16]), start: fields[19],
+  };
+}
+
+/** True while the process runs; a zombie has ended. */
+export function alive(pid) {
+  const seen = stat(pid);
+  return seen !== null && seen.state !== 'Z' && seen.state !== 'X';
+}
+
+export function pids() {
+  return readdirSync('/proc').filter((name) => /^[0-9]+$/.test(name)).map(Number);
+}
+
+/** All processes, zombies too, whose parent is `pid`. */
+export function childrenOf(pid) {
+  return pids().filter((one) => stat(one)?.ppid === pid);
+}
+
+/** Living processes whose environment holds the text `mark`: what one daemon of ours has brought into the world. */
+export function marked(mark) {
+  return pids().filter((pid) => {
+    if (pid === process.pid) return false;
+    try {
+      return readFileSync(`/proc/${pid}/environ`, 'latin1').includes(mark) && alive(pid);
+    } catch {
+      return false;
+    }
+  });
+}
+
+export function send(pid, signal) {
+  try {
+    process.kill(pid, signal);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Ends every process that carries `mark`: stopped first, so that none can start another one meanwhile. */
+export function killMarked(mark) {
+  const seen = new Set();
+  for (let round = 0; round < 50; round += 1) {
+    const found = marked(mark);
+    if (found.length === 0) break;
+    for (const pid of found) send(pid, 'SIGSTOP');
+    for (const pid of found) { send(pid, 'SIGKILL'); seen.add(pid); }
+  }
+  return [...seen];
+}
+
+export function cmdline(pid) {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'latin1').split('\0').join(' ').trim();
+  } catch {
+    return '';
+  }
+}
