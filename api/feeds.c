@@ -445,12 +445,12 @@ static void get_feed(struct request *request, const struct feed_kind *kind, cons
     }
 }
 
-void handle_list_changes(struct request *request)
+void handle_get_changes(struct request *request)
 {
     get_feed(request, &changes_kind, "ref");
 }
 
-void handle_list_log_records(struct request *request)
+void handle_get_log(struct request *request)
 {
     get_feed(request, &log_kind, "process");
 }
@@ -490,7 +490,7 @@ static struct problem *read_level_body(const json_t *body, enum log_level *out)
     return problem;
 }
 
-void handle_set_log_level(struct request *request)
+void handle_put_log_level(struct request *request)
 {
     struct app *app = request_app(request);
     enum log_level level = app->service.log_level;

@@ -4,8 +4,6 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "api/respond.h"
-
 static void next(struct follow *follow);
 
 static struct follow *of_job(struct read_job *job)
@@ -42,6 +40,11 @@ static void finish_stream(struct follow *follow)
     stream_end(stream);
 }
 
+static struct problem *no_memory(void)
+{
+    return problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the answer");
+}
+
 static void finish_page(struct follow *follow)
 {
     struct request *request = follow->request;
@@ -54,7 +57,7 @@ static void finish_page(struct follow *follow)
     release(follow);
     if (body.failed) {
         text_free(&body);
-        respond_no_memory(request);
+        answer_problem(request, no_memory());
     } else {
         answer_json(request, 200, &body);
     }
@@ -77,11 +80,6 @@ static void fail(struct follow *follow, struct problem *problem)
     } else {
         answer_problem(request, problem);
     }
-}
-
-static void fail_without_memory(struct follow *follow)
-{
-    fail(follow, problem_make(PROBLEM_OUT_OF_MEMORY, "no memory to read on"));
 }
 
 static void fail_to_read(struct follow *follow)
@@ -155,7 +153,7 @@ static bool wait_in(struct follow *follow, struct wait_list *source)
                     wake)) {
         return true;
     }
-    fail_without_memory(follow);
+    fail(follow, no_memory());
     return false;
 }
 
@@ -259,7 +257,7 @@ void follow_ready(struct follow *follow)
     if (!follow->stream && !follow->request) {
         release(follow);
     } else if (follow->text.failed) {
-        fail_without_memory(follow);
+        fail(follow, no_memory());
     } else if (follow->failed) {
         fail_to_read(follow);
     } else if (follow->stream) {

@@ -62,16 +62,15 @@ void handle_upgrade(struct request *request);
 
 /* ---- files.c ---- */
 void handle_get_file(struct request *request);
-void handle_get_description(struct request *request);
 
 /* ---- logs.c ---- */
 void handle_get_logs(struct request *request);
-void handle_trim_logs(struct request *request);
+void handle_delete_logs(struct request *request);
 
 /* ---- feeds.c ---- */
-void handle_list_changes(struct request *request);
-void handle_list_log_records(struct request *request);
+void handle_get_changes(struct request *request);
+void handle_get_log(struct request *request);
 void handle_get_log_level(struct request *request);
-void handle_set_log_level(struct request *request);
+void handle_put_log_level(struct request *request);
 
 #endif

@@ -140,6 +140,8 @@ struct http {
     struct peer_list waiting[DEADLINES];
     struct timer sweep;
     unsigned connections, parked, owing;
+    unsigned crowd;                   /* most connections since the last trim */
+    struct timer trim;
     struct request *parked_first;
     struct stream *streams;           /* all open ones */
     struct deferred tell_rooms;       /* to the owners of those that wait to hear of it */
@@ -162,6 +164,7 @@ bool peer_watch(struct peer *peer);                 /* for the client's close; f
 void peer_keep_probing(const struct peer *peer);    /* TCP keepalive */
 void peers_sweep(struct timer *timer);
 void peers_close_idle(struct http *http);
+void peers_trim(struct timer *timer);               /* gives the memory of a crowd that has left back */
 
 /* http_request.c */
 struct request *request_new(struct peer *peer, struct MHD_Connection *connection,

@@ -9,6 +9,7 @@
  * again costs no system call. It asks for EPOLLRDHUP only: bytes of a pipelined request do not fire it. MHD closes the fd after
  * peer_notify, which is therefore the last moment to take it out of the loop's epoll.
  */
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
@@ -17,6 +18,9 @@
 #include <time.h>
 
 #include "api/http_internal.h"
+
+enum { CROWD = 1000 };
+#define TRIM_AFTER_US 1000000
 
 struct peer *peer_of(struct MHD_Connection *connection)
 {
@@ -166,7 +170,8 @@ static void peer_open(struct http_port *port, struct MHD_Connection *connection,
     int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     struct peer *peer = calloc(1, sizeof *peer);
 
-    port->http->connections++;
+    if (++port->http->connections > port->http->crowd)
+        port->http->crowd = port->http->connections;
     if (peer == NULL) {
         shutdown(fd, SHUT_RDWR);
         return;
@@ -178,11 +183,27 @@ static void peer_open(struct http_port *port, struct MHD_Connection *connection,
     *context = peer;
 }
 
+void peers_trim(struct timer *timer)
+{
+    struct http *http = (struct http *)((char *)timer - offsetof(struct http, trim));
+
+    http->crowd = http->connections;
+    malloc_trim(0);
+}
+
+/* The C library keeps the 32 KiB of each connection that was: too much after thousands of them. */
+static void crowd_leaves(struct http *http)
+{
+    if (http->crowd >= CROWD && http->connections < http->crowd / 2 && http->trim.place == 0)
+        timer_set(http->loop, &http->trim, time_monotonic_us() + TRIM_AFTER_US);
+}
+
 static void peer_close(struct http_port *port, void **context)
 {
     struct peer *peer = *context;
 
     port->http->connections--;
+    crowd_leaves(port->http);
     *context = NULL;
     if (peer == NULL)
         return;

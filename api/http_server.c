@@ -19,7 +19,7 @@
 
 enum {
     RUNS_AT_ONCE = 4,                 /* of MHD_run in a row, then the rest of the loop has its turn */
-    MEMORY_PER_CONNECTION = 32768,    /* most of a header */
+    MEMORY_PER_CONNECTION = 32768,    /* most of a header; touched as far as it is used */
     STOP_RUNS = 16,                   /* of MHD_run to get rid of what was suspended */
 };
 #define COMPLAINTS_US (10 * 1000000ll)
@@ -72,12 +72,16 @@ static int64_t run_before_sleep(void *context)
 
 /* ---- what MHD says and asks ---- */
 
-/* One message in ten seconds, and how many there were between. */
+/* One message in ten seconds, and how many there were between. How we close the connection of a client that has gone is an
+   error to the library only. */
 static void complain(void *context, const char *format, va_list arguments)
 {
     struct http *http = context;
     int64_t now = time_monotonic_us();
 
+    if (strcasestr(format, "application reported internal error") != NULL ||
+        strcasestr(format, "application error generating response") != NULL)
+        return;
     if (http->complained_us != 0 && now - http->complained_us < COMPLAINTS_US) {
         http->complaints++;
         return;
@@ -183,6 +187,7 @@ static bool http_fill(struct http *http, const struct http_listener *listeners, 
 {
     http->tell_rooms.run = streams_tell_room;
     http->sweep.due = peers_sweep;
+    http->trim.due = peers_trim;
     http->router = router_new(routes, route_count);
     http->no_memory = answer_no_memory();
     http->ports = calloc(count, sizeof *http->ports);
@@ -294,6 +299,7 @@ void http_stop(struct http *http)
         MHD_stop_daemon(port->daemon);
     }
     timer_cancel(http->loop, &http->sweep);
+    timer_cancel(http->loop, &http->trim);
     loop_undefer(http->loop, &http->tell_rooms);
     loop_off_sleep(http->loop, run_before_sleep, http);
     if (http->no_memory != NULL)

@@ -279,7 +279,7 @@ static void trim_log(struct request *request, const struct process *process, uin
     stored_then(app, &trim->stored, trimmed);
 }
 
-void handle_trim_logs(struct request *request)
+void handle_delete_logs(struct request *request)
 {
     struct problem *problem = NULL;
     uint64_t before = 0;

@@ -14,6 +14,7 @@
 #include "api/exec_keeper.h"
 #include "api/launcher.h"
 #include "api/options.h"
+#include "api/routes.h"
 #include "service/commands.h"
 #include "service/resume.h"
 #include "service/server_fds.h"
@@ -84,6 +85,7 @@ static const struct {
     {"--resume", run_resume},
     {"--version", run_version},
     {"version", run_version},
+    {"--routes", routes_command},
     {"help", run_help},
     {"--help", run_help},
     {"-h", run_help},

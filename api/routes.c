@@ -75,8 +75,8 @@ const struct route routes[] = {
     FILE_OF_PAGE("/log.js"),
     FILE_OF_PAGE("/style.css"),
     FILE_OF_PAGE("/words.js"),
-    GET("/openapi.yaml", SCOPE_PUBLIC, NULL, "getOpenapiYaml", handle_get_description),
-    GET("/openapi.json", SCOPE_PUBLIC, NULL, "getOpenapiJson", handle_get_description),
+    GET("/openapi.yaml", SCOPE_PUBLIC, NULL, "getOpenapiYaml", handle_get_file),
+    GET("/openapi.json", SCOPE_PUBLIC, NULL, "getOpenapiJson", handle_get_file),
     GET("/healthz", SCOPE_PUBLIC, NULL, "getHealth", handle_get_health),
     GET("/readyz", SCOPE_PUBLIC, NULL, "getReadiness", handle_get_readiness),
     GET("/metrics", SCOPE_OWNER, NULL, "getMetrics", handle_get_metrics),
@@ -149,4 +149,15 @@ void routes_print(FILE *out)
             fprintf(out, "? %s %s\n", param->name, types[param->type]);
         }
     }
+}
+
+int routes_command(int argc, char **argv)
+{
+    (void)argv;
+    if (argc > 0) {
+        fputs("forkful: --routes takes nothing\n", stderr);
+        return 2;
+    }
+    routes_print(stdout);
+    return fflush(stdout) ? 1 : 0;
 }

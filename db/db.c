@@ -37,10 +37,11 @@ struct db {
 
 static const char *const file_names[DB_FILES] = { [DB_STATE] = "state.db", [DB_LOGS] = "logs.db" };
 
-/* Page sizes: rows of logs.db are long, and a bigger page means fewer frames for the same bytes. */
+/* Rows of logs.db are long: with pages of 16 KiB they go to the WAL and back half as fast again as with
+   4 KiB; still larger ones make small batches dearer. */
 static const char *const first_pragmas[DB_FILES] = {
     [DB_STATE] = "PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL",
-    [DB_LOGS] = "PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL",
+    [DB_LOGS] = "PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL",
 };
 
 static const char *const writer_pragmas[DB_FILES] = {

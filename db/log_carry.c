@@ -61,8 +61,8 @@ int log_carry_advance(struct log_carry *carry, const struct log_place *start, co
                       size_t bytes, const struct log_place *end)
 {
     size_t total = log_open_bytes(end), filled = 0;
-    char *out = total ? malloc(total) : NULL;
-    if (total && !out)
+    char *out = malloc(total + 1);
+    if (!out)
         return SQLITE_NOMEM;
     bool known = true;
     const char *old = carry->data;
@@ -70,7 +70,7 @@ int log_carry_advance(struct log_carry *carry, const struct log_place *start, co
         uint64_t have = end->total[i] - start->total[i];
         size_t inside = end->open[i] < have ? end->open[i] : (size_t)have;
         size_t before = end->open[i] - inside; /* the chunk adds to a line it began with */
-        if (before && carry->known)
+        if (before && carry->known && old)
             memcpy(out + filled, old + start->open[i] - before, before);
         known = known && (before == 0 || carry->known);
         copy_last(data, bytes, i + 1, have, inside, out + filled + before);
@@ -79,7 +79,7 @@ int log_carry_advance(struct log_carry *carry, const struct log_place *start, co
     }
     free(carry->data);
     *carry = (struct log_carry){ .data = out, .open = { end->open[0], end->open[1] },
-                                 .capacity = total, .known = known };
+                                 .capacity = total + 1, .known = known };
     return SQLITE_OK;
 }
 

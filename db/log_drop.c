@@ -122,7 +122,7 @@ int log_drop_oldest(struct log_store *store, struct log_appender *appender)
 
 int log_trim_before(struct log_store *store, struct log_appender *appender, uint64_t before_seq)
 {
-    struct log_chunk boundary;
+    struct log_chunk boundary = { 0 };
     int code = log_store_close_chunk(store, appender);
     if (code == SQLITE_OK)
         code = log_chunk_find(store->db, appender->process, before_seq, &boundary);

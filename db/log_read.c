@@ -229,7 +229,7 @@ static int read_records(struct log_scan *scan)
 static int load_bounds(struct log_scan *scan)
 {
     struct log_start start;
-    struct log_chunk last;
+    struct log_chunk last = { 0 };
     int code = log_start_get(scan->db, scan->query->process, &start);
     scan->first = start.place;
     scan->gap = start.reason;

@@ -1,4 +1,6 @@
-/* Rows of `meta` in state.db; see meta.h. */
+/*
+ * Rows of `meta` as operations: what the service keeps by name, committed with the rows beside it.
+ */
 #include "db/meta.h"
 
 #include <string.h>
@@ -8,21 +10,23 @@ struct meta_operation {
     const char *key, *value;
 };
 
-static int run(struct writer *writer, struct operation *operation)
+static int run_put(struct writer *writer, struct operation *base)
 {
-    struct meta_operation *meta = (struct meta_operation *)operation;
+    const struct meta_operation *meta = (const struct meta_operation *)base;
     return db_meta_text_set(writer_db(writer), DB_STATE, meta->key, meta->value);
 }
 
-static const struct operation_type type = {"meta_text_put", DB_STATE, run};
+static const struct operation_type put_type = { "meta_text_put", DB_STATE, run_put };
 
 bool meta_text_put(struct batch *batch, const char *key, const char *value)
 {
-    struct meta_operation *meta = batch_add(batch, &type, sizeof *meta);
-    if (!meta) {
+    const char *key_copy = batch_copy(batch, key, strlen(key));
+    const char *value_copy = batch_copy(batch, value, strlen(value));
+    struct meta_operation *meta =
+        key_copy && value_copy ? batch_add(batch, &put_type, sizeof *meta) : NULL;
+    if (!meta)
         return false;
-    }
-    meta->key = batch_copy(batch, key, strlen(key));
-    meta->value = batch_copy(batch, value, strlen(value));
-    return meta->key && meta->value;
+    meta->key = key_copy;
+    meta->value = value_copy;
+    return true;
 }

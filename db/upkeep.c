@@ -21,7 +21,8 @@
 #define PERIOD_US 30000000         /* ages are looked at so often when nothing else happens */
 #define FAILED_PAUSE_US 5000000
 
-#define CHECKPOINT_BYTES (8 << 20) /* a WAL of this size is copied back right after the commit */
+#define CHECKPOINT_BYTES (4 << 20) /* a WAL of this size is copied back right after the commit: while
+                                      it is still in the processor's cache that costs least */
 #define WAL_LIMIT_BYTES (64 << 20) /* of this size: even if readers must be waited for */
 #define VACUUM_PAGES 256           /* so many free pages are not worth the work */
 #define RETENTION_ROWS 16
@@ -36,6 +37,7 @@ struct upkeep {
     struct log_store *store;
     struct db *db;
     const struct writer_limits *limits;   /* of this slice */
+    int64_t page_bytes[DB_FILES];
     int wal_frames[DB_FILES];             /* in the WAL since it was last copied back whole */
     int64_t paused_until_us;              /* after a failure */
     int64_t shared_at_us;                 /* when a task that can wait had its turn under load */
@@ -109,7 +111,7 @@ static int64_t query_number(struct upkeep *upkeep, enum db_file file, const char
 
 static int64_t wal_bytes(const struct upkeep *upkeep, enum db_file file)
 {
-    return (int64_t)upkeep->wal_frames[file] * (file == DB_LOGS ? 8192 : 4096);
+    return (int64_t)upkeep->wal_frames[file] * upkeep->page_bytes[file];
 }
 
 static int note_frames(void *context, sqlite3 *handle, const char *name, int frames)
@@ -354,8 +356,11 @@ struct upkeep *upkeep_new(struct log_store *store)
         return NULL;
     upkeep->store = store;
     upkeep->db = store->db;
-    for (int file = 0; file < DB_FILES; file++)
+    for (int file = 0; file < DB_FILES; file++) {
+        static const char sql[] = "PRAGMA page_size";
+        upkeep->page_bytes[file] = query_number(upkeep, (enum db_file)file, sql, 4096);
         sqlite3_wal_hook(db_handle(upkeep->db, (enum db_file)file), note_frames, upkeep);
+    }
     return upkeep;
 }
 

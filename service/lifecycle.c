@@ -116,12 +116,18 @@ static void fact_started(struct service *service, struct process *process, const
     launch_started(service, process);
 }
 
+/* What the process has written to this stream, stored or not. */
+static uint64_t *written(struct process *process, const struct fact *fact)
+{
+    return fact->stream == STREAM_STDERR ? &process->stderr_bytes : &process->stdout_bytes;
+}
+
 static void fact_output(struct service *service, struct process *process, const struct fact *fact,
                         uint64_t end)
 {
     size_t bytes = fact_payload_bytes(fact);
     uint64_t limit = process->when_full == FULL_DROP_OLDEST ? process->max_output_bytes : 0;
-    *(fact->stream == STREAM_STDERR ? &process->stderr_bytes : &process->stdout_bytes) += bytes;
+    *written(process, fact) += bytes;
     must(log_append(recorder_batch(service->recorder), process->num, end,
                     (enum log_stream)fact->stream, fact->at_us, fact_payload(fact), bytes, limit));
     process_touch(service, process, false);
@@ -136,6 +142,7 @@ static void fact_dropped(struct service *service, struct process *process, const
     struct fact_dropped dropped;
     memcpy(&dropped, fact_payload(fact), sizeof dropped);
     process->dropped_bytes += dropped.bytes;
+    *written(process, fact) += dropped.bytes;
     must(log_gap(recorder_batch(service->recorder), process->num, end,
                  (enum log_stream)fact->stream, fact->at_us, dropped.bytes, LOG_GAP_DROP_NEWEST));
     process_touch(service, process, true);

@@ -297,20 +297,18 @@ void recorder_catch_up(struct recorder *recorder)
 
 /* ---- start and stop ---- */
 
-/* Both files know up to where they are; what one of them lacks is applied again from the smaller
-   position, and the other leaves it out (db/writer.h). */
+/* state.db says where to go on: logs.db is committed before it, so what state.db has, logs.db has
+   too, and what logs.db has in advance it leaves out by its own position (db/logs.h). */
 static int take_position(struct recorder *recorder, struct db *db)
 {
+    struct db_position position = {0};
     uint64_t spool_id = recorder->spool.header->spool_id;
-    uint64_t from = UINT64_MAX;
-    for (int file = 0; file < DB_FILES; file++) {
-        struct db_position position = {0};
-        db_position_get(db, (enum db_file)file, &position);
-        uint64_t here = position.spool_id == spool_id ? position.position : 0;
-        from = here < from ? here : from;
+    db_position_get(db, DB_STATE, &position);
+    if (position.spool_id != spool_id) {
+        position = (struct db_position){.spool_id = spool_id};
     }
-    recorder->applied = (struct db_position){.spool_id = spool_id, .position = from};
-    int error = spool_consumer_begin(&recorder->spool, from);
+    recorder->applied = position;
+    int error = spool_consumer_begin(&recorder->spool, position.position);
     recorder->applied.position = recorder->spool.position;
     return error;
 }

@@ -74,7 +74,7 @@ static int act_signal(struct keeper *keeper, struct child *child, struct packet 
     const struct command_signal *ask = &packet->fixed.signal;
     if (ask->scope == SCOPE_TREE)
         return tree_signal(keeper, child, ask->signal);
-    if (child->state == CHILD_ENDED)
+    if (child->state == CHILD_ENDED || child->pid <= 1) /* kill(-1) would be everybody */
         return -ESRCH;
     int error = signal_main(child, ask->scope == SCOPE_GROUP ? 0 : ask->signal);
     if (error == 0 && ask->scope == SCOPE_GROUP && kill(-child->pid, ask->signal) < 0)

@@ -125,7 +125,10 @@ enum source {
     SOURCE_PIDFD, SOURCE_TREE, SOURCES
 };
 
-/* main.c */
+/* loop.c */
+int loop_begin(struct keeper *keeper);
+void loop_turn(struct keeper *keeper);
+void loop_take_time(struct keeper *keeper);
 int watch_add(int epoll, int fd, uint32_t events, enum source source, int stream, uint32_t index);
 void watch_close(int epoll, int *fd); /* takes fd out of epoll (duplicates live on) and closes it */
 void close_one(int *fd);              /* the same for one that is in no epoll */
@@ -211,6 +214,7 @@ void cgroup_end(struct keeper *keeper);
 int server_start(struct keeper *keeper);
 void server_reap(struct keeper *keeper);
 void server_distrust(struct keeper *keeper, const char *why); /* kills it; it is started again */
+void server_silent(struct keeper *keeper);   /* its socket is at its end */
 void server_ready(struct keeper *keeper);
 void server_leave(struct keeper *keeper); /* it was told to end, or ends by itself: no restart */
 void server_deadlines(struct keeper *keeper);

@@ -70,8 +70,10 @@ bool link_receive(struct keeper *keeper)
         for (int f = 0; f < 2; f++)
             if (fds[f] >= 0)
                 close(fds[f]);
-        if (!sound && (got > 0 || server->pid != 0))
-            server_distrust(keeper, got > 0 ? "malformed packet" : "closed its socket");
+        if (got > 0 && !sound)
+            server_distrust(keeper, "malformed packet");
+        else if (got <= 0)
+            server_silent(keeper);
         if (!sound || server->link < 0)
             return false;
     }

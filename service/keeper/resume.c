@@ -56,6 +56,10 @@ static int read_entry(struct keeper *keeper, const unsigned char *bytes, size_t 
 {
     struct resume_entry entry = {.cgroup_slot = -1};
     memcpy(&entry, bytes, size < sizeof entry ? size : sizeof entry);
+    if (entry.pid <= 1 || entry.pid == keeper->pid) {
+        keeper_log("resume: an entry with pid %d is left out", (int)entry.pid);
+        return 0; /* signals to it would hit everybody, or us */
+    }
     struct child *child = table_add(keeper, &entry.process);
     if (child == NULL)
         return -ENFILE;

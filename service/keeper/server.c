@@ -22,6 +22,7 @@
 #include "service/server_fds.h"
 
 #define LONG_LIFE_US 10000000
+#define SILENCE_US 1000000        /* from the end of its socket to SIGKILL */
 #define FIRST_DELAY_MS 50u
 #define LAST_DELAY_MS 5000u
 #define LINK_BUFFER_BYTES 32768   /* bounds the descriptors in flight to the server */
@@ -187,6 +188,14 @@ void server_distrust(struct keeper *keeper, const char *why)
         kill(keeper->server.pid, SIGKILL);
 }
 
+/* End-of-file from a server: as a rule it has just ended; if not, it has to. */
+void server_silent(struct keeper *keeper)
+{
+    link_close(keeper);
+    if (keeper->server.kill_deadline_us == 0)
+        keeper->server.kill_deadline_us = keeper->mono_us + SILENCE_US;
+}
+
 void server_leave(struct keeper *keeper)
 {
     keeper->server.ended_by_us = true;
@@ -215,7 +224,8 @@ void server_deadlines(struct keeper *keeper)
         server->ended_due = false;
     if (server->kill_deadline_us != 0 && server->kill_deadline_us <= keeper->mono_us) {
         server->kill_deadline_us = 0;
-        kill(server->pid, SIGKILL);
+        if (server->pid != 0)
+            kill(server->pid, SIGKILL);
     }
     if (server->start_deadline_us == 0 || server->start_deadline_us > keeper->mono_us)
         return;

@@ -44,16 +44,23 @@ static bool is_member(size_t count, pid_t pid)
     return found != NULL && found->member;
 }
 
+/* Never part of a tree, whatever an entry says: init, ourselves, the server, and who is no process. */
+static bool is_untouchable(const struct keeper *keeper, pid_t pid)
+{
+    return pid <= 1 || pid == keeper->pid || pid == keeper->server.pid || pid == getpid();
+}
+
 /* What belongs to the tree by itself, not through its parent. An orphan's session may have been
    somebody else's pid before, so there a marker that names another process decides. */
 static bool is_root(const struct keeper *keeper, const struct child *child,
                     const struct walked *one)
 {
     bool alive = child->state != CHILD_ENDED;
+    if (child->pid <= 1 || keeper->pid <= 0 || is_untouchable(keeper, one->pid))
+        return false;
     if (alive && (one->pid == child->pid || one->session == child->pid))
         return true;
-    if (one->pid == keeper->server.pid || one->pid == keeper->pid ||
-        (one->parent != keeper->pid && !(child->marks & ENTRY_ADOPTED)) ||
+    if ((one->parent != keeper->pid && !(child->marks & ENTRY_ADOPTED)) ||
         table_find_pid((struct keeper *)(uintptr_t)keeper, one->pid) != NULL)
         return false;
     int marked = proc_marked(one->pid, &child->process);
@@ -85,7 +92,8 @@ static size_t walk_tree(const struct keeper *keeper, const struct child *child)
     for (bool grown = true; grown;) {
         grown = false;
         for (size_t i = 0; i < count; i++)
-            if (!walk[i].member && is_member(count, walk[i].parent))
+            if (!walk[i].member && is_member(count, walk[i].parent) &&
+                !is_untouchable(keeper, walk[i].pid))
                 grown = walk[i].member = true;
     }
     return count;
@@ -120,8 +128,11 @@ static bool still_member(const struct child *child, pid_t pid)
     return proc_read(pid, "cgroup", text, sizeof text) > 0 && strstr(text, end) != NULL;
 }
 
-static void signal_member(const struct child *child, pid_t pid, int signal)
+static void signal_member(const struct keeper *keeper, const struct child *child, pid_t pid,
+                          int signal)
 {
+    if (is_untouchable(keeper, pid))
+        return;
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (pidfd < 0 && errno != ENOSYS)
         return;
@@ -147,7 +158,7 @@ static size_t signal_all(struct keeper *keeper, struct child *child, int signal)
             if (known || done == WALK_MAX)
                 continue;
             signalled[done++] = walk[i].pid;
-            signal_member(child, walk[i].pid, signal);
+            signal_member(keeper, child, walk[i].pid, signal);
             fresh++;
         }
     }

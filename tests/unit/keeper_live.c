@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -408,7 +409,7 @@ static void a_paused_tree_stands_still_and_can_be_killed(void **state)
 static void signals_reach_their_scope(void **state)
 {
     struct fact_id id = run_shell("sh -c 'trap \"echo inner; exit\" USR1; while :; do sleep 0.01; done' &"
-                                  "trap 'echo outer' USR1; echo up; wait; wait");
+                                  "trap 'echo outer' USR1; echo up; wait; wait; wait");
     struct live_output output = {0};
     read_output(&id, &output, 3);
     usleep(50000);
@@ -473,8 +474,9 @@ static void a_full_ring_blocks_the_writer_and_loses_nothing(void **state)
     struct fact_id id = run_shell("head -c 20000000 /dev/zero; exit 6");
     live_until(&live, FACT_STARTED, &id, NULL);
     usleep(300000); /* nobody reads: the ring fills and stays full */
+    static const char record[10000];
     struct live_spawn more = {.process = live_id(4242), .argv = SHELL("exit 0"),
-                              .record = "r", .record_bytes = 1};
+                              .record = record, .record_bytes = sizeof record};
     uint32_t request = live_spawn(&live, &more);
     assert_int_equal(live_reply(&live, request), EAGAIN);
     assert_int_equal(live.replies[request % 1024].stage, STAGE_LIMIT);
@@ -631,6 +633,7 @@ static void an_upgrade_keeps_children_bytes_and_deadlines(void **state)
     assert_int_equal(live.welcome.keeper_pid, live.keeper);
     assert_int_equal(live.welcome.entries, 3);
     struct live_output output = {0};
+    live_until(&live, FACT_KEEPER_STARTED, NULL, NULL);
     const struct fact *fact = live_until(&live, FACT_KEEPER_STARTED, NULL, NULL);
     assert_int_equal(((const struct fact_keeper_started *)fact_payload(fact))->occasion,
                      RESUME_UPGRADE);
@@ -838,5 +841,7 @@ int main(int argc, char **argv)
         LIVE(an_adopted_child_reaped_by_somebody_else_still_tells_its_status),
         LIVE(nothing_is_left_open_when_all_is_forgotten),
     };
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,9 +21,26 @@
 
 #define FATAL(what) live_fatal(__LINE__, what)
 
+static struct live *current; /* so that no keeper outlives a test that fails here */
+
+static void kill_keeper(void)
+{
+    if (current == NULL || current->keeper <= 0)
+        return;
+    struct command command = {.type = COMMAND_EXIT};
+    if (current->link >= 0)
+        (void)!send(current->link, &command, sizeof command, MSG_DONTWAIT | MSG_NOSIGNAL);
+    close(current->puppet);
+    for (int i = 0; i < 300 && waitpid(current->keeper, NULL, WNOHANG) == 0; i++)
+        usleep(10000);
+    kill(current->keeper, SIGKILL);
+    current = NULL;
+}
+
 static _Noreturn void live_fatal(int line, const char *what)
 {
     fprintf(stderr, "live_harness.c:%d: %s: %s\n", line, what, strerror(errno));
+    kill_keeper();
     abort();
 }
 
@@ -172,6 +189,7 @@ static void start_keeper(struct live *live, uint64_t ring_bytes, const char *mod
     if (mkdtemp(live->dir) == NULL || pipe2(pipe_ends, O_CLOEXEC) < 0)
         FATAL("mkdtemp");
     listen_for_puppets(live);
+    current = live;
     live->stdout_fd = pipe_ends[0];
     live->keeper = fork();
     if (live->keeper == 0) {
@@ -261,6 +279,7 @@ int live_refused(void)
     int status = 0;
     start_keeper(&live, 1u << 20, "refuse");
     waitpid(live.keeper, &status, 0);
+    current = NULL;
     close(live.listener);
     close(live.stdout_fd);
     return status;
@@ -316,14 +335,21 @@ void live_adopt(struct live *live, struct resume_entry *entries, unsigned count)
     live_lose_server(live);
 }
 
+static void notes_clear(void);
+
 void live_end(struct live *live)
 {
     char path[128];
     int status;
     live_send(live, COMMAND_EXIT, NULL, NULL, 0);
     kill(live->server, SIGTERM);
-    if (waitpid(live->keeper, &status, 0) != live->keeper || status != 0)
+    pid_t ended = 0;
+    for (int i = 0; i < 1500 && (ended = waitpid(live->keeper, &status, WNOHANG)) == 0; i++)
+        usleep(10000);
+    if (ended != live->keeper || status != 0)
         FATAL("the keeper did not exit with 0");
+    current = NULL;
+    notes_clear();
     forget_fds(live);
     close(live->listener);
     close(live->puppet);
@@ -555,17 +581,57 @@ static void take_output(struct live_output *output, const struct fact *fact)
     output->count[fact->stream] += bytes;
 }
 
+/* Facts that live_until has read, so that tests may ask for them in any order. */
+static struct note {
+    struct fact *fact;
+    bool taken;
+} *notes;
+static size_t note_count;
+
+static void notes_clear(void)
+{
+    for (size_t i = 0; i < note_count; i++)
+        free(notes[i].fact);
+    free(notes);
+    notes = NULL;
+    note_count = 0;
+}
+
+static void note_next(struct live *live, enum fact_type wanted)
+{
+    const struct fact *fact = live_fact(live, 10000);
+    if (fact == NULL) {
+        fprintf(stderr, "waited for a fact of type %d\n", (int)wanted);
+        FATAL("a fact did not come");
+    }
+    if (getenv("LIVE_TRACE") != NULL)
+        fprintf(stderr, "fact %u of %02x, stream %u, %zu bytes\n", fact->type,
+                fact->process.bytes[15], fact->stream, fact_payload_bytes(fact));
+    notes = realloc(notes, (note_count + 1) * sizeof *notes);
+    struct fact *copy = malloc(fact->bytes);
+    if (notes == NULL || copy == NULL)
+        FATAL("malloc");
+    memcpy(copy, fact, fact->bytes);
+    notes[note_count++] = (struct note){copy, false};
+}
+
 const struct fact *live_until(struct live *live, enum fact_type type,
                               const struct fact_id *process, struct live_output *output)
 {
-    for (;;) {
-        const struct fact *fact = live_fact(live, 10000);
-        if (fact == NULL)
-            FATAL("a fact did not come");
-        bool ours = process == NULL || memcmp(&fact->process, process, sizeof *process) == 0;
-        if (ours && output != NULL && fact->type == FACT_OUTPUT)
+    for (size_t i = 0;; i++) {
+        if (i == note_count)
+            note_next(live, type);
+        const struct fact *fact = notes[i].fact;
+        if (notes[i].taken ||
+            (process != NULL && memcmp(&fact->process, process, sizeof *process) != 0))
+            continue;
+        if (output != NULL && fact->type == FACT_OUTPUT) {
             take_output(output, fact);
-        if (ours && fact->type == type)
+            notes[i].taken = true;
+        }
+        if (fact->type == type) {
+            notes[i].taken = true;
             return fact;
+        }
     }
 }

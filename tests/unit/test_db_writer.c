@@ -1,0 +1,492 @@
+/*
+ * The writer: exactly once over crashes, nothing lost on a full disk, and the work it does on the side.
+ */
+#include "db_harness.h"
+
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "db/answers.h"
+#include "db/feeds.h"
+#include "db/log_store.h"
+#include "db/readers.h"
+#include "db/upkeep.h"
+
+static struct process_row a_process(int64_t num)
+{
+    return (struct process_row){ .num = num, .id = { 1, 2, 3 }, .state = 2, .created_at_us = 5,
+                                 .spec = "{\"argv\":[\"true\"]}", .token = "abc" };
+}
+
+static void append_line(struct batch *batch, int64_t process, uint64_t position, const char *text)
+{
+    assert_true(log_append(batch, process, position, LOG_STDOUT, (int64_t)position + 1, text,
+                           strlen(text), 0));
+}
+
+static size_t count_records(struct db_fixture *fixture, int64_t process)
+{
+    struct stored_log log = { 0 };
+    read_log(fixture->reader, query_all(process), &log);
+    size_t count = log.count;
+    stored_clear(&log);
+    return count;
+}
+
+static int64_t number(struct db *db, enum db_file file, const char *sql)
+{
+    sqlite3_stmt *statement;
+    assert_int_equal(sqlite3_prepare_v2(db_handle(db, file), sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int64_t value = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return value;
+}
+
+static long file_bytes(const struct db_fixture *fixture, const char *name)
+{
+    char path[128];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/%s", fixture->dir, name);
+    return stat(path, &status) == 0 ? (long)status.st_size : 0;
+}
+
+/* Waits until the SQL gives what is wanted: the writer's upkeep does it when it has time. */
+static void wait_for_number(struct db_fixture *fixture, enum db_file file, const char *sql,
+                            int64_t wanted)
+{
+    for (int i = 0; i < 2000; i++) {
+        if (number(fixture->reader, file, sql) == wanted)
+            return;
+        usleep(5000);
+    }
+    fail_msg("%s never became %ld", sql, (long)wanted);
+}
+
+/* ---- positions ---- */
+
+static void both_files_hold_the_position_of_a_batch_that_touches_both(void **state)
+{
+    struct db_fixture *fixture = *state;
+    struct db_position position;
+    fixture->position = 100;
+    struct batch *batch = fixture_batch(fixture);
+    struct process_row row = a_process(1);
+    assert_true(process_row_insert(batch, &row));
+    append_line(batch, 1, 100, "one\n");
+    batch_free(fixture_commit(fixture, batch));
+    assert_true(db_position_get(fixture->reader, DB_STATE, &position));
+    assert_int_equal(position.position, 100);
+    assert_true(db_position_get(fixture->reader, DB_LOGS, &position));
+    assert_int_equal(position.position, 100);
+}
+
+static void output_alone_moves_only_the_logs(void **state)
+{
+    struct db_fixture *fixture = *state;
+    struct db_position position;
+    fixture->position = 50;
+    struct batch *batch = fixture_batch(fixture);
+    append_line(batch, 1, 50, "one\n");
+    batch_free(fixture_commit(fixture, batch));
+    assert_false(db_position_get(fixture->reader, DB_STATE, &position));
+    assert_true(db_position_get(fixture->reader, DB_LOGS, &position));
+    assert_int_equal(position.position, 50);
+}
+
+static void facts_that_are_submitted_again_are_stored_once(void **state)
+{
+    struct db_fixture *fixture = *state;
+    for (uint64_t end = 3; end <= 9; end += 3) {
+        fixture->position = end;
+        struct batch *batch = fixture_batch(fixture);
+        for (uint64_t position = 1; position <= end; position++) /* always from the beginning */
+            append_line(batch, 1, position, "line\n");
+        batch_free(fixture_commit(fixture, batch));
+        fixture_close(fixture);
+        fixture_open(fixture);
+        assert_int_equal(count_records(fixture, 1), end);
+    }
+}
+
+static void another_spool_begins_at_its_own_positions(void **state)
+{
+    struct db_fixture *fixture = *state;
+    fixture->position = 1000;
+    struct batch *batch = fixture_batch(fixture);
+    append_line(batch, 1, 1000, "old\n");
+    batch_free(fixture_commit(fixture, batch));
+    batch = fixture_batch(fixture);
+    batch->position = (struct db_position){ .spool_id = 8, .position = 10 };
+    append_line(batch, 1, 10, "new\n");
+    batch_free(fixture_commit(fixture, batch));
+    assert_int_equal(count_records(fixture, 1), 2);
+}
+
+static void submit_one_of_each(struct db_fixture *fixture)
+{
+    fixture->position = 77;
+    struct batch *batch = fixture_batch(fixture);
+    struct process_row row = a_process(1);
+    assert_true(process_row_insert(batch, &row));
+    append_line(batch, 1, 77, "once\n");
+    batch_free(fixture_commit(fixture, batch));
+}
+
+/* The process that commits is killed at the named point; what it left is committed again. */
+static void killed_at(void **state, const char *fault, bool logs_ahead)
+{
+    struct db_fixture *fixture = *state;
+    struct db_position position;
+    int status;
+    fixture_close(fixture);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        setenv("FORKFUL_FAULT", fault, 1);
+        fixture_open(fixture);
+        submit_one_of_each(fixture);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+    fixture_open(fixture);
+    assert_false(db_position_get(fixture->reader, DB_STATE, &position));
+    assert_int_equal(db_position_get(fixture->reader, DB_LOGS, &position), logs_ahead);
+    submit_one_of_each(fixture);
+    assert_int_equal(count_records(fixture, 1), 1);
+    assert_int_equal(number(fixture->reader, DB_STATE, "SELECT count(*) FROM process"), 1);
+    assert_true(db_position_get(fixture->reader, DB_STATE, &position));
+    assert_int_equal(position.position, 77);
+}
+
+static void a_kill_before_the_commit_leaves_nothing(void **state)
+{
+    killed_at(state, "writer_before_commit:1", false);
+}
+
+static void a_kill_between_the_files_leaves_the_logs_ahead_and_nothing_twice(void **state)
+{
+    killed_at(state, "writer_between_files:1", true);
+}
+
+/* ---- failures ---- */
+
+static void an_operation_that_breaks_a_rule_is_left_out_alone(void **state)
+{
+    struct db_fixture *fixture = *state;
+    struct writer_health health;
+    struct process_row row = a_process(1), second = a_process(2);
+    struct batch *batch = fixture_batch(fixture);
+    assert_true(process_row_insert(batch, &row));
+    assert_true(process_row_insert(batch, &row));
+    assert_true(process_row_insert(batch, &second));
+    batch_free(fixture_commit(fixture, batch));
+    writer_health(fixture->writer, &health);
+    assert_int_equal(health.left_out, 1);
+    assert_int_equal(number(fixture->reader, DB_STATE, "SELECT count(*) FROM process"), 2);
+}
+
+static void set_file_limit(rlim_t bytes)
+{
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = bytes;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+}
+
+static bool wait_degraded(struct writer *writer)
+{
+    struct writer_health health = { 0 };
+    for (int i = 0; i < 2000 && !health.degraded; i++) {
+        usleep(2000);
+        writer_health(writer, &health);
+    }
+    return health.degraded && health.text[0] && health.since_us;
+}
+
+static void a_full_disk_delays_a_batch_and_loses_nothing(void **state)
+{
+    struct db_fixture *fixture = *state;
+    struct writer_health health;
+    static char lines[300000];
+    uint64_t count;
+    memset(lines, 'x', sizeof lines);
+    for (size_t i = 99; i < sizeof lines; i += 100)
+        lines[i] = '\n';
+    signal(SIGXFSZ, SIG_IGN);
+    struct batch *first = fixture_batch(fixture), *second = fixture_batch(fixture);
+    struct process_row row = a_process(1);
+    assert_true(process_row_insert(second, &row));
+    log_append(first, 1, 0, LOG_STDOUT, 1, lines, sizeof lines / 2, 0);
+    log_append(second, 1, 0, LOG_STDOUT, 2, lines, sizeof lines, 0);
+    batch_free(fixture_commit(fixture, first));
+    set_file_limit((rlim_t)file_bytes(fixture, "logs.db-wal") + 100000);
+    writer_submit(fixture->writer, second);
+    bool degraded = wait_degraded(fixture->writer);
+    assert_true(writer_busy(fixture->writer));
+    set_file_limit(RLIM_INFINITY);
+    assert_true(degraded);
+    assert_int_equal(read(fixture->event_fd, &count, sizeof count), sizeof count);
+    batch_free(writer_collect(fixture->writer));
+    writer_health(fixture->writer, &health);
+    assert_false(health.degraded);
+    assert_true(health.retries > 0);
+    assert_int_equal(count_records(fixture, 1), sizeof lines / 200 + sizeof lines / 100);
+    assert_int_equal(number(fixture->reader, DB_STATE, "SELECT count(*) FROM process"), 1);
+}
+
+static void a_database_of_limited_pages_is_reported_as_full(void **state)
+{
+    struct db_fixture *fixture = *state;
+    struct writer_health health;
+    static char bytes[400000];
+    fixture_close(fixture);
+    setenv("FORKFUL_DB_MAX_PAGES", "30", 1);
+    fixture_open(fixture);
+    unsetenv("FORKFUL_DB_MAX_PAGES");
+    struct batch *batch = fixture_batch(fixture);
+    log_append(batch, 1, 0, LOG_STDOUT, 1, bytes, sizeof bytes, 0);
+    writer_submit(fixture->writer, batch);
+    assert_true(wait_degraded(fixture->writer));
+    writer_health(fixture->writer, &health);
+    assert_true(health.full);
+    assert_non_null(strstr(health.text, "logs.db"));
+}
+
+/* ---- work on the side ---- */
+
+static void the_total_limit_deletes_the_oldest_output_first_and_tells(void **state)
+{
+    struct db_fixture *fixture = *state;
+    static char lines[200000];
+    struct writer_limits limits = { .total_log_bytes = 1000000 };
+    uint64_t deleted = 0;
+    memset(lines, '\n', sizeof lines);
+    for (int64_t process = 1; process <= 20; process++) {
+        struct batch *batch = fixture_batch(fixture);
+        log_append(batch, process, 0, LOG_STDOUT, process, lines, sizeof lines, 0);
+        log_finished(batch, process, 0);
+        batch_free(fixture_commit(fixture, batch));
+    }
+    writer_set_limits(fixture->writer, &limits);
+    wait_for_number(fixture, DB_LOGS, "SELECT sum(length(data)) < 1000000 FROM chunk", 1);
+    struct batch *batch = fixture_batch(fixture);
+    append_line(batch, 20, 0, "x\n");
+    batch = fixture_commit(fixture, batch);
+    for (size_t i = 0; i < batch->progress_count; i++)
+        deleted += batch->progress[i].deleted_bytes;
+    batch_free(batch);
+    assert_true(deleted >= 19 * sizeof lines - 1000000);
+    struct stored_log log = { 0 };
+    read_log(fixture->reader, query_all(1), &log);
+    assert_int_equal(log.count, 1);
+    assert_int_equal(log.records[0].record.gap, LOG_GAP_RETENTION);
+    assert_int_equal(log.records[0].record.gap_bytes, sizeof lines);
+    assert_int_equal(log.records[0].record.gap_records, sizeof lines);
+    stored_clear(&log);
+    assert_true(count_records(fixture, 19) > 100000);
+}
+
+static void the_log_of_a_deleted_process_goes_and_its_space_is_given_back(void **state)
+{
+    struct db_fixture *fixture = *state;
+    static char bytes[4 << 20];
+    struct process_row row = a_process(41);
+    struct batch *batch = fixture_batch(fixture);
+    assert_true(process_row_insert(batch, &row));
+    for (int i = 0; i < 4; i++)
+        log_append(batch, 41, 0, LOG_STDOUT, 1, bytes, sizeof bytes, 0);
+    batch_free(fixture_commit(fixture, batch));
+    batch = fixture_batch(fixture);
+    assert_true(process_row_delete(batch, 41));
+    batch_free(fixture_commit(fixture, batch));
+    wait_for_number(fixture, DB_STATE, "SELECT count(*) FROM doomed", 0);
+    wait_for_number(fixture, DB_LOGS, "SELECT count(*) FROM chunk", 0);
+    wait_for_number(fixture, DB_LOGS, "SELECT freelist_count < 256 FROM pragma_freelist_count", 1);
+    assert_int_equal(process_num_last(fixture->reader), 41);
+    fixture_close(fixture);
+    assert_true(file_bytes(fixture, "logs.db") < (3 << 20));
+    fixture_open(fixture);
+}
+
+static void small_chunks_of_a_finished_process_are_merged(void **state)
+{
+    struct db_fixture *fixture = *state;
+    static char lines[5000];
+    memset(lines, '\n', sizeof lines);
+    for (int i = 0; i < 40; i++) {
+        struct batch *batch = fixture_batch(fixture);
+        log_append(batch, 3, 0, LOG_STDOUT, i, lines, sizeof lines, 0);
+        if (i == 39)
+            log_finished(batch, 3, 0);
+        batch_free(fixture_commit(fixture, batch));
+    }
+    wait_for_number(fixture, DB_LOGS, "SELECT count(*) <= 3 FROM chunk", 1);
+    assert_int_equal(count_records(fixture, 3), 40 * sizeof lines);
+}
+
+static void feeds_and_answers_are_kept_within_their_limits(void **state)
+{
+    struct db_fixture *fixture = *state;
+    struct db_error error;
+    struct batch *batch = fixture_batch(fixture);
+    for (uint64_t seq = 1; seq <= 9000; seq++) {
+        struct change_row change = { .seq = seq, .at_us = 1, .type = "process.started" };
+        assert_true(change_insert(batch, &change));
+    }
+    struct answer_row answer = { .principal = "admin", .key = "k", .at_us = 1, .status = 201,
+                                 .content_type = "application/json", .body = "{}", .body_bytes = 2 };
+    assert_true(answer_insert(batch, &answer));
+    batch_free(fixture_commit(fixture, batch));
+    fixture_close(fixture);
+
+    struct db *db = db_open(fixture->dir, &error);
+    int code;
+    struct log_store *store = log_store_new(db, &code);
+    struct upkeep *upkeep = upkeep_new(store);
+    struct writer_limits limits = { .changes_max = 100, .log_max = 1, .idempotency_age_us = 1000 };
+    while (upkeep_slice(upkeep, &limits, false) == 0)
+        ;
+    struct feed_bounds bounds;
+    assert_int_equal(changes_bounds(db, &bounds, &error), SQLITE_OK);
+    assert_int_equal(bounds.first, 8901);
+    assert_int_equal(bounds.last, 9000);
+    assert_int_equal(number(db, DB_STATE, "SELECT count(*) FROM answer"), 0);
+    upkeep_free(upkeep);
+    upkeep = upkeep_new(store);
+    limits.feed_age_us = 1;
+    while (upkeep_slice(upkeep, &limits, false) == 0)
+        ;
+    assert_int_equal(changes_bounds(db, &bounds, &error), SQLITE_OK);
+    assert_int_equal(bounds.first, 9000);
+    upkeep_free(upkeep);
+    log_store_free(store);
+    db_close(db);
+    fixture_open(fixture);
+}
+
+/* ---- readers beside the writer ---- */
+
+struct tail_job {
+    struct read_job job;
+    size_t records;
+    bool failed;
+};
+
+static bool count_record(void *context, const struct log_record *record)
+{
+    (void)record;
+    ++*(size_t *)context;
+    return true;
+}
+
+static void run_tail(struct read_job *job, struct db *reader)
+{
+    struct tail_job *tail = (struct tail_job *)job;
+    struct log_query query = query_all(1);
+    struct log_result result;
+    struct db_error error;
+    query.tail = 500;
+    tail->failed |= log_read(reader, &query, count_record, &tail->records, &result, &error) != SQLITE_OK;
+}
+
+static void note_done(struct read_job *job)
+{
+    job->cancelled = true;
+}
+
+static void the_wal_stays_bounded_under_a_flood_with_readers(void **state)
+{
+    struct db_fixture *fixture = *state;
+    static char bytes[1 << 20];
+    struct db_error error;
+    struct tail_job jobs[4] = { 0 };
+    int event_fd = eventfd(0, EFD_NONBLOCK);
+    struct readers *readers = readers_start(fixture->dir, 2, event_fd, &error);
+    assert_non_null(readers);
+    memset(bytes, 'x', sizeof bytes);
+    for (size_t i = 99; i < sizeof bytes; i += 100)
+        bytes[i] = '\n';
+    for (int i = 0; i < 4; i++) {
+        jobs[i].job.run = run_tail;
+        jobs[i].job.done = note_done;
+        readers_submit(readers, &jobs[i].job);
+    }
+    long longest = 0;
+    for (int i = 0; i < 80; i++) {
+        struct batch *batch = fixture_batch(fixture);
+        for (int k = 0; k < 2; k++)
+            log_append(batch, 1, 0, LOG_STDOUT, i, bytes, sizeof bytes, 0);
+        batch_free(fixture_commit(fixture, batch));
+        struct read_job *job;
+        while ((job = readers_collect(readers)) != NULL)
+            readers_submit(readers, job);
+        long wal = file_bytes(fixture, "logs.db-wal");
+        longest = wal > longest ? wal : longest;
+    }
+    readers_stop(readers);
+    for (int i = 0; i < 4; i++) {
+        assert_false(jobs[i].failed);
+        assert_true(jobs[i].records > 0);
+    }
+    close(event_fd);
+    assert_true(longest < 80 << 20);
+}
+
+static void finished_jobs_come_back_in_order_and_cancelled_ones_do_not_run(void **state)
+{
+    struct db_fixture *fixture = *state;
+    struct db_error error;
+    struct tail_job jobs[3] = { 0 };
+    uint64_t count;
+    int event_fd = eventfd(0, 0), collected = 0;
+    struct readers *readers = readers_start(fixture->dir, 1, event_fd, &error);
+    assert_non_null(readers);
+    submit_one_of_each(fixture);
+    for (int i = 0; i < 3; i++) {
+        jobs[i].job.run = run_tail;
+        jobs[i].job.done = note_done;
+        jobs[i].job.cancelled = i == 1;
+        readers_submit(readers, &jobs[i].job);
+    }
+    while (collected < 3) {
+        struct read_job *job = readers_collect(readers);
+        if (!job) {
+            assert_int_equal(read(event_fd, &count, sizeof count), sizeof count);
+            continue;
+        }
+        assert_ptr_equal(job, &jobs[collected++].job);
+        job->done(job);
+    }
+    assert_int_equal(jobs[0].records, 1);
+    assert_int_equal(jobs[1].records, 0);
+    assert_int_equal(jobs[2].records, 1);
+    readers_stop(readers);
+    close(event_fd);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+        TEST(both_files_hold_the_position_of_a_batch_that_touches_both),
+        TEST(output_alone_moves_only_the_logs),
+        TEST(facts_that_are_submitted_again_are_stored_once),
+        TEST(another_spool_begins_at_its_own_positions),
+        TEST(a_kill_before_the_commit_leaves_nothing),
+        TEST(a_kill_between_the_files_leaves_the_logs_ahead_and_nothing_twice),
+        TEST(an_operation_that_breaks_a_rule_is_left_out_alone),
+        TEST(a_full_disk_delays_a_batch_and_loses_nothing),
+        TEST(a_database_of_limited_pages_is_reported_as_full),
+        TEST(the_total_limit_deletes_the_oldest_output_first_and_tells),
+        TEST(the_log_of_a_deleted_process_goes_and_its_space_is_given_back),
+        TEST(small_chunks_of_a_finished_process_are_merged),
+        TEST(feeds_and_answers_are_kept_within_their_limits),
+        TEST(the_wal_stays_bounded_under_a_flood_with_readers),
+        TEST(finished_jobs_come_back_in_order_and_cancelled_ones_do_not_run),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
