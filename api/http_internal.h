@@ -190,6 +190,7 @@ void answer_finish(struct request *request, int status, const char *content_type
 void park_settle(struct request *request);          /* after a handler that has not answered */
 void park_leave(struct request *request);           /* it is answered: out of the list */
 void park_gone(struct request *request);            /* its client has left */
+bool park_outlives_client(const struct request *request);
 void parks_end(struct http *http, bool answer);     /* all of them: 503, or just closed */
 void request_resume(struct request *request);
 

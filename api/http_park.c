@@ -76,6 +76,13 @@ static void park_refuse(struct request *request, enum problem_code code, const c
     answer_problem(request, problem_make(code, "%s", detail));
 }
 
+/* With an Idempotency-Key the effect belongs to the key, not to the connection: it is carried to its
+   end, and a repeat gets the answer. */
+bool park_outlives_client(const struct request *request)
+{
+    return request->held || request->idempotent != NULL;
+}
+
 void park_settle(struct request *request)
 {
     park_enter(request);
@@ -83,6 +90,8 @@ void park_settle(struct request *request)
         return;
     if (request->http->draining)
         park_refuse(request, PROBLEM_SHUTTING_DOWN, "The daemon is shutting down.");
+    else if (park_outlives_client(request))
+        return;
     else if (!peer_watch(request->peer))
         park_refuse(request, PROBLEM_UNAVAILABLE, "The connection could not be watched.");
     else if (request->peer->hung_up)

@@ -135,7 +135,7 @@ static void hung_up(struct watch *watch, uint32_t events)
         return;
     if (request->stream != NULL)
         stream_gone(request->stream);
-    else if (request->stage == STAGE_PARKED && !request->held)
+    else if (request->stage == STAGE_PARKED && !park_outlives_client(request))
         park_gone(request);
 }
 

@@ -1,9 +1,9 @@
 /*
  * Segments: read, written, counted. The format is described in the header.
  *
- * log_place_pass is on the writer's hot path: it looks for newlines with memrchr and counts them with
- * vector operations, a whole segment at a time. log_split.c has the splitter
- * that delivers the same records one by one.
+ * log_place_pass is on the writer's hot path: it looks for newlines with memrchr and counts them
+ * with vector operations, a whole segment at a time. log_split.c has the splitter that delivers the
+ * same records one by one.
  */
 #include "db/log_format.h"
 

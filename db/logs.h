@@ -52,7 +52,7 @@ struct log_record {
     bool partial;                   /* cut at LOG_LINE_BYTES, or by a gap */
     bool newline;                   /* it ended with a newline, which stands at data[bytes] */
     enum log_gap_reason gap;        /* LOG_GAP_NONE: a line */
-    uint64_t gap_bytes;             /* 0: not known */
+    uint64_t gap_bytes;             /* 0: not known (of what was deleted: known when `after` is 0) */
     uint64_t gap_records;           /* 0: not known */
     const char *data;               /* without the newline; not NUL-terminated */
     size_t bytes;
@@ -66,8 +66,9 @@ struct log_query {
     uint64_t tail;                  /* of what is stored, only the last so many that match; 0: all */
     int64_t since_us, until_us;     /* 0: no bound; since ≤ at < until */
     const regex_t *grep;            /* NULL: all. Gap records always match */
-    size_t max_records, max_bytes;  /* of one answer; the call ends after the record that reaches one */
-    size_t max_scan_bytes;          /* give up after so many scanned bytes, with a cursor (grep) */
+    size_t max_records, max_bytes;  /* of one answer; the call ends after the record that reaches one;
+                                       raw: max_bytes exactly. 0: no bound */
+    size_t max_scan_bytes;          /* give up after so many scanned bytes, with a cursor. 0: never */
     /* Raw form: the bytes of the records that match, newlines included, in order of arrival, and
        behind them (when no `before`/`until_us` ends it) the lines still open. grep must be NULL. */
     bool raw;
@@ -91,8 +92,9 @@ struct log_result {
    what comes later (follow) when not. `tail` is used up once records were delivered. */
 void log_query_advance(struct log_query *query, const struct log_result *result);
 
-/* Delivers records (or, raw, pieces of bytes as records with data/bytes/stream only) in order. A
-   false from `record` ends the read after that record. Reader thread. */
+/* Delivers records (or, raw, pieces of bytes as records with data, bytes, stream and time only) in
+   order; what was deleted from the old end comes first, as one gap record whose seq is the last deleted
+   one's. A false from `record` ends the read after that record. Reader thread. */
 int log_read(struct db *reader, const struct log_query *query,
              bool (*record)(void *context, const struct log_record *record), void *context,
              struct log_result *result, struct db_error *error);

@@ -46,7 +46,7 @@ static const struct config_key keys[] = {
     COUNT("max_sessions", max_sessions, "10000", 1, 1000000, true),
     BYTES("max_payload_bytes", max_payload_bytes, "16M", 1024, 1024 * MIB, true),
     WORD("sync", sync, "normal", sync_words),
-    WORD("log.level", log_level, "info", level_words),
+    WORD("log.level", log_level, "debug", level_words),
 
     COUNT("retention.ended_count", retention_ended_count, "10000", 0, COUNTS, true),
     SECONDS("retention.ended_age_seconds", retention_ended_age_us, "604800", 0, 100 * YEAR),

@@ -36,7 +36,7 @@ struct service {
     enum log_level log_level;
     char *cwd;                         /* the daemon's, used where a spec has none */
     char **base_env;                   /* what children inherit: our environment without FORKFUL_* */
-    char url[128], socket_path[256];   /* for FORKFUL_URL and FORKFUL_SOCKET */
+    char url[320], socket_path[256];   /* for FORKFUL_URL and FORKFUL_SOCKET */
     struct notice_welcome keeper;      /* as the keeper told it */
     bool welcomed;
     bool shutting_down;

@@ -21,7 +21,6 @@
 #include "service/keeper/keeper.h"
 #include "service/server_fds.h"
 
-#define LONG_LIFE_US 10000000
 #define SILENCE_US 1000000        /* from the end of its socket to SIGKILL */
 #define FIRST_DELAY_MS 50u
 #define LAST_DELAY_MS 5000u
@@ -126,10 +125,11 @@ int server_start(struct keeper *keeper)
     return 0;
 }
 
-/* 0: at once; then 50 ms, doubled up to 5 s while servers live shorter than 10 s. */
-static uint32_t next_delay(const struct server *server, int64_t now_us)
+/* At once, when the last one came to answer: somebody killed it, or a rare fault did, and clients
+   wait. One that ends before it is ready would do so again: 50 ms, doubled up to 5 s. */
+static uint32_t next_delay(const struct server *server)
 {
-    if (server->restarts == 0 || now_us - server->started_us >= LONG_LIFE_US)
+    if (server->ready)
         return 0;
     uint32_t delay_ms = server->delay_ms == 0 ? FIRST_DELAY_MS : server->delay_ms * 2;
     return delay_ms < LAST_DELAY_MS ? delay_ms : LAST_DELAY_MS;
@@ -145,7 +145,7 @@ static bool refused_to_start(const struct keeper *keeper, int status)
 static void schedule_restart(struct keeper *keeper, int pid, int status)
 {
     struct server *server = &keeper->server;
-    server->delay_ms = next_delay(server, keeper->mono_us);
+    server->delay_ms = next_delay(server);
     server->start_deadline_us = keeper->mono_us + (int64_t)server->delay_ms * 1000;
     server->restarts = ++keeper->resume.server_restarts;
     server->ended = (struct fact_server_ended){pid, status, server->restarts, server->delay_ms};

@@ -101,6 +101,21 @@ static void what_has_ended_cannot_be_stopped(void **state)
     assert_int_equal(facts_of(FACT_STOPPING), 0);
 }
 
+/* Signal 0 only looks. Each of these pids once stood for "everybody" somewhere. */
+static void an_entry_without_a_sound_pid_has_no_tree(void **state)
+{
+    const pid_t pids[] = {0, 1, -1, getpid()};
+    for (size_t i = 0; i < sizeof pids / sizeof *pids; i++) {
+        struct child *child = add((uint8_t)(i + 1));
+        child->pid = pids[i];
+        assert_int_equal(tree_signal(&keeper, child, 0), -ESRCH);
+        child->marks |= ENTRY_ADOPTED;
+        assert_int_equal(tree_signal(&keeper, child, 0), -ESRCH);
+    }
+    keeper.pid = 0;
+    assert_int_equal(tree_signal(&keeper, add(9), 0), -ESRCH);
+}
+
 static void the_wait_ends_at_the_earliest_deadline(void **state)
 {
     assert_int_equal(deadlines_timeout(&keeper), -1);
@@ -133,6 +148,7 @@ int main(void)
         cmocka_unit_test_setup(a_stop_kills_at_its_deadline_and_once, setup),
         cmocka_unit_test_setup(a_repeat_shortens_and_never_lengthens, setup),
         cmocka_unit_test_setup(what_has_ended_cannot_be_stopped, setup),
+        cmocka_unit_test_setup(an_entry_without_a_sound_pid_has_no_tree, setup),
         cmocka_unit_test_setup(the_wait_ends_at_the_earliest_deadline, setup),
         cmocka_unit_test_setup(many_deadlines_all_pass_in_their_time, setup),
     };

@@ -72,7 +72,7 @@ static void without_a_source_every_key_has_its_default(void **state)
     assert_int_equal(config.retention_logs_total_bytes, UINT64_C(8) << 30);
     assert_int_equal(config.stop_grace_us, 10000000);
     assert_int_equal(config.idempotency_age_us, INT64_C(86400) * 1000000);
-    assert_int_equal(config.log_level, 20);
+    assert_int_equal(config.log_level, 10);
     assert_int_equal(config.sync, CONFIG_SYNC_NORMAL);
     assert_int_equal(config.listen.count, 0);
     assert_null(config.socket);
@@ -264,11 +264,11 @@ static void a_reload_takes_what_may_change_and_names_what_may_not(void **state)
     struct config config, next;
     char kept[256] = "";
     assert_loads(&config, "listen = 127.0.0.1:1\nmax_processes = 1\nsocket = /a\n");
-    assert_loads(&next, "listen = 127.0.0.1:2\nmax_processes = 2\nsocket = /a\nlog.level = debug\n"
+    assert_loads(&next, "listen = 127.0.0.1:2\nmax_processes = 2\nsocket = /a\nlog.level = error\n"
                         "http.connections = 20\n");
     config_reload(&config, &next, note_kept, kept);
     assert_int_equal(config.max_processes, 2);
-    assert_int_equal(config.log_level, 10);
+    assert_int_equal(config.log_level, 40);
     assert_string_equal(config.listen.items[0], "127.0.0.1:1");
     assert_int_equal(config.http_connections, 16384);
     assert_string_equal(kept, "listen http.connections ");

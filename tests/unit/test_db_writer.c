@@ -328,6 +328,34 @@ static void small_chunks_of_a_finished_process_are_merged(void **state)
     assert_int_equal(count_records(fixture, 3), 40 * sizeof lines);
 }
 
+static void small_chunks_of_a_running_process_are_merged_while_it_writes(void **state)
+{
+    struct db_fixture *fixture = *state;
+    static char lines[5000];
+    memset(lines, 'a', sizeof lines); /* the last line of each batch goes on in the next */
+    for (size_t i = 70; i < sizeof lines - 100; i += 70)
+        lines[i] = '\n';
+    size_t batches = 0;
+    for (int round = 0; round < 3; round++) {
+        for (int i = 0; i < 100; i++, batches++) {
+            struct batch *batch = fixture_batch(fixture);
+            log_append(batch, 3, 0, LOG_STDOUT, i, lines, sizeof lines, 0);
+            batch_free(fixture_commit(fixture, batch));
+        }
+        wait_for_number(fixture, DB_LOGS, "SELECT count(*) < 60 FROM chunk", 1);
+    }
+    struct stored_log log = { 0 };
+    struct reference *reference = reference_new();
+    for (size_t i = 0; i < batches; i++)
+        reference_data(reference, 1, (int64_t)i % 100, lines, sizeof lines);
+    read_log(fixture->reader, query_all(3), &log);
+    assert_int_equal(log.count, reference->log.count);
+    for (size_t i = 0; i < log.count; i++)
+        assert_same_record(&log.records[i].record, &reference->log.records[i].record);
+    stored_clear(&log);
+    reference_free(reference);
+}
+
 static void feeds_and_answers_are_kept_within_their_limits(void **state)
 {
     struct db_fixture *fixture = *state;
@@ -484,6 +512,7 @@ int main(void)
         TEST(the_total_limit_deletes_the_oldest_output_first_and_tells),
         TEST(the_log_of_a_deleted_process_goes_and_its_space_is_given_back),
         TEST(small_chunks_of_a_finished_process_are_merged),
+        TEST(small_chunks_of_a_running_process_are_merged_while_it_writes),
         TEST(feeds_and_answers_are_kept_within_their_limits),
         TEST(the_wal_stays_bounded_under_a_flood_with_readers),
         TEST(finished_jobs_come_back_in_order_and_cancelled_ones_do_not_run),
