@@ -1,13 +1,14 @@
 /*
  * POST /v1/processes/actions: one order to many processes, one result for each.
  *
- * All are asked in one turn; the answer is made when the last of them has its result. Results stand
- * in the order of `ids`, or oldest first. A process is held by its id, for it may be deleted meanwhile.
+ * All are asked in one turn; the answer is made when the last of them has its result. Results
+ * stand in the order of `ids`, or oldest first. A process is held by its id, for it may be deleted
+ * meanwhile.
  */
 #include <stddef.h>
 #include <string.h>
 
-#include "api/control_body.h"
+#include "api/bodies.h"
 #include "api/filter.h"
 #include "api/handlers.h"
 #include "api/order.h"

@@ -8,8 +8,8 @@
 
 #include "api/http.h"
 
-/* `authorization` is the header's value or NULL. `peer_fd` is the client's socket (for SO_PEERCRED where is_unix). NULL:
-   admitted and *out is filled; else 401 or 403, owned by the caller. */
+/* `authorization` is the header's value or NULL. `peer_fd` is the client's socket (for SO_PEERCRED
+   where is_unix). NULL: admitted and *out is filled; else 401 or 403, owned by the caller. */
 struct problem *auth_check(struct app *app, const char *authorization, int peer_fd, bool is_unix,
                            enum scope scope, struct principal *out);
 

@@ -4,7 +4,7 @@
  * The request is parked until the keeper has carried the order out and what came of it is stored;
  * so the record in the answer shows its effect, as far as it is immediate.
  */
-#include "api/control_body.h"
+#include "api/bodies.h"
 #include "api/handlers.h"
 #include "api/order.h"
 #include "api/respond.h"
@@ -112,7 +112,7 @@ static void carry_out(struct request *request, enum order_verb verb)
         return;
     }
     struct order order = order_plain(verb);
-    struct problem *problem = control_body_read(request_json(request), &order);
+    struct problem *problem = order_body_read(request_json(request), &order);
     struct call *call = problem ? NULL : request_alloc(request, sizeof *call);
     if (problem) {
         answer_problem(request, problem);

@@ -1,8 +1,8 @@
 /*
  * DELETE /v1/processes/{id}: takes a record away, with kill=true its living tree first.
  *
- * The answer comes when the end is stored and the deletion too. A record whose end is observed but not
- * committed yet is waited for as well: what refers to it in the open batch goes first.
+ * The answer comes when the end is stored and the deletion too. A record whose end is observed but
+ * not committed yet is waited for as well: what refers to it in the open batch goes first.
  */
 #include <signal.h>
 #include <stddef.h>

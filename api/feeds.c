@@ -2,10 +2,10 @@
  * The feeds: GET /v1/changes (the life of things) and GET /v1/log (the daemon's own log), and the
  * level of the latter.
  *
- * Both are rows with a number that only grows, read by the same struct follow; struct feed_kind says what differs. A
- * cursor that is older than what is kept gets a `reset` item. A snapshot is rendered in one turn, so
- * it is true at one number, and told when the changes up to that number are committed; the stream goes on
- * behind it.
+ * Both are rows with a number that only grows, read by the same struct follow; struct feed_kind
+ * says what differs. A cursor that is older than what is kept gets a `reset` item. A snapshot is
+ * rendered in one turn, so it is true at one number, and told when the changes up to that number
+ * are committed; the stream goes on behind it.
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -17,6 +17,7 @@
 #include "api/log_record.h"
 #include "api/param_value.h"
 #include "api/respond.h"
+#include "api/schema.h"
 
 #define ROWS_AT_ONCE 500u
 #define TYPES_MAX 50
@@ -125,7 +126,8 @@ static const struct feed_kind log_kind = {offsetof(struct service, log), daemon_
 
 /* ---- the cursor ---- */
 
-/* Rows behind the cursor are deleted. With `after` 0 the oldest that is kept was asked for, whichever that is. */
+/* Rows behind the cursor are deleted. With `after` 0 the oldest that is kept was asked for,
+   whichever that is. */
 static bool is_behind(const struct feed_follow *feed, const struct feed_bounds *bounds)
 {
     return feed->kind->tells_reset && feed->query.after && feed->query.after + 1 < bounds->first;
@@ -135,6 +137,8 @@ static bool is_behind(const struct feed_follow *feed, const struct feed_bounds *
 static void reset(struct feed_follow *feed, uint64_t oldest)
 {
     char data[80];
+    feed->counted++;
+    feed->follow.complete = feed->counted == feed->limit;
     snprintf(data, sizeof data, "{\"after\":%llu,\"oldest_seq\":%llu}",
              (unsigned long long)feed->query.after, (unsigned long long)oldest);
     feed->query.after = oldest - 1;
@@ -259,7 +263,8 @@ static void put_object(struct feed_follow *feed, const char *ref, struct text *d
     text_clear(data);
 }
 
-/* Objects of a kind are shown when changes of that kind ("process.", "session.") may be asked for. */
+/* Objects of a kind are shown when changes of that kind ("process.", "session.") may be asked
+   for. */
 static bool wants(const struct feed_follow *feed, const char *kind, const char *ref)
 {
     const char *item, *list = feed->query.type;
@@ -466,39 +471,20 @@ void handle_get_log_level(struct request *request)
     answer_json(request, 200, &body);
 }
 
-static struct problem *read_level_body(const json_t *body, enum log_level *out)
-{
-    struct problem *problem = NULL;
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)body, key, value) {
-        const char *name = json_string_value(value);
-        if (strcmp(key, "level") != 0) {
-            char place[160];
-            snprintf(place, sizeof place, "/%.150s", key);
-            problem = problem_add(problem, PROBLEM_UNKNOWN_FIELD, FAULT_POINTER, place,
-                                  "the field \"%.150s\" is not known", key);
-        } else if (!name || !log_level_from_name(name, out)) {
-            problem = problem_add(problem, PROBLEM_INVALID_VALUE, FAULT_POINTER, "/level",
-                                  "level must be debug, info, warning or error");
-        }
-    }
-    if (!json_object_get(body, "level")) {
-        problem = problem_add(problem, PROBLEM_MISSING_FIELD, FAULT_POINTER, "/level",
-                              "level is needed");
-    }
-    return problem;
-}
+static const char *const levels[] = {"debug", "info", "warning", "error", NULL};
+static const struct field level_fields[] = {
+    {.name = "level", .type = FIELD_STRING, .required = true, .words = levels},
+    {0}};
 
 void handle_put_log_level(struct request *request)
 {
     struct app *app = request_app(request);
-    enum log_level level = app->service.log_level;
-    struct problem *problem = read_level_body(request_json(request), &level);
+    const json_t *body = request_json(request);
+    struct problem *problem = schema_check(body, level_fields);
     if (problem) {
         answer_problem(request, problem);
         return;
     }
-    app->service.log_level = level;
+    log_level_from_name(field_text(body, "level", ""), &app->service.log_level);
     handle_get_log_level(request);
 }

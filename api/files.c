@@ -1,8 +1,8 @@
 /*
  * The files in the binary: the dashboard and the description of this API.
  *
- * A file is as constant as the binary, and answer_static says the rest: the page's strict policy, ETag and 304.
- * The page holds no data, so it needs no token.
+ * A file is as constant as the binary, and answer_static says the rest: the page's strict policy,
+ * ETag and 304. The page holds no data, so it needs no token.
  */
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +21,7 @@ void handle_get_file(struct request *request)
     if (asset) {
         answer_static(request, 200, asset->content_type, asset->bytes, asset->length, asset->etag);
     } else {
-        answer_problem(request, problem_make(PROBLEM_NOT_FOUND, "this build does not hold %s", path));
+        answer_problem(request,
+                       problem_make(PROBLEM_NOT_FOUND, "this build does not hold %s", path));
     }
 }

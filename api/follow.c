@@ -132,8 +132,8 @@ static void look_again(struct deferred *deferred)
     }
 }
 
-/* Looking is put off to the end of the turn: many commits of one turn are one look, and who is woken by a deletion
-   looks when the record is out of the table. */
+/* Looking is put off to the end of the turn: many commits of one turn are one look, and who is
+   woken by a deletion looks when the record is out of the table. */
 static void wake(struct waiter *waiter, bool woken)
 {
     struct follow *follow = (struct follow *)((char *)waiter - offsetof(struct follow, waiter));
@@ -203,9 +203,12 @@ static void look(struct follow *follow, bool idle)
 
 /* ---- what comes next ---- */
 
-static bool is_page_with_items(const struct follow *follow)
+static bool is_over(const struct follow *follow)
 {
-    return follow->request && follow->items > 0;
+    bool page_has_items = follow->request && follow->items > 0;
+    return follow->complete ||
+           (!follow->more &&
+            (!follow->live || follow->last || follow->expired || page_has_items));
 }
 
 /* A page is not "taken" before its end; so `written` follows it, and wake sees nothing pending. */
@@ -214,14 +217,10 @@ static void next(struct follow *follow)
     if (follow->request) {
         follow->written = follow->text.bytes;
     }
-    if (follow->complete) {
+    if (is_over(follow)) {
         finish(follow);
-    } else if (follow->more) {
-        look(follow, false);
-    } else if (!follow->live || follow->last || follow->expired || is_page_with_items(follow)) {
-        finish(follow);
-    } else if (follow->woken) {
-        look(follow, true);
+    } else if (follow->more || follow->woken) {
+        look(follow, !follow->more);
     } else {
         rest(follow);
     }

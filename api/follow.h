@@ -1,17 +1,18 @@
 /*
  * An answer fed from the database: a page that may wait, or a stream that may go on for ever.
  *
- * One cursor, no hole. The loop submits one read job at a time; it renders a bounded piece behind the cursor and moves
- * it. When the piece is with the client, the next is read. At the end of what is stored a live
- * answer waits in the list of what it follows. It enters that list BEFORE the read, so that what is committed while
- * the read is under way wakes it too, and the read is done again: nothing falls between "looked" and
- * "waits".
+ * One cursor, no hole. The loop submits one read job at a time; it renders a bounded piece behind
+ * the cursor and moves it. When the piece is with the client, the next is read. At the end of what
+ * is stored a live answer waits in the list of what it follows. It enters that list BEFORE the
+ * read, so that what is committed while the read is under way wakes it too, and the read is done
+ * again: nothing falls between "looked" and "waits".
  *
- * A slow client costs one piece of memory, never a reader. A client that is gone frees everything, at once or
- * when the job comes back. What is followed is looked up anew at each look and may have been deleted.
+ * A slow client costs one piece of memory, never a reader. A client that is gone frees everything,
+ * at once or when the job comes back. What is followed is looked up anew at each look and may have
+ * been deleted.
  *
- * Loop thread, but for `read` on a reader thread: while a job is out (`busy`), the type's own fields and those
- * marked (reader) belong to the reader.
+ * Loop thread, but for `read` on a reader thread: while a job is out (`busy`), the type's own
+ * fields and those marked (reader) belong to the reader.
  */
 #ifndef FORKFUL_API_FOLLOW_H
 #define FORKFUL_API_FOLLOW_H
@@ -19,17 +20,17 @@
 #include "api/app.h"
 #include "api/stream.h"
 
-#define FOLLOW_PIECE_BYTES (64u << 10)   /* a piece of a stream ends with the item that reaches it */
-#define FOLLOW_PAGE_BYTES (1u << 20)     /* and a page, whatever its limit */
+#define FOLLOW_PIECE_BYTES (64u << 10) /* a piece of a stream ends with the item that reaches it */
+#define FOLLOW_PAGE_BYTES (1u << 20)   /* and a page, whatever its limit */
 
 struct follow;
 
 struct follow_type {
-    /* Reader: appends items behind the cursor to `text` until follow_full, moves the cursor, sets `items`, `more`,
-       `complete`. False: `error` tells. */
+    /* Reader: appends items behind the cursor to `text` until follow_full, moves the cursor,
+       sets `items`, `more`, `complete`. False: `error` tells. */
     bool (*read)(struct follow *follow, struct db *reader, struct db_error *error);
-    /* Before each look: where to wait for more, NULL when what is followed was deleted. Sets `last` when all
-       that will ever come is stored now. */
+    /* Before each look: where to wait for more, NULL when what is followed was deleted. Sets
+       `last` when all that will ever come is stored now. */
     struct wait_list *(*source)(struct follow *follow);
     /* Woken: may there be something new? NULL: always. */
     bool (*news)(const struct follow *follow);
@@ -38,7 +39,8 @@ struct follow_type {
     void (*free)(struct follow *follow);  /* frees the whole of it */
 };
 
-struct follow {                      /* first member of its owner; zeroed but for what is marked (owner) */
+/* First member of its owner; zeroed but for what is marked (owner). */
+struct follow {
     const struct follow_type *type;  /* (owner) */
     struct app *app;                 /* (owner) */
     enum stream_form form;           /* (owner) JSON: a page */
@@ -65,7 +67,8 @@ struct follow {                      /* first member of its owner; zeroed but fo
 /* True when a read should stop (reader). */
 bool follow_full(const struct follow *follow);
 
-/* Opens the answer: a stream, or a parked page. False: answered already, and freed (a HEAD, no memory). */
+/* Opens the answer: a stream, or a parked page. False: answered already, and freed (a HEAD, no
+   memory). */
 bool follow_open(struct follow *follow, struct request *request, const char *content_type);
 /* Begins to read. The follow frees itself from here on. */
 void follow_start(struct follow *follow);

@@ -1,9 +1,11 @@
 /*
- * The guard's checks, as a list run in order: framing first, because after a framing error nothing else in the request can be believed.
+ * The guard's checks, as a list run in order: framing first, because after a framing error nothing
+ * else in the request can be believed.
  *
- * The browser's part: a page of another site may make a browser send requests to this machine. Host must name us (a
- * rebound DNS name does not), and Origin and Sec-Fetch-Site, which pages cannot forge, must not name another
- * site. On the Unix socket Host means nothing: browsers cannot reach it.
+ * The browser's part: a page of another site may make a browser send requests to this machine. Host
+ * must name us (a rebound DNS name does not), and Origin and Sec-Fetch-Site, which pages cannot
+ * forge, must not name another site. On the Unix socket Host means nothing: browsers cannot reach
+ * it.
  */
 #include "api/guard.h"
 
@@ -24,10 +26,10 @@ static const struct known {
 
 /* RFC 9110 section 5.6.2. */
 static const bool token_bytes[256] = {
-    ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['!'] = true, ['#'] = true,
-    ['$'] = true, ['%'] = true, ['&'] = true, ['\''] = true, ['*'] = true, ['+'] = true,
-    ['-'] = true, ['.'] = true, ['^'] = true, ['_'] = true, ['`'] = true, ['|'] = true,
-    ['~'] = true,
+    ['0' ... '9'] = true, ['A' ... 'Z'] = true, ['a' ... 'z'] = true, ['!'] = true,  ['#'] = true,
+    ['$'] = true,         ['%'] = true,         ['&'] = true,         ['\''] = true, ['*'] = true,
+    ['+'] = true,         ['-'] = true,         ['.'] = true,         ['^'] = true,  ['_'] = true,
+    ['`'] = true,         ['|'] = true,         ['~'] = true,
 };
 
 enum header header_find(const char *name, size_t name_bytes)

@@ -1,16 +1,17 @@
 /*
- * The seam over libmicrohttpd: requests in, answers out. No other file of api/ includes microhttpd.h
- * but http_*.c.
+ * The seam over libmicrohttpd: requests in, answers out. No other file of api/ includes
+ * microhttpd.h but http_*.c.
  *
- * One MHD daemon per listener, external epoll, all on the loop thread. A request goes: guard (framing, limits,
- * deadlines) → route table (raw path, decoded segment by segment) → auth → query and body checked against the route's
- * tables → the route's handler. The handler answers now (one of the answer_ functions), or parks the
- * request (http_park) and answers later, or opens a stream (stream.h).
+ * One MHD daemon per listener, external epoll, all on the loop thread. A request goes: guard
+ * (framing, limits, deadlines) → route table (raw path, decoded segment by segment) → auth → query
+ * and body checked against the route's tables → the route's handler. The handler answers now (one
+ * of the answer_ functions), or parks the request (http_park) and answers later, or opens a stream
+ * (stream.h).
  *
- * Every answer ends the request's use by its handler. While a request is parked its client's close is noticed at
- * once: the park's `gone` is called, after which the handler must not touch the request again; a request
- * that was answered or given up never calls `gone`. Memory from request_alloc lives as long as the
- * request.
+ * Every answer ends the request's use by its handler. While a request is parked its client's close
+ * is noticed at once: the park's `gone` is called, after which the handler must not touch the
+ * request again; a request that was answered or given up never calls `gone`. Memory from
+ * request_alloc lives as long as the request.
  */
 #ifndef FORKFUL_API_HTTP_H
 #define FORKFUL_API_HTTP_H
@@ -25,110 +26,128 @@
 #include "service/problem.h"
 #include "service/text.h"
 
-struct app;                           /* the whole server: api/app.h */
+struct app; /* the whole server: api/app.h */
 struct request;
 
-enum method { METHOD_GET = 1, METHOD_POST = 2, METHOD_PUT = 4, METHOD_DELETE = 8, METHOD_HEAD = 16,
-              METHOD_OPTIONS = 32, METHOD_OTHER = 64 };
+enum method {
+    METHOD_GET = 1,
+    METHOD_POST = 2,
+    METHOD_PUT = 4,
+    METHOD_DELETE = 8,
+    METHOD_HEAD = 16,
+    METHOD_OPTIONS = 32,
+    METHOD_OTHER = 64
+};
 
 /* Who asks. Filled by auth.c before the handler runs. */
 enum principal_kind { PRINCIPAL_NONE, PRINCIPAL_ADMIN, PRINCIPAL_PROCESS, PRINCIPAL_SESSION };
 struct principal {
     enum principal_kind kind;
-    struct fact_id id;                /* of the process or session */
-    bool by_peer;                     /* admitted by SO_PEERCRED on the Unix socket */
+    struct fact_id id; /* of the process or session */
+    bool by_peer;      /* admitted by SO_PEERCRED on the Unix socket */
 };
 
-enum scope { SCOPE_PUBLIC, SCOPE_OWNER, SCOPE_ADMIN };  /* who may call a route: everybody; any valid
-                                                       token; the admin only */
+/* Who may call a route: everybody; any valid token; the admin only. */
+enum scope { SCOPE_PUBLIC, SCOPE_OWNER, SCOPE_ADMIN };
 enum body_kind { BODY_NONE, BODY_JSON, BODY_JSON_OPTIONAL, BODY_RAW };
 
 /* How a query key's value is read. */
 enum param_type { PARAM_TEXT, PARAM_UNSIGNED, PARAM_SECONDS, PARAM_BOOL, PARAM_TIME };
 struct param {
-    const char *name;                 /* NULL ends the table */
+    const char *name; /* NULL ends the table */
     enum param_type type;
-    bool repeats;                     /* may stand more than once (label) */
+    bool repeats; /* may stand more than once (label) */
 };
 
 struct route {
     enum method method;
-    const char *path;                 /* "/v1/processes/{id}/join": {x} takes one segment */
+    const char *path; /* "/v1/processes/{id}/join": {x} takes one segment */
     enum scope scope;
     enum body_kind body;
-    size_t body_limit;                /* bytes; 0: http_limits.body_bytes */
-    const struct param *params;       /* NULL: no query keys */
-    const char *operation;            /* operationId in openapi.yaml */
+    size_t body_limit;          /* bytes; 0: http_limits.body_bytes */
+    const struct param *params; /* NULL: no query keys */
+    const char *operation;      /* operationId in openapi.yaml */
     void (*handle)(struct request *request);
-    bool stream;                      /* the answer may be a stream: no HEAD shortcut by length */
+    bool stream; /* the answer may be a stream: no HEAD shortcut by length */
 };
 
-extern const struct route routes[];   /* api/routes.c; ends with path NULL */
+extern const struct route routes[]; /* api/routes.c; ends with path NULL */
 extern const size_t route_count;
 
 /* ---- what a handler reads ---- */
 struct app *request_app(const struct request *request);
 enum method request_method(const struct request *request);
 const struct principal *request_principal(const struct request *request);
-const char *request_id_text(const struct request *request);          /* X-Request-Id */
+const char *request_id_text(const struct request *request); /* X-Request-Id */
 /* Segment i of the {x} in the route's path, decoded; *bytes may be NULL. Never contains NUL. */
 const char *request_segment(const struct request *request, unsigned i, size_t *bytes);
-const char *request_param(const struct request *request, const char *name);       /* NULL: not given */
-size_t request_param_all(const struct request *request, const char *name, const char **out, size_t max);
+const char *request_param(const struct request *request, const char *name); /* NULL: not given */
+size_t request_param_all(const struct request *request, const char *name, const char **out,
+                         size_t max);
 bool request_param_unsigned(const struct request *request, const char *name, uint64_t *out);
-bool request_param_bool(const struct request *request, const char *name);         /* false when missing */
+bool request_param_bool(const struct request *request, const char *name); /* false when missing */
 bool request_param_time(const struct request *request, const char *name, int64_t *at_us);
 bool request_param_seconds(const struct request *request, const char *name, int64_t *out_us);
-/* `wait=`: seconds clipped to 300, as a monotonic deadline; `standard_us` when left out. 0 wait → now. */
+/* `wait=`: seconds clipped to 300, as a monotonic deadline; `standard_us` when left out. */
 int64_t request_deadline(const struct request *request, int64_t standard_us);
 const char *request_header(const struct request *request, const char *name);
-const char *request_target(const struct request *request);           /* raw path and query */
+const char *request_target(const struct request *request); /* raw path and query */
 /* BODY_JSON: the parsed object (borrowed); BODY_JSON_OPTIONAL: NULL when the body was empty. */
 json_t *request_json(const struct request *request);
 const char *request_body(const struct request *request, size_t *bytes);
-void *request_alloc(struct request *request, size_t bytes);          /* zeroed; NULL: no memory */
+void *request_alloc(struct request *request, size_t bytes); /* zeroed; NULL: no memory */
 
 /* ---- answers ---- */
-void answer_text(struct request *request, int status, const char *content_type, struct text *body); /* takes body */
-void answer_json(struct request *request, int status, struct text *body);          /* takes body */
-void answer_static(struct request *request, int status, const char *content_type,
-                   const void *data, size_t bytes, const char *etag);              /* data outlives all */
+void answer_text(struct request *request, int status, const char *content_type,
+                 struct text *body);                                      /* takes body */
+void answer_json(struct request *request, int status, struct text *body); /* takes body */
+void answer_static(struct request *request, int status, const char *content_type, const void *data,
+                   size_t bytes, const char *etag); /* data outlives all */
 void answer_empty(struct request *request, int status);
-void answer_problem(struct request *request, struct problem *problem);             /* takes problem */
-void answer_header(struct request *request, const char *name, const char *value);  /* before the answer */
+void answer_problem(struct request *request, struct problem *problem); /* takes problem */
+/* Before the answer. `name` is a constant; `value` is copied, and cannot end the line. */
+void answer_header(struct request *request, const char *name, const char *value);
 
 /* ---- parking ---- */
 struct park {
     void (*gone)(struct request *request, void *context);
     void *context;
 };
-/* From inside the handler. Until an answer_ call (from anywhere on the loop) or `gone`. */
+/* From inside the handler, which may go on using the request until it returns. Ends with an answer_
+   call (from anywhere on the loop) or `gone`. */
 void http_park(struct request *request, struct park park);
 /* At hand-over of something that must not be lost: is the client still there? (poll RDHUP) */
 bool http_client_alive(const struct request *request);
-/* Called once after the answer went out or failed to; ok false: the client did not get it (or there was no answer). The
-   request is freed after that. More than one may be set; they are called in the order of setting. */
-void http_on_sent(struct request *request, void (*sent)(struct request *, void *context, bool ok), void *context);
+/* Called once after the answer went out or failed to; ok false: the client did not get it (or there
+   was no answer). The request is freed after that. More than one may be set; they are called in the
+   order of setting. */
+void http_on_sent(struct request *request, void (*sent)(struct request *, void *context, bool ok),
+                  void *context);
 
 /* ---- the server ---- */
 struct http;
-struct http_listener { int fd; bool is_unix; };
+struct http_listener {
+    int fd;
+    bool is_unix;
+};
 struct http_limits {
-    unsigned connections;             /* open at once, over all listeners */
-    int64_t header_us;                /* from a connection's start, or a request's, to its header's end */
-    int64_t body_us;                  /* from there to the body's end */
-    int64_t idle_us;                  /* between two requests of a connection */
-    size_t body_bytes;                /* where the route has no limit of its own; 0: 1 MiB */
-    const char *const *hosts;         /* names taken in Host besides localhost and the listeners' addresses */
-    size_t host_count;                /* they and their strings outlive the server */
+    unsigned connections; /* open at once, over all listeners */
+    int64_t header_us;    /* from a connection's start, or a request's, to its header's end */
+    int64_t body_us;      /* from there to the body's end */
+    int64_t idle_us;      /* between two requests of a connection */
+    size_t body_bytes;    /* where the route has no limit of its own; 0: 1 MiB */
+    /* Names taken in Host besides localhost and the listeners' addresses; they outlive the server. */
+    const char *const *hosts;
+    size_t host_count;
 };
 struct http *http_start(struct app *app, struct loop *loop, const struct http_listener *listeners,
                         size_t count, const struct http_limits *limits, struct problem **problem);
 /* New limits for what begins from now on (SIGHUP); `connections` stays as it was. */
 void http_set_limits(struct http *http, const struct http_limits *limits);
-void http_drain(struct http *http);   /* stop accepting; parked calls get 503 shutting_down, streams end */
-bool http_drained(const struct http *http);   /* no connection is left that owes an answer */
-void http_stop(struct http *http);    /* after http_drained (or when it no longer matters) */
+/* Stops accepting; parked calls get 503 shutting_down, streams end. */
+void http_drain(struct http *http);
+bool http_drained(const struct http *http); /* no connection is left that owes an answer */
+void http_stop(struct http *http);          /* after http_drained (or when it no longer matters) */
 unsigned http_connections(const struct http *http);
 unsigned http_parked(const struct http *http);
 

@@ -1,9 +1,10 @@
 /*
  * Answers: an MHD response with the headers every answer has, put where `dispatch` finds it.
  *
- * An answer made inside the handler is queued when the handler returns; one made later resumes the suspended
- * connection, and MHD asks for it in the next MHD_run. Bodies are given away to the library, not copied. When there is no
- * memory for an answer, a 503 made at the start takes its place.
+ * An answer made inside the handler is queued when the handler returns; one made later resumes the
+ * suspended connection, and MHD asks for it in the next MHD_run. Bodies are given away to the
+ * library, not copied. When there is no memory for an answer, a 503 made at the start takes its
+ * place.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,8 +43,10 @@ struct MHD_Response *answer_no_memory(void)
         "\"status\":503,\"detail\":null,\"instance\":null,\"code\":\"out_of_memory\","
         "\"request_id\":null,\"errors\":[]}";
     static const struct pair headers[] = {
-        {"Content-Type", PROBLEM_CONTENT_TYPE}, {"X-Content-Type-Options", "nosniff"},
-        {"Cache-Control", "no-store"},          {"Retry-After", "1"},
+        {"Content-Type", PROBLEM_CONTENT_TYPE},
+        {"X-Content-Type-Options", "nosniff"},
+        {"Cache-Control", "no-store"},
+        {"Retry-After", "1"},
     };
     struct MHD_Response *response =
         MHD_create_response_from_buffer(sizeof body - 1, body, MHD_RESPMEM_PERSISTENT);
@@ -174,11 +177,12 @@ static bool is_known_to_client(const struct request *request, const char *etag)
 {
     const char *known = request->head.values[HEADER_IF_NONE_MATCH];
 
-    return known != NULL && etag != NULL && (strcmp(known, "*") == 0 || strstr(known, etag) != NULL);
+    return known != NULL && etag != NULL &&
+           (strcmp(known, "*") == 0 || strstr(known, etag) != NULL);
 }
 
-void answer_static(struct request *request, int status, const char *content_type,
-                   const void *data, size_t bytes, const char *etag)
+void answer_static(struct request *request, int status, const char *content_type, const void *data,
+                   size_t bytes, const char *etag)
 {
     for (size_t i = 0; i < sizeof page_headers / sizeof page_headers[0]; i++)
         answer_header(request, page_headers[i].name, page_headers[i].value);

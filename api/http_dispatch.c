@@ -1,14 +1,15 @@
 /*
  * From a request's first header to its handler.
  *
- * MHD calls `dispatch` once when the header is complete, then for each piece of body, then once at the end, and again whenever a
- * suspended request was resumed. What is decided at the header is decided before a byte of body is kept: guard, path, route,
- * token, query, kind and size of the body.
+ * MHD calls `dispatch` once when the header is complete, then for each piece of body, then once at
+ * the end, and again whenever a suspended request was resumed. What is decided at the header is
+ * decided before a byte of body is kept: guard, path, route, token, query, kind and size of the
+ * body.
  *
- * A refusal by the guard is sent at once and closes the connection. Other refusals wait for the end of the body, which is thrown away:
- * closing with unread bytes would make the kernel reset the connection and the client would not see the
- * answer. Two kinds do not wait: a client that sends `Expect: 100-continue` has not sent the body, and a body
- * beyond DISCARD_BYTES is not read.
+ * A refusal by the guard is sent at once and closes the connection. Other refusals wait for the end
+ * of the body, which is thrown away: closing with unread bytes would make the kernel reset the
+ * connection and the client would not see the answer. Two kinds do not wait: a client that sends
+ * `Expect: 100-continue` has not sent the body, and a body beyond DISCARD_BYTES is not read.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -21,9 +22,12 @@
 
 enum { STANDARD_BODY = 1 << 20, CHUNKED_START = 4096 };
 
-static const struct { const char *word; enum method method; } methods[] = {
-    {"GET", METHOD_GET}, {"POST", METHOD_POST}, {"PUT", METHOD_PUT}, {"DELETE", METHOD_DELETE},
-    {"HEAD", METHOD_HEAD}, {"OPTIONS", METHOD_OPTIONS},
+static const struct {
+    const char *word;
+    enum method method;
+} methods[] = {
+    {"GET", METHOD_GET},       {"POST", METHOD_POST}, {"PUT", METHOD_PUT},
+    {"DELETE", METHOD_DELETE}, {"HEAD", METHOD_HEAD}, {"OPTIONS", METHOD_OPTIONS},
 };
 
 static enum method method_of(const char *word)
@@ -50,8 +54,8 @@ static mhd_result collect_header(void *head, enum MHD_ValueKind kind, const char
     return MHD_YES;
 }
 
-/* MHD hands out C strings: a NUL in the request line shows only in where the version stands behind the target. Later
-   libraries refuse it themselves. */
+/* MHD hands out C strings: a NUL in the request line shows only in where the version stands behind
+   the target. Later libraries refuse it themselves. */
 static bool target_holds_nul(const struct request *request, const char *url, const char *version)
 {
 #if MHD_VERSION < 0x01000000
@@ -97,8 +101,7 @@ static struct problem *not_allowed(struct request *request, const struct match *
     return problem_make(PROBLEM_METHOD_NOT_ALLOWED, "This address takes %s.", match->allow);
 }
 
-static void take_segments(struct request *request, const struct match *match,
-                          const struct uri *uri)
+static void take_segments(struct request *request, const struct match *match, const struct uri *uri)
 {
     for (unsigned i = 0; i < match->captures; i++)
         request->segments[i] = uri->segments[match->capture[i]];
@@ -211,9 +214,9 @@ static mhd_result await_body(struct request *request)
 
     if (answered && head_has_body(&request->head) && !is_worth_discarding(request))
         return queue_answer(request);
-    request->stage = answered                          ? STAGE_DISCARD
+    request->stage = answered                        ? STAGE_DISCARD
                      : head_has_body(&request->head) ? STAGE_COLLECT
-                                                       : STAGE_READY;
+                                                     : STAGE_READY;
     if (head_has_body(&request->head))
         peer_wait(request->peer, DEADLINE_BODY);
     return MHD_YES;
@@ -331,8 +334,8 @@ static struct problem *read_json(struct request *request)
 
 static bool is_taken_over(struct request *request)
 {
-    return request->method == METHOD_POST &&
-           request->head.values[HEADER_IDEMPOTENCY_KEY] != NULL && idempotency_begin(request);
+    return request->method == METHOD_POST && request->head.values[HEADER_IDEMPOTENCY_KEY] != NULL &&
+           idempotency_begin(request);
 }
 
 static void run(struct request *request)
@@ -374,16 +377,15 @@ static mhd_result on_whole(struct request *request)
     return MHD_YES;
 }
 
-mhd_result dispatch(void *context, struct MHD_Connection *connection, const char *url,
+mhd_result dispatch(void *port, struct MHD_Connection *connection, const char *url,
                     const char *method, const char *version, const char *upload,
                     size_t *upload_bytes, void **state)
 {
-    struct http_port *port = context;
+    const struct http *http = ((const struct http_port *)port)->http;
     struct request *request = *state;
 
     if (request == NULL)
-        return MHD_queue_response(connection, MHD_HTTP_SERVICE_UNAVAILABLE,
-                                  port->http->no_memory);
+        return MHD_queue_response(connection, MHD_HTTP_SERVICE_UNAVAILABLE, http->no_memory);
     if (request->stage == STAGE_HEAD)
         return on_head(request, url, method, version);
     if (*upload_bytes > 0)
@@ -391,25 +393,25 @@ mhd_result dispatch(void *context, struct MHD_Connection *connection, const char
     return on_whole(request);
 }
 
-void dispatch_completed(void *context, struct MHD_Connection *connection, void **state,
+void dispatch_completed(void *port, struct MHD_Connection *connection, void **state,
                         enum MHD_RequestTerminationCode how)
 {
     struct request *request = *state;
-    struct http_port *port = context;
+    struct http *http = ((struct http_port *)port)->http;
 
     (void)connection;
     *state = NULL;
     if (request == NULL)
         return;
     if (request->owes)
-        port->http->owing--;
+        http->owing--;
     for (struct sent_hook *hook = request->sent_hooks; hook != NULL; hook = hook->next)
         hook->sent(request, hook->context,
                    how == MHD_REQUEST_TERMINATED_COMPLETED_OK && request->stage == STAGE_ANSWERED);
     if (request->stream != NULL)
         stream_completed(request->stream);
     peer_wait(request->peer, DEADLINE_IDLE);
-    if (port->http->draining)
+    if (http->draining)
         shutdown(request->peer->fd, SHUT_RDWR);
     request_free(request);
 }

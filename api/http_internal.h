@@ -1,12 +1,13 @@
 /*
  * What the http_*.c files share: listeners, peers (connections), requests, and who calls whom.
  *
- * http_server.c runs the MHD daemons; http_peer.c keeps the connections with their deadlines and notices closed
- * ones; http_dispatch.c takes a request from its first header to its handler; http_answer.c and
- * http_stream.c make what goes back; http_park.c holds what must wait; http_request.c is the request object.
+ * http_server.c runs the MHD daemons; http_peer.c keeps the connections with their deadlines and
+ * notices closed ones; http_dispatch.c takes a request from its first header to its handler;
+ * http_answer.c and http_stream.c make what goes back; http_park.c holds what must wait;
+ * http_request.c is the request object.
  *
- * Life of a request: made when MHD has read the request line, freed when MHD says it is completed. In between MHD asks for it
- * (the access handler) and each question is answered by its stage.
+ * Life of a request: made when MHD has read the request line, freed when MHD says it is completed.
+ * In between MHD asks for it (the access handler) and each question is answered by its stage.
  */
 #ifndef FORKFUL_API_HTTP_INTERNAL_H
 #define FORKFUL_API_HTTP_INTERNAL_H
@@ -19,55 +20,63 @@
 #include "api/router.h"
 
 #if MHD_VERSION >= 0x00097002
-typedef enum MHD_Result mhd_result; /* an int before; a typedef because the library's type differs */
+typedef enum MHD_Result mhd_result; /* what was an int before */
 #else
 typedef int mhd_result;
 #endif
 
-/* What a connection is waited for. All connections of one list have the same time to go, so each list is
-   in the order of its deadlines. */
-enum deadline { DEADLINE_HEADER, DEADLINE_BODY, DEADLINE_SEND, DEADLINE_IDLE, DEADLINE_PING, DEADLINES,
-                DEADLINE_NONE };
+/* What a connection is waited for. All connections of one list have the same time to go, so each
+   list is in the order of its deadlines. */
+enum deadline {
+    DEADLINE_HEADER,
+    DEADLINE_BODY,
+    DEADLINE_SEND,
+    DEADLINE_IDLE,
+    DEADLINE_PING,
+    DEADLINES,
+    DEADLINE_NONE
+};
 
 enum { REQUEST_ARENA = 960, FREE_REQUESTS = 256, STREAM_BYTES = 65536, ALIGNMENT = 16 };
-#define SEND_US (300 * 1000000ll)     /* for a whole answer to a client that reads slowly */
-#define PING_US (15 * 1000000ll)      /* of silence on an SSE stream */
-#define DISCARD_BYTES (8u << 20)      /* of a refused body that are read, so that the client sees the answer */
+#define SEND_US (300 * 1000000ll) /* for a whole answer to a client that reads slowly */
+#define PING_US (15 * 1000000ll)  /* of silence on an SSE stream */
+/* Of a refused body: so much is read and thrown away, so that the client sees the answer. */
+#define DISCARD_BYTES (8u << 20)
 
 struct peer {
     struct http_port *port;
-    struct peer *previous, *next;     /* in its deadline list */
+    struct peer *previous, *next; /* in its deadline list */
     int64_t deadline_us;
     enum deadline waits_for;
-    int fd;                           /* MHD's */
-    struct request *request;          /* the one that MHD works on; NULL between two */
-    struct watch watch;               /* for the client's close; EPOLLONESHOT */
+    int fd;                  /* MHD's */
+    struct request *request; /* the one that MHD works on; NULL between two */
+    struct watch watch;      /* for the client's close; EPOLLONESHOT */
     bool watched;
-    bool hung_up;                     /* the close was seen */
+    bool hung_up; /* the close was seen */
 };
 
 /* One listener. (http_listener is what the caller gives.) */
 struct http_port {
-    struct watch watch;               /* MHD's epoll fd */
+    struct watch watch; /* MHD's epoll fd */
     struct http *http;
     struct MHD_Daemon *daemon;
     struct guard_rules rules;
-    char address[64];                 /* as it stands in Host */
+    char address[64]; /* as it stands in Host */
     int listen_fd;
-    bool resumed;                     /* a connection was resumed: MHD_run is owed */
-    bool unfinished;                  /* MHD has more to do at once */
+    bool resumed;    /* a connection was resumed: MHD_run is owed */
+    bool unfinished; /* MHD has more to do at once */
     bool quiesced;
 };
 
 enum stage {
-    STAGE_HEAD,                       /* the header is not there yet */
-    STAGE_COLLECT,                    /* the body comes in */
-    STAGE_DISCARD,                    /* the answer is there, the rest of the body is thrown away */
-    STAGE_READY,                      /* all is there; the handler is next */
-    STAGE_RUNNING,                    /* in the handler */
-    STAGE_PARKED,                     /* suspended in MHD until an answer */
-    STAGE_ANSWERED,                   /* the answer waits for MHD to ask, or is going out */
-    STAGE_GONE,                       /* the client has left: MHD is to close */
+    STAGE_HEAD,     /* the header is not there yet */
+    STAGE_COLLECT,  /* the body comes in */
+    STAGE_DISCARD,  /* the answer is there, the rest of the body is thrown away */
+    STAGE_READY,    /* all is there; the handler is next */
+    STAGE_RUNNING,  /* in the handler */
+    STAGE_PARKED,   /* suspended in MHD until an answer */
+    STAGE_ANSWERED, /* the answer waits for MHD to ask, or is going out */
+    STAGE_GONE,     /* the client has left: MHD is to close */
 };
 
 struct header_out {
@@ -94,17 +103,17 @@ struct request {
     enum stage stage;
     enum method method;
     bool http_1_0;
-    bool suspended;                   /* in MHD */
-    bool held;                        /* answered, but kept back by idempotency */
-    bool owes;                        /* counted in http->owing */
+    bool suspended; /* in MHD */
+    bool held;      /* answered, but kept back by idempotency */
+    bool owes;      /* counted in http->owing */
 
-    char *target;                     /* raw; in the arena */
+    char *target; /* raw; in the arena */
     size_t target_bytes, path_bytes;
     struct head head;
     struct uri_piece segments[ROUTE_CAPTURES];
     struct query query;
     struct principal principal;
-    char id[ID_TEXT_BYTES];           /* made when the client gave none; "": not yet */
+    char id[ID_TEXT_BYTES]; /* made when the client gave none; "": not yet */
 
     char *body;
     size_t body_bytes, body_room, discarded;
@@ -115,11 +124,11 @@ struct request {
     void *idempotent;
     struct header_out *headers_out, **last_header_out;
     struct sent_hook *sent_hooks, **last_sent_hook;
-    struct MHD_Response *response;    /* waits for MHD to ask */
+    struct MHD_Response *response; /* waits for MHD to ask */
     unsigned status;
     struct stream *stream;
 
-    struct arena_chunk *chunks;       /* what did not fit into the arena */
+    struct arena_chunk *chunks; /* what did not fit into the arena */
     struct request *next_free;
     size_t arena_used;
     _Alignas(ALIGNMENT) char arena[REQUEST_ARENA];
@@ -136,39 +145,39 @@ struct http {
     struct http_limits limits;
     struct http_port *ports;
     size_t port_count;
-    struct MHD_Response *no_memory;   /* the answer that needs none */
+    struct MHD_Response *no_memory; /* the answer that needs none */
     struct peer_list waiting[DEADLINES];
     struct timer sweep;
     unsigned connections, parked, owing;
-    unsigned crowd;                   /* most connections since the last trim */
+    unsigned crowd; /* most connections since the last trim */
     struct timer trim;
     struct request *parked_first;
-    struct stream *streams;           /* all open ones */
-    struct deferred tell_rooms;       /* to the owners of those that wait to hear of it */
+    struct stream *streams;     /* all open ones */
+    struct deferred tell_rooms; /* to the owners of those that wait to hear of it */
     struct request *free_requests;
     unsigned free_count;
-    unsigned complaints;              /* of MHD not written since complained_us */
+    unsigned complaints; /* of MHD not written since complained_us */
     int64_t complained_us;
     bool draining, stopping;
 };
 
 /* http_server.c */
-void port_wake(struct http_port *port);             /* a connection was resumed or queued */
+void port_wake(struct http_port *port); /* a connection was resumed or queued */
 
 /* http_peer.c */
 struct peer *peer_of(struct MHD_Connection *connection);
 void peer_notify(void *port, struct MHD_Connection *connection, void **context,
                  enum MHD_ConnectionNotificationCode what);
-void peer_wait(struct peer *peer, enum deadline what);  /* moves it to the end of that list */
-bool peer_watch(struct peer *peer);                 /* for the client's close; false: not possible */
-void peer_keep_probing(const struct peer *peer);    /* TCP keepalive */
+void peer_wait(struct peer *peer, enum deadline what); /* moves it to the end of that list */
+bool peer_watch(struct peer *peer);              /* for the client's close; false: not possible */
+void peer_keep_probing(const struct peer *peer); /* TCP keepalive */
 void peers_sweep(struct timer *timer);
 void peers_close_idle(struct http *http);
-void peers_trim(struct timer *timer);               /* gives the memory of a crowd that has left back */
+void peers_trim(struct timer *timer); /* gives the memory of a crowd that has left back */
 
 /* http_request.c */
 struct request *request_new(struct peer *peer, struct MHD_Connection *connection,
-                            const char *target);    /* NULL: no memory */
+                            const char *target); /* NULL: no memory */
 void request_free(struct request *request);
 void requests_free_spare(struct http *http);
 
@@ -176,31 +185,32 @@ void requests_free_spare(struct http *http);
 void *dispatch_target(void *port, const char *target, struct MHD_Connection *connection);
 mhd_result dispatch(void *port, struct MHD_Connection *connection, const char *url,
                     const char *method, const char *version, const char *upload,
-                    size_t *upload_bytes, void **context);
-void dispatch_completed(void *port, struct MHD_Connection *connection, void **context,
+                    size_t *upload_bytes, void **state);
+void dispatch_completed(void *port, struct MHD_Connection *connection, void **state,
                         enum MHD_RequestTerminationCode how);
 
 /* http_answer.c */
-struct MHD_Response *answer_no_memory(void);        /* made once, at the start */
-/* Takes `response` (NULL: there was no memory): adds the headers every answer has, and sends it as soon as MHD asks. */
+struct MHD_Response *answer_no_memory(void); /* made once, at the start */
+/* Takes `response` (NULL: there was no memory): adds the headers every answer has, and sends it as
+   soon as MHD asks. */
 void answer_finish(struct request *request, int status, const char *content_type,
                    struct MHD_Response *response);
 
 /* http_park.c */
-void park_settle(struct request *request);          /* after a handler that has not answered */
-void park_leave(struct request *request);           /* it is answered: out of the list */
-void park_gone(struct request *request);            /* its client has left */
+void park_settle(struct request *request); /* after a handler that has not answered */
+void park_leave(struct request *request);  /* it is answered: out of the list */
+void park_gone(struct request *request);   /* its client has left */
 bool park_outlives_client(const struct request *request);
-void parks_end(struct http *http, bool answer);     /* all of them: 503, or just closed */
+void parks_end(struct http *http, bool answer); /* all of them: 503, or just closed */
 void request_resume(struct request *request);
 
 /* http_stream.c */
-void stream_gone(struct stream *stream);            /* its client has left */
-void stream_completed(struct stream *stream);       /* MHD has let go of it */
+void stream_gone(struct stream *stream);      /* its client has left */
+void stream_completed(struct stream *stream); /* MHD has let go of it */
 void stream_ping(struct stream *stream);
 enum deadline stream_deadline(const struct stream *stream);
-void streams_end(struct http *http);                /* finishes all, their owners told */
-void streams_drop(struct http *http);               /* closes all */
+void streams_end(struct http *http);  /* finishes all, their owners told */
+void streams_drop(struct http *http); /* closes all */
 void streams_tell_room(struct deferred *deferred);
 
 #endif

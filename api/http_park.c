@@ -1,9 +1,11 @@
 /*
  * Parked requests: suspended in MHD until somebody answers, or until their client has gone.
  *
- * A park is settled after the handler has returned, so that the handler may go on using the request after http_park.
- * `gone` comes first and the resume after it: whoever counted on the client has taken his hands off before the connection
- * is closed. An answer held back by idempotency.c waits in the same list, but does not end with its client. A client that has shut down its sending side looks like one that has gone, and is treated so.
+ * A park is settled after the handler has returned, so that the handler may go on using the request
+ * after http_park. `gone` comes first and the resume after it: whoever counted on the client has
+ * taken his hands off before the connection is closed. An answer held back by idempotency.c waits
+ * in the same list, but does not end with its client. A client that has shut down its sending side
+ * looks like one that has gone, and is treated so.
  */
 #include <poll.h>
 
@@ -76,8 +78,8 @@ static void park_refuse(struct request *request, enum problem_code code, const c
     answer_problem(request, problem_make(code, "%s", detail));
 }
 
-/* With an Idempotency-Key the effect belongs to the key, not to the connection: it is carried to its
-   end, and a repeat gets the answer. */
+/* With an Idempotency-Key the effect belongs to the key, not to the connection: it is carried to
+   its end, and a repeat gets the answer. */
 bool park_outlives_client(const struct request *request)
 {
     return request->held || request->idempotent != NULL;

@@ -1,13 +1,15 @@
 /*
- * Peers: one struct per connection, for what MHD does not do: deadlines that a trickle of bytes cannot move, and noticing
- * that the client of a suspended request has gone.
+ * Peers: one struct per connection, for what MHD does not do: deadlines that a trickle of bytes
+ * cannot move, and noticing that the client of a suspended request has gone.
  *
- * MHD's own time-out is an idle one and is left off. Each connection stands in at most one list, ordered by deadline; one
- * timer looks at the heads. Too late means shutdown(fd): MHD then finds the end of the stream and closes.
+ * MHD's own time-out is an idle one and is left off. Each connection stands in at most one list,
+ * ordered by deadline; one timer looks at the heads. Too late means shutdown(fd): MHD then finds
+ * the end of the stream and closes.
  *
- * The watch is set at a connection's first park and stays until the connection is closed, so a keep-alive client that parks
- * again costs no system call. It asks for EPOLLRDHUP only: bytes of a pipelined request do not fire it. MHD closes the fd after
- * peer_notify, which is therefore the last moment to take it out of the loop's epoll.
+ * The watch is set at a connection's first park and stays until the connection is closed, so a
+ * keep-alive client that parks again costs no system call. It asks for EPOLLRDHUP only: bytes of a
+ * pipelined request do not fire it. MHD closes the fd after peer_notify, which is therefore the
+ * last moment to take it out of the loop's epoll.
  */
 #include <malloc.h>
 #include <netinet/in.h>
@@ -144,17 +146,20 @@ bool peer_watch(struct peer *peer)
     if (peer->watched)
         return true;
     peer->watch = (struct watch){.fd = peer->fd, .ready = hung_up};
-    peer->watched = loop_watch(peer->port->http->loop, &peer->watch,
-                               EPOLLRDHUP | EPOLLONESHOT) == 0;
+    peer->watched =
+        loop_watch(peer->port->http->loop, &peer->watch, EPOLLRDHUP | EPOLLONESHOT) == 0;
     if (peer->watched)
         peer_keep_probing(peer);
     return peer->watched;
 }
 
-/* A host that vanished sends no FIN: after 30 s of silence it is asked, and given up after three questions. */
+/* A host that vanished sends no FIN: after 30 s of silence it is asked, and given up after three
+   questions. */
 void peer_keep_probing(const struct peer *peer)
 {
-    static const struct { int level, name, value; } options[] = {
+    static const struct {
+        int level, name, value;
+    } options[] = {
         {SOL_SOCKET, SO_KEEPALIVE, 1},
         {IPPROTO_TCP, TCP_KEEPIDLE, 30},
         {IPPROTO_TCP, TCP_KEEPINTVL, 10},

@@ -1,8 +1,9 @@
 /*
  * The request object: its memory, and what a handler reads from it.
  *
- * Requests are recycled through a short list, so that an ordinary one costs no malloc: its strings live in an arena
- * inside it. What a client makes large goes into chunks of its own. Only what is before the arena is cleared.
+ * Requests are recycled through a short list, so that an ordinary one costs no malloc: its strings
+ * live in an arena inside it. What a client makes large goes into chunks of its own. Only what is
+ * before the arena is cleared.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,10 +1,11 @@
 /*
  * The MHD daemons: one per listener, external epoll, run by the loop.
  *
- * MHD_run is owed in three cases: its epoll fd is ready (the watch), a connection was resumed (MHD's own time-out does not
- * know of that), and MHD says it has more to do at once. The last two are paid before the loop sleeps, so that all resumes
- * of a turn share one MHD_run: each one that resumes walks all suspended connections. After such a run the loop
- * goes round once more without sleeping, because handlers have run.
+ * MHD_run is owed in three cases: its epoll fd is ready (the watch), a connection was resumed
+ * (MHD's own time-out does not know of that), and MHD says it has more to do at once. The last two
+ * are paid before the loop sleeps, so that all resumes of a turn share one MHD_run: each one that
+ * resumes walks all suspended connections. After such a run the loop goes round once more without
+ * sleeping, because handlers have run.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -18,9 +19,9 @@
 #include "api/http_internal.h"
 
 enum {
-    RUNS_AT_ONCE = 4,                 /* of MHD_run in a row, then the rest of the loop has its turn */
-    MEMORY_PER_CONNECTION = 32768,    /* most of a header; touched as far as it is used */
-    STOP_RUNS = 16,                   /* of MHD_run to get rid of what was suspended */
+    RUNS_AT_ONCE = 4,              /* of MHD_run in a row, then the rest of the loop has its turn */
+    MEMORY_PER_CONNECTION = 32768, /* most of a header; touched as far as it is used */
+    STOP_RUNS = 16,                /* of MHD_run to get rid of what was suspended */
 };
 #define COMPLAINTS_US (10 * 1000000ll)
 
@@ -72,9 +73,10 @@ static int64_t run_before_sleep(void *context)
 
 /* ---- what MHD says and asks ---- */
 
-/* One message in ten seconds, and how many there were between. How we close the connection of a client that has gone is an
-   error to the library only. */
-static void complain(void *context, const char *format, va_list arguments)
+/* One message in ten seconds, and how many there were between. How we close the connection of a
+   client that has gone is an error to the library only. */
+__attribute__((format(printf, 2, 0))) static void complain(void *context, const char *format,
+                                                           va_list arguments)
 {
     struct http *http = context;
     int64_t now = time_monotonic_us();
@@ -125,7 +127,7 @@ static void port_name(struct http_port *port, bool is_unix)
         struct sockaddr_in in;
         struct sockaddr_in6 in6;
         struct sockaddr_storage storage;
-    } address;
+    } address = {.storage = {0}};
     socklen_t bytes = sizeof address;
     char text[INET6_ADDRSTRLEN] = "";
 
@@ -170,8 +172,7 @@ static struct problem *port_start(struct http_port *port)
     if (port->daemon == NULL)
         return problem_make(PROBLEM_INTERNAL, "libmicrohttpd could not be started: %s",
                             strerror(errno));
-    const union MHD_DaemonInfo *info =
-        MHD_get_daemon_info(port->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+    const union MHD_DaemonInfo *info = MHD_get_daemon_info(port->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     port->watch.fd = info->epoll_fd;
     port->watch.ready = port_ready;
     int error = loop_watch(port->http->loop, &port->watch, EPOLLIN);
@@ -217,8 +218,11 @@ struct http *http_start(struct app *app, struct loop *loop, const struct http_li
     http->limits.connections = limits->connections;
     signal(SIGPIPE, SIG_IGN);
     MHD_set_panic_func(panic, NULL);
-    if (!http_fill(http, listeners, count))
+    if (!http_fill(http, listeners, count)) {
         *problem = problem_make(PROBLEM_INTERNAL, "The HTTP side could not be set up.");
+        http_stop(http);
+        return NULL;
+    }
     http_set_limits(http, limits);
     for (size_t i = 0; *problem == NULL && i < count; i++)
         *problem = port_start(&http->ports[i]);

@@ -1,11 +1,13 @@
 /*
  * Streams: chunked answers fed by their owner, pulled by MHD.
  *
- * MHD's content reader takes from the buffer when the socket has room; when the buffer is empty it suspends the connection, and the
- * next write resumes it. All open streams stand in one list, for the end of the server; those whose owner wants to hear of
- * room are marked, and told at the end of the turn, so that no owner's code runs inside the library.
+ * MHD's content reader takes from the buffer when the socket has room; when the buffer is empty it
+ * suspends the connection, and the next write resumes it. All open streams stand in one list, for
+ * the end of the server; those whose owner wants to hear of room are marked, and told at the end of
+ * the turn, so that no owner's code runs inside the library.
  *
- * `gone` is told once, and never after stream_end. The struct lives until MHD has completed the request.
+ * `gone` is told once, and never after stream_end. The struct lives until MHD has completed the
+ * request.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -19,14 +21,14 @@ enum { KEEP_BYTES = 4096, BLOCK_BYTES = 16384 };
 struct stream {
     struct request *request;
     struct stream_events events;
-    struct stream *previous, *next;   /* of http->streams */
+    struct stream *previous, *next; /* of http->streams */
     struct text buffer;
-    size_t sent;                      /* bytes at the buffer's start that MHD has taken */
+    size_t sent; /* bytes at the buffer's start that MHD has taken */
     enum stream_form form;
-    bool suspended;                   /* in MHD, for want of bytes */
-    bool owned;                       /* the owner may still touch it */
-    bool wants_room, has_room;        /* he asked; there is */
-    bool broken;                      /* close instead of finishing */
+    bool suspended;            /* in MHD, for want of bytes */
+    bool owned;                /* the owner may still touch it */
+    bool wants_room, has_room; /* he asked; there is */
+    bool broken;               /* close instead of finishing */
 };
 
 static size_t pending(const struct stream *stream)
@@ -186,8 +188,8 @@ static struct MHD_Response *stream_response(struct stream *stream)
     return MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, take, stream, NULL);
 }
 
-struct stream *stream_open(struct request *request, enum stream_form form,
-                           const char *content_type, struct stream_events events)
+struct stream *stream_open(struct request *request, enum stream_form form, const char *content_type,
+                           struct stream_events events)
 {
     struct stream *stream = calloc(1, sizeof *stream);
 

@@ -38,7 +38,7 @@ static void read_streams(struct problem **problem, const char *text, unsigned *s
 
 /* ---- grep ---- */
 
-/* Behind the bracket expression that begins at `at` ("[]a]", "[^[:alpha:]]"); its end if it has none. */
+/* Behind the bracket expression that begins at `at` ("[]a]", "[^[:alpha:]]"). */
 static const char *skip_bracket(const char *at)
 {
     at += at[1] == '^' ? 2 : 1;
@@ -64,7 +64,8 @@ static unsigned read_bound(const char **at)
     return value;
 }
 
-/* The larger bound of the interval "{2,5}" at `at`; at least 1. Whether it is well formed regcomp tells. */
+/* The larger bound of the interval "{2,5}" at `at`; at least 1. That it is well formed, regcomp
+   checks. */
 static unsigned interval_bound(const char *at)
 {
     at++;

@@ -1,9 +1,9 @@
 /*
  * What a request for output asks: its query keys as a struct log_query.
  *
- * Knows no request, only the texts of the keys, so that it can be tested alone. Regular expressions
- * are the reason for care here: they are run by libc over lines of up to 64 KiB, so what makes it slow without
- * bound is refused (references back, intervals that multiply).
+ * Knows no request, only the texts of the keys, so that it can be tested alone. Regular
+ * expressions are the reason for care here: they are run by libc over lines of up to 64 KiB, so
+ * what makes it slow without bound is refused (references back, intervals that multiply).
  */
 #ifndef FORKFUL_API_LOG_QUERY_H
 #define FORKFUL_API_LOG_QUERY_H

@@ -27,7 +27,9 @@ void item_end(struct text *text, enum stream_form form)
 static void put_stream(struct text *text, enum log_stream stream)
 {
     text_put(text, ",\"stream\":");
-    text_put(text, stream == LOG_STDOUT ? "\"stdout\"" : stream == LOG_STDERR ? "\"stderr\"" : "null");
+    text_json_string(text, stream == LOG_STDOUT   ? "stdout"
+                           : stream == LOG_STDERR ? "stderr"
+                                                  : NULL);
 }
 
 static void put_unless_zero(struct text *text, uint64_t value)

@@ -1,9 +1,9 @@
 /*
  * What a process wrote: GET /v1/processes/{id}/logs in every form, and its trimming.
  *
- * All forms are one struct follow over one cursor, struct log_query. The raw form has two ways: the exact bytes,
- * unfinished lines too; and record by record when single ones are chosen (grep, limit), or when a
- * bound lies in what is still to come.
+ * All forms are one struct follow over one cursor, struct log_query. The raw form has two ways:
+ * the exact bytes, unfinished lines too; and record by record when single ones are chosen (grep,
+ * limit), or when a bound lies in what is still to come.
  */
 #include <stddef.h>
 #include <stdlib.h>
@@ -18,7 +18,7 @@
 
 #define SCAN_BYTES (2u << 20)          /* of one job that looks for something rare */
 #define RECORDS_UNBOUNDED (1u << 20)
-#define UNTIL_GRACE_US SECOND_US       /* a record older than `until` may be committed this much later */
+#define UNTIL_GRACE_US SECOND_US       /* so much later a record before `until` may be committed */
 
 struct log_follow {
     struct follow follow;
@@ -166,7 +166,8 @@ static void set_deadline(const struct request *request, struct log_follow *log)
     }
 }
 
-/* Exact bytes are found by place, so what is told by a record's number or time must be settled at the beginning. */
+/* Exact bytes are found by place, so what is told by a record's number or time must be settled
+   at the beginning. */
 static bool is_by_bytes(const struct log_follow *log)
 {
     const struct log_query *query = &log->choice.query;

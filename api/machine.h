@@ -1,6 +1,6 @@
 /*
- * What the kernel tells of this machine: processors, memory, limits of our cgroup.
- * Each function reads anew, in microseconds, and never fails: what is not to be found out is 0 or negative.
+ * What the kernel tells of this machine: processors, memory, limits of our cgroup. Each function
+ * reads anew, in microseconds, and never fails: what is not to be found out is 0 or negative.
  */
 #ifndef FORKFUL_API_MACHINE_H
 #define FORKFUL_API_MACHINE_H

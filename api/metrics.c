@@ -1,8 +1,8 @@
 /*
  * GET /metrics: counters and gauges in Prometheus' text format, version 0.0.4.
  *
- * A table row per metric: name, type, help, and the function that writes its samples from one picture
- * of the daemon, taken at the start.
+ * A table row per metric: name, type, help, and the function that writes its samples from one
+ * picture of the daemon, taken at the start.
  */
 #include "api/handlers.h"
 #include "api/respond.h"
@@ -177,7 +177,7 @@ static const struct metric metrics[] = {
     {"start_time_seconds", "gauge", "When the daemon was started, since 1970.", start_time},
     {"uptime_seconds", "gauge", "How long the daemon runs.", uptime},
     {"server_restarts_total", "counter", "How often the server was started again.", restarts},
-    {"ready", "gauge", "1 while work is taken: no shutdown, and the database can be written.", ready},
+    {"ready", "gauge", "1 while work is taken: the database can be written, no shutdown.", ready},
     {"processes", "gauge", "Records of processes by state.", processes},
     {"processes_made_total", "counter", "Processes made so far.", made},
     {"processes_ended", "gauge", "Records of ended processes that are kept, by the reason.", ends},
@@ -187,7 +187,7 @@ static const struct metric metrics[] = {
     {"log_stored_bytes", "gauge", "Output that is stored now.", log_bytes},
     {"spool_size_bytes", "gauge", "Size of the ring between keeper and server.", spool_size},
     {"spool_used_bytes", "gauge", "What waits there to be stored.", spool_used},
-    {"spool_facts_total", "counter", "Facts that the keeper has told since the spool was made.", spool_facts},
+    {"spool_facts_total", "counter", "Facts told since the spool was made.", spool_facts},
     {"writer_batches_total", "counter", "Transactions committed by this server.", batches},
     {"writer_operations_total", "counter", "Operations in these.", operations},
     {"writer_retries_total", "counter", "Transactions tried again after an error.", retries},

@@ -71,32 +71,6 @@ struct order order_plain(enum order_verb verb)
                           .grace_us = -1};
 }
 
-struct problem *order_read(const json_t *body, struct order *order)
-{
-    const json_t *signal = json_object_get(body, "signal");
-    const json_t *grace = json_object_get(body, "grace_seconds");
-    const char *scope = json_string_value(json_object_get(body, "scope"));
-    if (signal) {
-        order->signal = signal_from_json(signal);
-        if (!order->signal) {
-            return problem_add(NULL, PROBLEM_INVALID_VALUE, FAULT_POINTER, "/signal",
-                               "is not a signal");
-        }
-    } else if (order->verb == ORDER_SIGNAL) {
-        return problem_add(NULL, PROBLEM_MISSING_FIELD, FAULT_POINTER, "/signal",
-                           "a signal is needed");
-    }
-    if (json_is_number(grace)) {
-        order->grace_us = (int64_t)(json_number_value(grace) * 1e6);
-    }
-    for (int i = 0; scope && i < SCOPES; i++) {
-        if (strcmp(scope, scope_names[i]) == 0) {
-            order->scope = (enum signal_scope)i;
-        }
-    }
-    return NULL;
-}
-
 int order_status(const struct order *order)
 {
     return verbs[order->verb].status;

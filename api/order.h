@@ -2,8 +2,8 @@
  * Orders: what may be done to a process, one row per word, the same for the single calls and for
  * actions on many.
  *
- * An order is read from a body once and then given to any number of processes. Giving it is
- * asynchronous: a problem at once, or later one call of `done` (see service.h).
+ * An order is read from a body once (bodies.h) and then given to any number of processes. Giving it
+ * is asynchronous: a problem at once, or later one call of `done` (see service.h).
  */
 #ifndef FORKFUL_API_ORDER_H
 #define FORKFUL_API_ORDER_H
@@ -24,9 +24,6 @@ bool order_verb_from_word(const char *word, enum order_verb *out);
 
 /* The order without a body: a terminate is SIGTERM to main. */
 struct order order_plain(enum order_verb verb);
-/* What `body` (NULL: none) says with "signal", "scope" and "grace_seconds"; names and types were checked. */
-struct problem *order_read(const json_t *body, struct order *order);
-
 /* The status of the good answer of its own call. */
 int order_status(const struct order *order);
 

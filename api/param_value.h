@@ -2,8 +2,8 @@
  * Query values with bounds: what the route's table cannot say.
  *
  * Each function reads one value and leaves *out alone when the key was not given (`text` NULL). A
- * fault is added to *problem (400 invalid_parameter, made when NULL) under the key's name, so that a
- * caller reads all its keys and answers all faults at once.
+ * fault is added to *problem (400 invalid_parameter, made when NULL) under the key's name, so that
+ * a caller reads all its keys and answers all faults at once.
  */
 #ifndef FORKFUL_API_PARAM_VALUE_H
 #define FORKFUL_API_PARAM_VALUE_H

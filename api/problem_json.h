@@ -1,6 +1,6 @@
 /*
- * Problems as application/problem+json (RFC 9457, with our members code, request_id, errors, and for spawn_failed errno and
- * stage).
+ * Problems as application/problem+json (RFC 9457, with our members code, request_id, errors, and
+ * for spawn_failed errno and stage).
  */
 #ifndef FORKFUL_API_PROBLEM_JSON_H
 #define FORKFUL_API_PROBLEM_JSON_H

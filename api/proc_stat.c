@@ -45,7 +45,7 @@ static bool parse_fields(const char *text, struct proc_stat *out)
 bool proc_stat_parse(const char *line, struct proc_stat *out)
 {
     const char *open = strchr(line, '(');
-    const char *close = strrchr(line, ')');   /* the name may hold some, the fields behind it none */
+    const char *close = strrchr(line, ')'); /* the name may hold some, what follows none */
     *out = (struct proc_stat){.pid = (pid_t)atoi(line)};
     if (out->pid <= 0 || !open || !close || close < open) {
         return false;

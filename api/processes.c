@@ -2,11 +2,13 @@
  * Processes: made, listed, looked at, started later.
  *
  * Making one parks the request until the keeper's fact is committed. A client that goes away
- * meanwhile only loses its answer: the process is made all the same, and its Idempotency-Key finds it.
+ * meanwhile only loses its answer: the process is made all the same, and its Idempotency-Key finds
+ * it.
  */
 #include <stddef.h>
 #include <string.h>
 
+#include "api/bodies.h"
 #include "api/filter.h"
 #include "api/handlers.h"
 #include "api/idempotency.h"
@@ -116,6 +118,11 @@ void handle_start_process(struct request *request)
 {
     struct service *service = &request_app(request)->service;
     struct process *process = find_process_to_act_on(request);
+    struct problem *problem = process ? nothing_body_check(request_json(request)) : NULL;
+    if (problem) {
+        answer_problem(request, problem);
+        return;
+    }
     struct launching *launching = process ? launching_make(request, 200) : NULL;
     if (launching) {
         wait_for(launching, service_start(service, process, (struct spawned){launched, launching},

@@ -182,7 +182,8 @@ static void known_children(const struct service *service, struct pids *out)
     }
 }
 
-/* Who takes orphans in: the keeper, and where a keeper was killed, whoever took its children over. */
+/* Who takes orphans in: the keeper, and where a keeper was killed, whoever took its children
+   over. */
 static void children_of_adopters(struct procfs *procfs, bool adopted, struct pids *out)
 {
     struct proc_stat keeper, next;
@@ -236,8 +237,8 @@ static bool is_main_of_another(const struct service *service, const struct proce
     return false;
 }
 
-/* The environment decides; a session only where it says nothing. A session outlives its leader, whose
-   number is not given again meanwhile, unless to the leader of another tree. */
+/* The environment decides; a session only where it says nothing. A session outlives its leader,
+   whose number is not given again meanwhile, unless to the leader of another tree. */
 static bool belongs_to(const struct procfs *procfs, const struct orphan *orphan,
                        const struct process *process)
 {
@@ -253,7 +254,7 @@ static bool belongs_to(const struct procfs *procfs, const struct orphan *orphan,
 struct growing {
     struct proc_member *members;
     size_t count, room;
-    unsigned char *seen;               /* a bit per pid: a child may change its parent while we look */
+    unsigned char *seen;               /* a bit per pid: parents may change while we look */
 };
 
 static bool is_new(struct growing *tree, pid_t pid)

@@ -1,10 +1,11 @@
 /*
  * What the kernel tells of living processes: trees and what they use, read from /proc.
  *
- * A tree is walked by /proc/PID/task/TID/children, so that a look costs what the tree is large, not what the
- * machine runs (reading every /proc/PID/stat of 2,000 processes takes 20 ms, a tree of ten 0.1 ms). Kernels
- * without that file get one scan of /proc instead. What has lost its parent comes back to the keeper, and is
- * told apart by FORKFUL_PROCESS_ID in its environment, or by its session.
+ * A tree is walked by /proc/PID/task/TID/children, so that a look costs what the tree is large,
+ * not what the machine runs (reading every /proc/PID/stat of 2,000 processes takes 20 ms, a tree
+ * of ten 0.1 ms). Kernels without that file get one scan of /proc instead. What has lost its
+ * parent comes back to the keeper, and is told apart by FORKFUL_PROCESS_ID in its environment, or
+ * by its session.
  *
  * A pid is good here while our record says that its process lives: the keeper has not reaped it.
  * Everything is a picture of one moment, and may be over when it is told. Loop thread only.
@@ -33,14 +34,17 @@ struct proc_member {                  /* a living process of a tree */
 
 struct procfs;
 
-/* The parts all looks share (the orphans are looked up once, at the first need). NULL: no memory. */
+/* The parts all looks share (the orphans are looked up once, at the first need). NULL: no
+   memory. */
 struct procfs *procfs_open(const struct service *service);
 void procfs_close(struct procfs *procfs);   /* NULL is fine */
 
-/* The living members of a process's tree, parents before their children; malloc'ed, or NULL when there are none. */
+/* The living members of a process's tree, parents before their children; malloc'ed, or NULL when
+   there are none. */
 struct proc_member *procfs_tree(struct procfs *procfs, const struct process *process,
                                 size_t *count);
-/* Sets `descendants` of a living process to what is true now; stores nothing. Of an ended one the keeper tells. */
+/* Sets `descendants` of a living process to what is true now; stores nothing. Of an ended one
+   the keeper tells. */
 void procfs_refresh(struct procfs *procfs, struct process *process);
 
 /* False: not the form the kernel writes. The name may hold blanks, parentheses and newlines. */

@@ -1,6 +1,6 @@
 /*
- * Reading of query strings. The values' syntax is a table of param_type to a check and the words for what
- * was expected.
+ * Reading of query strings. The values' syntax is a table of param_type to a check and the words
+ * for what was expected.
  */
 #include "api/query.h"
 
@@ -8,7 +8,7 @@
 
 #include "api/similar.h"
 
-#define SECOND_US 1000000
+#define SECOND_US    1000000
 #define SECONDS_MOST (366 * 86400)
 
 bool query_unsigned(const char *text, uint64_t *out)

@@ -1,5 +1,6 @@
 /*
- * Query keys against a route's table: unknown keys, repeated keys and values that do not parse are all told in one problem.
+ * Query keys against a route's table: unknown keys, repeated keys and values that do not parse are
+ * all told in one problem.
  */
 #ifndef FORKFUL_API_QUERY_H
 #define FORKFUL_API_QUERY_H
@@ -8,8 +9,8 @@
 #include "api/uri.h"
 
 struct query_pair {
-    const char *name;         /* the table's own string */
-    const char *value;        /* decoded; in the target's buffer */
+    const char *name;  /* the table's own string */
+    const char *value; /* decoded; in the target's buffer */
 };
 
 struct query {
@@ -28,7 +29,8 @@ const char *query_value(const struct query *query, const char *name);
 
 /* "12" → 12, at most INT64_MAX. False: not that. */
 bool query_unsigned(const char *text, uint64_t *out);
-/* "1", "1.5" (not ".5") → microseconds; more than a year counts as one, finer than a microsecond is cut. False: not that. */
+/* "1", "1.5" (not ".5") → microseconds; more than a year counts as one, finer than a microsecond is
+   cut. False: not that. */
 bool query_seconds(const char *text, int64_t *out_us);
 /* "true" or "1", "false" or "0". */
 bool query_bool(const char *text, bool *out);

@@ -1,6 +1,6 @@
 /*
- * The tree. A node's children are its literal segments, and one more for {x}; the routes hang on the node where their path
- * ends, one per method.
+ * The tree. A node's children are its literal segments, and one more for {x}; the routes hang on
+ * the node where their path ends, one per method.
  */
 #include "api/router.h"
 
@@ -12,19 +12,21 @@ enum { METHODS = 4, ALLOW_BYTES = 48 };
 
 static const struct verb {
     enum method method;
-    const char *words;                /* what it adds to Allow */
+    const char *words; /* what it adds to Allow */
 } verbs[METHODS] = {
-    {METHOD_GET, "GET, HEAD, "}, {METHOD_POST, "POST, "}, {METHOD_PUT, "PUT, "},
+    {METHOD_GET, "GET, HEAD, "},
+    {METHOD_POST, "POST, "},
+    {METHOD_PUT, "PUT, "},
     {METHOD_DELETE, "DELETE, "},
 };
 
 struct node {
-    const char *text;                 /* of the segment, in the table; not terminated */
+    const char *text; /* of the segment, in the table; not terminated */
     size_t bytes;
-    struct node *child, *next;        /* first literal child; next sibling */
-    struct node *capture;             /* the child for {x} */
+    struct node *child, *next; /* first literal child; next sibling */
+    struct node *capture;      /* the child for {x} */
     const struct route *routes[METHODS];
-    char allow[ALLOW_BYTES];          /* "" while no route ends here */
+    char allow[ALLOW_BYTES]; /* "" while no route ends here */
 };
 
 struct router {

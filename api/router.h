@@ -1,8 +1,8 @@
 /*
  * The route table as a tree of path segments, built once.
  *
- * A literal segment wins over {x} at the same place; there is no going back from it. Reading costs a few comparisons
- * per segment and allocates nothing.
+ * A literal segment wins over {x} at the same place; there is no going back from it. Reading costs
+ * a few comparisons per segment and allocates nothing.
  */
 #ifndef FORKFUL_API_ROUTER_H
 #define FORKFUL_API_ROUTER_H
@@ -10,14 +10,14 @@
 #include "api/http.h"
 #include "api/uri.h"
 
-enum { ROUTE_CAPTURES = 4 };  /* most {x} in one path */
+enum { ROUTE_CAPTURES = 4 }; /* most {x} in one path */
 
 struct router;
 
 struct match {
-    const struct route *route;        /* NULL: the path or the method is not there */
-    bool path_known;                  /* some method is there */
-    const char *allow;                /* where path_known: value of Allow; lives with the router */
+    const struct route *route; /* NULL: the path or the method is not there */
+    bool path_known;           /* some method is there */
+    const char *allow;         /* where path_known: value of Allow; lives with the router */
     unsigned captures;
     unsigned capture[ROUTE_CAPTURES]; /* index of the segment each {x} took */
 };

@@ -101,7 +101,8 @@ const struct route routes[] = {
     STREAM("/v1/processes/{id}/logs", logs_params, "getLogs", handle_get_logs),
     DELETE("/v1/processes/{id}/logs", trim_params, "trimLogs", handle_delete_logs),
     GET("/v1/processes/{id}/tree", SCOPE_OWNER, NULL, "getProcessTree", handle_get_process_tree),
-    GET("/v1/processes/{id}/stats", SCOPE_OWNER, NULL, "getProcessStats", handle_get_process_stats),
+    GET("/v1/processes/{id}/stats", SCOPE_OWNER, NULL, "getProcessStats",
+        handle_get_process_stats),
 
     CALL("/v1/sessions", SCOPE_ADMIN, "createSession", handle_create_session),
     GET("/v1/sessions", SCOPE_ADMIN, page_params, "listSessions", handle_list_sessions),
@@ -138,7 +139,8 @@ void routes_print(FILE *out)
     static const char *const scopes[] = {
         [SCOPE_PUBLIC] = "public", [SCOPE_OWNER] = "owner", [SCOPE_ADMIN] = "admin"};
     static const char *const bodies[] = {[BODY_NONE] = "none", [BODY_JSON] = "json",
-                                         [BODY_JSON_OPTIONAL] = "json-optional", [BODY_RAW] = "raw"};
+                                         [BODY_JSON_OPTIONAL] = "json-optional",
+                                         [BODY_RAW] = "raw"};
     static const char *const types[] = {[PARAM_TEXT] = "text", [PARAM_UNSIGNED] = "unsigned",
                                         [PARAM_SECONDS] = "seconds", [PARAM_BOOL] = "bool",
                                         [PARAM_TIME] = "time"};

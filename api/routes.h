@@ -13,7 +13,8 @@
 #define ROUTE_STDIN_BODY_BYTES (16u << 20)
 #define ROUTE_SMALL_BODY_BYTES (64u << 10)
 
-/* A line "METHOD path operation scope body" for each, and "? key type" behind it for each query key. */
+/* A line "METHOD path operation scope body" for each, and "? key type" behind it for each query
+   key. */
 void routes_print(FILE *out);
 /* `forkful --routes`: prints them; the exit status. */
 int routes_command(int argc, char **argv);

@@ -1,5 +1,6 @@
 /*
- * The checker. It walks the value along the table, so its depth is the table's; the JSON pointer grows and shrinks with it.
+ * The checker. It walks the value along the table, so its depth is the table's; the JSON pointer
+ * grows and shrinks with it.
  */
 #include "api/schema.h"
 
@@ -53,8 +54,8 @@ static bool is_full(const struct walk *walk)
 static void fault(struct walk *walk, enum problem_code code, const char *sentence)
 {
     if (!is_full(walk))
-        walk->problem = problem_add(walk->problem, code, FAULT_POINTER, pointer_of(walk), "%s",
-                                    sentence);
+        walk->problem =
+            problem_add(walk->problem, code, FAULT_POINTER, pointer_of(walk), "%s", sentence);
 }
 
 /* "It must be <expected>." */
@@ -90,8 +91,11 @@ static unsigned type_of(const json_t *value)
     }
 }
 
-static const struct { unsigned type; const char *name; } type_names[] = {
-    {FIELD_STRING, "a string"}, {FIELD_NUMBER, "a number"}, {FIELD_INTEGER, "an integer"},
+static const struct {
+    unsigned type;
+    const char *name;
+} type_names[] = {
+    {FIELD_STRING, "a string"},    {FIELD_NUMBER, "a number"},  {FIELD_INTEGER, "an integer"},
     {FIELD_BOOL, "true or false"}, {FIELD_OBJECT, "an object"}, {FIELD_ARRAY, "an array"},
     {FIELD_NULL, "null"},
 };
@@ -159,7 +163,10 @@ static bool check_words(struct walk *walk, const struct field *field, const json
     }
     for (const char *const *word = field->words; *word != NULL; word++)
         text_printf(&expected, "%s\"%s\"",
-                    word == field->words ? "" : word[1] != NULL ? ", " : " or ", *word);
+                    word == field->words ? ""
+                    : word[1] != NULL    ? ", "
+                                         : " or ",
+                    *word);
     must_be(walk, expected.failed ? "one of its words" : expected.data);
     text_free(&expected);
     return false;
@@ -207,7 +214,8 @@ static void check_fields(struct walk *walk, const struct field *fields, const js
     const char *name;
     json_t *value;
 
-    json_object_foreach((json_t *)object, name, value) {
+    json_object_foreach((json_t *)object, name, value)
+    {
         const struct field *field = field_find(fields, name);
         size_t before = pointer_add(walk, name);
         if (field == NULL)
@@ -224,7 +232,8 @@ static void check_open(struct walk *walk, const struct field *items, const json_
     const char *name;
     json_t *value;
 
-    json_object_foreach((json_t *)object, name, value) {
+    json_object_foreach((json_t *)object, name, value)
+    {
         size_t before = pointer_add(walk, name);
         check_value(walk, items, value);
         pointer_cut(walk, before);
@@ -236,7 +245,8 @@ static void check_items(struct walk *walk, const struct field *items, const json
     size_t i;
     json_t *value;
 
-    json_array_foreach(array, i, value) {
+    json_array_foreach(array, i, value)
+    {
         size_t before = walk->pointer.bytes;
         text_printf(&walk->pointer, "/%zu", i);
         check_value(walk, items, value);

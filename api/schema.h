@@ -1,10 +1,11 @@
 /*
  * Request bodies against a table: what fields there are, of what type, within what bounds.
  *
- * A body is checked once, as a whole, and all its faults are told in one problem: unknown fields (with the name that
- * was probably meant), wrong types and values, missing fields; each with its JSON pointer (RFC 6901). A table is constant data,
- * so openapi.yaml can be held against it. What tables cannot say (this or that field, a signal's
- * name) is said by `check` functions or by the handler after the check.
+ * A body is checked once, as a whole, and all its faults are told in one problem: unknown fields
+ * (with the name that was probably meant), wrong types and values, missing fields; each with its
+ * JSON pointer (RFC 6901). A table is constant data, so openapi.yaml can be held against it. What
+ * tables cannot say (this or that field, a signal's name) is said by `check` functions or by the
+ * handler after the check.
  *
  *     static const struct field stop_fields[] = {
  *         {.name = "signal", .type = FIELD_STRING | FIELD_INTEGER, .check = check_signal},
@@ -24,7 +25,7 @@
 enum field_type {
     FIELD_STRING = 1,
     FIELD_INTEGER = 2,
-    FIELD_NUMBER = 4,         /* integers too */
+    FIELD_NUMBER = 4, /* integers too */
     FIELD_BOOL = 8,
     FIELD_OBJECT = 16,
     FIELD_ARRAY = 32,
@@ -32,18 +33,20 @@ enum field_type {
     FIELD_ANY = 127,
 };
 
-enum { SCHEMA_FAULTS = 64 };  /* more than so many are not told */
+enum { SCHEMA_FAULTS = 64 }; /* more than so many are not told */
 
 struct field {
-    const char *name;         /* NULL ends the table; in `items` any text */
-    unsigned type;            /* enum field_type */
+    const char *name; /* NULL ends the table; in `items` any text */
+    unsigned type;    /* enum field_type */
     bool required;
-    bool open;                /* an object with any keys (env, labels): each value is checked by `items` */
-    double min, max;          /* the number; the string's bytes; how many items or keys. Both 0: not bounded */
-    const char *const *words; /* all strings it may be, NULL at the end; or NULL: any */
-    const struct field *fields;   /* of an object; NULL: not looked into */
-    const struct field *items;    /* one row for all items of an array or values of an open object */
-    /* What else must hold: NULL, or the end of the sentence "It must be …". Called when all above holds. */
+    bool open; /* an object with any keys (env, labels): each value is checked by `items` */
+    double min,
+        max; /* the number; the string's bytes; how many items or keys. Both 0: not bounded */
+    const char *const *words;   /* all strings it may be, NULL at the end; or NULL: any */
+    const struct field *fields; /* of an object; NULL: not looked into */
+    const struct field *items;  /* one row for all items of an array or values of an open object */
+    /* What else must hold: NULL, or the end of the sentence "It must be …". Called when all above
+     * holds. */
     const char *(*check)(const json_t *value);
 };
 

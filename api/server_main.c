@@ -148,6 +148,17 @@ static struct problem *load_config(struct config *config)
                : problem_make(PROBLEM_INTERNAL, "%s", refusal.text);
 }
 
+static struct http_limits http_limits_of(const struct config *config)
+{
+    return (struct http_limits){.connections = (unsigned)config->http_connections,
+                                .header_us = config->http_header_us,
+                                .body_us = config->http_body_us,
+                                .idle_us = config->http_idle_us,
+                                .body_bytes = config->http_body_bytes,
+                                .hosts = (const char *const *)config->http_hosts.items,
+                                .host_count = config->http_hosts.count};
+}
+
 static void apply_config(struct app *app)
 {
     struct writer_limits limits = {.total_log_bytes = app->config.retention_logs_total_bytes,
@@ -176,6 +187,10 @@ static struct problem *reload(struct app *app)
     config_free(&next);
     app->service.log_level = (enum log_level)app->config.log_level;
     apply_config(app);
+    struct http_limits limits = http_limits_of(&app->config);
+    if (app->http) {
+        http_set_limits(app->http, &limits);
+    }
     service_log(&app->service, LEVEL_INFO, NULL, "the configuration was read again");
     return NULL;
 }
@@ -312,10 +327,7 @@ static void entries_known(void *context)
 {
     struct server *server = context;
     struct service *service = &server->app.service;
-    struct http_limits limits = {.connections = (unsigned)server->app.config.http_connections,
-                                 .header_us = server->app.config.http_header_us,
-                                 .body_us = server->app.config.http_body_us,
-                                 .idle_us = server->app.config.http_idle_us};
+    struct http_limits limits = http_limits_of(&server->app.config);
     struct problem *problem = NULL;
     if (server->reconciled) {
         return;

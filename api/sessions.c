@@ -1,13 +1,14 @@
 /*
  * Sessions: begun and listed by the admin, looked at and ended by the admin and by themselves.
  *
- * The auth gate renews a session at every call with its token, so looking at it is enough to keep it.
+ * The auth gate renews a session at every call with its token, so looking at it is enough to keep
+ * it.
  */
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/control_body.h"
+#include "api/bodies.h"
 #include "api/handlers.h"
 #include "api/page.h"
 #include "api/respond.h"

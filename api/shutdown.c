@@ -1,5 +1,5 @@
 /* POST /v1/shutdown: the answer goes out while the daemon drains; see service/shutdown.c. */
-#include "api/control_body.h"
+#include "api/bodies.h"
 #include "api/handlers.h"
 #include "api/respond.h"
 

@@ -1,6 +1,6 @@
 /*
- * Edit distance with swaps of neighbours (optimal string alignment), three rows, short words only: longer
- * ones are not typing errors, and the bound keeps what a client sends from costing time.
+ * Edit distance with swaps of neighbours (optimal string alignment), three rows, short words only:
+ * longer ones are not typing errors, and the bound keeps what a client sends from costing time.
  */
 #include "api/similar.h"
 

@@ -8,9 +8,9 @@
 
 /* Fed with one known word after another. */
 struct similar {
-    const char *wanted;       /* the unknown word */
-    const char *best;         /* the nearest so far; NULL: none is near enough */
-    unsigned distance;        /* of best */
+    const char *wanted; /* the unknown word */
+    const char *best;   /* the nearest so far; NULL: none is near enough */
+    unsigned distance;  /* of best */
 };
 
 struct similar similar_to(const char *wanted);

@@ -3,8 +3,9 @@
  *
  * A call whose bytes the pipe does not take at once joins its process's queue, where writers are
  * served first come, first served: the bytes of two calls never mix. The queue exists while
- * somebody waits, and watches a duplicate of the pipe's write end (the executor may close its own at any time).
- * The duplicate is closed before an end of file is asked for, or the reader would never see it.
+ * somebody waits, and watches a duplicate of the pipe's write end (the executor may close its own
+ * at any time). The duplicate is closed before an end of file is asked for, or the reader would
+ * never see it.
  */
 #include <fcntl.h>
 #include <stddef.h>

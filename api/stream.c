@@ -1,5 +1,6 @@
 /*
- * Which form of a stream the client wants: the Accept header against the forms there are (RFC 9110 section 12.5.1).
+ * Which form of a stream the client wants: the Accept header against the forms there are (RFC 9110
+ * section 12.5.1).
  *
  * The highest quality wins, the first named among equals. Quality counts in thousandths.
  */
@@ -11,10 +12,10 @@
 enum { ALL_OF_IT = 1000 };
 
 struct offer {
-    const char *range;                /* what the client may name */
+    const char *range; /* what the client may name */
     enum stream_form form;
-    const char *content_type;         /* NULL: the standard of the call */
-    bool raw_only;                    /* offered only where raw bytes are */
+    const char *content_type; /* NULL: the standard of the call */
+    bool raw_only;            /* offered only where raw bytes are */
 };
 
 static const struct offer offers[] = {
@@ -61,7 +62,8 @@ static bool next_range(const char **header, struct range *out)
     out->name = at;
     out->bytes = strcspn(at, ",; \t");
     out->quality = ALL_OF_IT;
-    for (const char *semicolon = at; (semicolon = memchr(semicolon, ';', (size_t)(end - semicolon)));) {
+    for (const char *semicolon = at;
+         (semicolon = memchr(semicolon, ';', (size_t)(end - semicolon)));) {
         semicolon += 1 + strspn(semicolon + 1, " \t");
         if (strncasecmp(semicolon, "q=", 2) == 0)
             out->quality = read_quality(semicolon + 2);
@@ -89,6 +91,15 @@ static void choose(const struct offer *offer, bool raw_default, enum stream_form
     *content_type = offer->content_type;
 }
 
+static struct problem *not_acceptable(bool raw_default)
+{
+    const char *more = raw_default ? ", text/event-stream, text/plain or application/octet-stream"
+                                   : " or text/event-stream";
+
+    return problem_make(PROBLEM_NOT_ACCEPTABLE,
+                        "This can be had as application/json, application/x-ndjson%s.", more);
+}
+
 struct problem *stream_negotiate(const struct request *request, bool raw_default,
                                  enum stream_form *form, const char **content_type)
 {
@@ -106,10 +117,7 @@ struct problem *stream_negotiate(const struct request *request, bool raw_default
         best = offer;
     }
     if (best == NULL)
-        return problem_make(PROBLEM_NOT_ACCEPTABLE,
-                            "This can be had as application/json, application/x-ndjson%s.",
-                            raw_default ? ", text/event-stream, text/plain or application/octet-stream"
-                                        : " or text/event-stream");
+        return not_acceptable(raw_default);
     choose(best, raw_default, form, content_type);
     return NULL;
 }

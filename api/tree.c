@@ -1,7 +1,8 @@
 /*
  * GET …/tree and …/stats: what the kernel tells of a process's tree at this moment.
  *
- * Numbers that the kernel keeps from us (another user's process, or one that ended while we looked) are null.
+ * Numbers that the kernel keeps from us (another user's process, or one that ended while we
+ * looked) are null.
  */
 #include <stdlib.h>
 #include <string.h>

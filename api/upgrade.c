@@ -1,11 +1,12 @@
 /*
  * POST /v1/upgrade: the new binary is asked to check itself, then the daemon is handed over to it.
  *
- * The check runs `forkful --version --json` as a helper whose few bytes of output fit into a pipe, so it never waits
- * for us; its end is seen by a pidfd. It must exit with 0 in time, name its version, and write and read
- * the same layouts of spool and resume blob as we do. Only then is the client told, and only when that answer
- * is out does the hand-over begin.
+ * The check runs `forkful --version --json` as a helper whose few bytes of output fit into a pipe,
+ * so it never waits for us; its end is seen by a pidfd. It must exit with 0 in time, name its
+ * version, and write and read the same layouts of spool and resume blob as we do. Only then is the
+ * client told, and only when that answer is out does the hand-over begin.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
@@ -16,7 +17,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "api/control_body.h"
+#include "api/bodies.h"
 #include "api/handlers.h"
 #include "api/respond.h"
 #include "service/resume.h"
@@ -242,7 +243,7 @@ static struct problem *refusal(const struct app *app)
 void handle_upgrade(struct request *request)
 {
     struct app *app = request_app(request);
-    struct problem *problem = nothing_body_read(request_json(request));
+    struct problem *problem = nothing_body_check(request_json(request));
     problem = problem ? problem : refusal(app);
     struct upgrade *upgrade = problem ? NULL : request_alloc(request, sizeof *upgrade);
     if (!problem && !upgrade) {

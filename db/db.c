@@ -182,7 +182,7 @@ static bool open_for_writing(struct db *db, enum db_file file, struct db_error *
         code = schema_migrate(handle, file, version);
     if (code != SQLITE_OK)
         return failed(db, file, code, "cannot be prepared for writing", error);
-    code = schema_check(handle, file);
+    code = schema_verify(handle, file);
     return code == SQLITE_OK || failed(db, file, code, "is damaged", error);
 }
 
@@ -245,7 +245,7 @@ static bool open_for_reading(struct db *db, enum db_file file, struct db_error *
         return false;
     int code = sqlite3_exec(db->handles[file], reader_pragmas, NULL, NULL, NULL);
     if (code == SQLITE_OK)
-        code = schema_check(db->handles[file], file);
+        code = schema_verify(db->handles[file], file);
     return code == SQLITE_OK || failed(db, file, code, "cannot be read", error);
 }
 

@@ -101,7 +101,7 @@ int schema_migrate(sqlite3 *handle, enum db_file file, int from_version)
     return code;
 }
 
-int schema_check(sqlite3 *handle, enum db_file file)
+int schema_verify(sqlite3 *handle, enum db_file file)
 {
     return sqlite3_exec(handle, schemas[file].check, NULL, NULL, NULL);
 }

@@ -13,7 +13,7 @@
 int schema_migrate(sqlite3 *handle, enum db_file file, int from_version);
 
 /* Reads the schema and a row of each table: SQLITE_OK when they are as expected. */
-int schema_check(sqlite3 *handle, enum db_file file);
+int schema_verify(sqlite3 *handle, enum db_file file);
 
 int schema_application_id(enum db_file file);
 

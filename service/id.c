@@ -1,7 +1,7 @@
 /*
  * ULIDs (github.com/ulid/spec): 48 bits of milliseconds, then 80 random bits, big-endian, written
- * with Crockford's 32 characters. The last id made is kept: when the clock has not moved on, or has gone
- * back, the next id is the last one plus one, which keeps the order strict.
+ * with Crockford's 32 characters. The last id made is kept: when the clock has not moved on, or has
+ * gone back, the next id is the last one plus one, which keeps the order strict.
  */
 #include "service/id.h"
 
@@ -63,7 +63,8 @@ void id_not_before(const struct fact_id *newest)
 
 void id_format(const struct fact_id *id, char prefix, char out[ID_TEXT_BYTES])
 {
-    /* 128 bits are 26 characters of 5 bits less two bits in front: they start in a byte that is not there. */
+    /* 128 bits are 26 characters of 5 bits less two bits in front: they start in a byte that is not
+     * there. */
     unsigned buffer = 0, bits = 2;
     size_t from = 0;
 

@@ -1,16 +1,18 @@
 /*
- * JSON written straight into a text. Any bytes come out as valid JSON: what is not UTF-8 becomes U+FFFD (one for
- * each byte that cannot stand), control characters become escapes (RFC 8259 section 7).
+ * JSON written straight into a text. Any bytes come out as valid JSON: what is not UTF-8 becomes
+ * U+FFFD (one for each byte that cannot stand), control characters become escapes (RFC 8259 section
+ * 7).
  */
 #include "service/text.h"
 
 #include <string.h>
 
-/* What a byte needs inside quotes: 0 nothing, 'u' \u00XX, '8' the rest of its UTF-8 sequence must be looked at, else the
-   letter after the backslash. */
+/* What a byte needs inside quotes: 0 nothing, 'u' \u00XX, '8' the rest of its UTF-8 sequence must
+   be looked at, else the letter after the backslash. */
 static const char escapes[256] = {
-    [0x00 ... 0x07] = 'u', ['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', [0x0B] = 'u', ['\f'] = 'f',
-    ['\r'] = 'r', [0x0E ... 0x1F] = 'u', ['"'] = '"', ['\\'] = '\\', [0x80 ... 0xFF] = '8',
+    [0x00 ... 0x07] = 'u', ['\b'] = 'b',  ['\t'] = 't',          ['\n'] = 'n',
+    [0x0B] = 'u',          ['\f'] = 'f',  ['\r'] = 'r',          [0x0E ... 0x1F] = 'u',
+    ['"'] = '"',           ['\\'] = '\\', [0x80 ... 0xFF] = '8',
 };
 
 void text_json_string(struct text *text, const char *string)
@@ -71,7 +73,8 @@ void text_json_bytes(struct text *text, const char *data, size_t bytes)
 /* Writes the four characters of up to three bytes. */
 static void base64_group(const unsigned char *from, size_t bytes, char out[4])
 {
-    static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char alphabet[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     unsigned value = (unsigned)from[0] << 16;
 
     if (bytes > 1)

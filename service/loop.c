@@ -1,11 +1,12 @@
 /*
- * The loop. One turn: wait, call the watches that are ready, call the timers that are due, run deferred
- * work, ask how long to sleep.
+ * The loop. One turn: wait, call the watches that are ready, call the timers that are due, run
+ * deferred work, ask how long to sleep.
  *
- * The events of one epoll_wait are kept where loop_unwatch can reach them: removing a watch also strikes its
- * event out of the turn at hand, so a callback may free any other watch's owner. The timerfd is
- * armed lazily: only for a deadline earlier than the one it stands on. Setting and cancelling a timer per request thus
- * costs no system call; a deadline that was cancelled costs one empty wake-up.
+ * The events of one epoll_wait are kept where loop_unwatch can reach them: removing a watch also
+ * strikes its event out of the turn at hand, so a callback may free any other watch's owner. The
+ * timerfd is armed lazily: only for a deadline earlier than the one it stands on. Setting and
+ * cancelling a timer per request thus costs no system call; a deadline that was cancelled costs one
+ * empty wake-up.
  */
 #include "service/loop.h"
 
@@ -32,11 +33,11 @@ struct loop {
     struct epoll_event events[EVENTS_PER_TURN]; /* of this turn; data.ptr NULL: struck out */
     int event_count;
 
-    struct watch clock;               /* the timerfd */
-    int64_t armed_us;                 /* what the timerfd stands on; INT64_MAX: nothing */
-    struct timer **timers;            /* binary heap, earliest first; index 0 is not used */
+    struct watch clock;    /* the timerfd */
+    int64_t armed_us;      /* what the timerfd stands on; INT64_MAX: nothing */
+    struct timer **timers; /* binary heap, earliest first; index 0 is not used */
     size_t timer_count, timer_room;
-    int64_t due_until_us;             /* while timers run: what counts as due; else INT64_MIN */
+    int64_t due_until_us; /* while timers run: what counts as due; else INT64_MIN */
 
     struct deferred *first_deferred, **last_deferred;
     struct sleeper sleepers[SLEEPERS];
@@ -179,7 +180,8 @@ bool timer_set(struct loop *loop, struct timer *timer, int64_t deadline_us)
             return false;
         timer->place = ++loop->timer_count;
     }
-    /* Set into the past by a timer that is running: not before the next turn, or it could hold this one. */
+    /* Set into the past by a timer that is running: not before the next turn, or it could hold this
+     * one. */
     timer->deadline_us = deadline_us > loop->due_until_us ? deadline_us : loop->due_until_us + 1;
     timer_settle(loop, timer, timer->place);
     return true;

@@ -21,7 +21,8 @@ static const struct kind kinds[PROBLEM_CODES] = {
 #undef X
 };
 
-static char no_memory_detail[] = "There was not enough memory to carry out this request; nothing was changed.";
+static char no_memory_detail[] =
+    "There was not enough memory to carry out this request; nothing was changed.";
 static struct problem no_memory = {
     .code = PROBLEM_OUT_OF_MEMORY,
     .detail = no_memory_detail,
@@ -72,7 +73,7 @@ static void fault_store(struct problem *problem, enum problem_code code, int whe
         return;
     }
     *fault = (struct problem_fault){
-        .where = where, .place = copy, .code = problem_word(code), .detail = detail};
+        .where = (unsigned)where, .place = copy, .code = problem_word(code), .detail = detail};
     problem->fault_count++;
 }
 

@@ -14,6 +14,8 @@
 
 #define LINGER_US 20000
 #define LOG_LINGER_BYTES (256u << 10)   /* of output that may wait for more */
+#define CROWD 4u                       /* so many told by one batch: many clients wait at once */
+#define SPACING_US 1000                /* then commits start no closer than this: larger groups */
 #define OPEN_OUTPUT_BYTES (4u << 20)   /* of spool that the open batch may hold while another is in flight */
 #define OPEN_OPERATIONS 20000u
 #define FACTS_PER_TURN 4096u
@@ -31,6 +33,8 @@ struct recorder {
     struct after_commit *first, *last;         /* of the open batch */
     struct after_commit *flying;               /* of the batch in flight */
     bool urgent;                               /* the open batch must not linger */
+    size_t waiting, crowd;                     /* after-commits of the open and of the last batch */
+    int64_t submitted_us;                      /* when the last batch went, monotonic */
     int writer_fd;
     struct db_position applied;                /* up to here facts were handed to apply */
 };
@@ -76,6 +80,7 @@ void recorder_after(struct recorder *recorder, struct after_commit *after)
     }
     after->queued = true;
     after->next = NULL;
+    recorder->waiting++;
     *(recorder->first ? &recorder->last->next : &recorder->first) = after;
     recorder->last = after;
 }
@@ -122,12 +127,19 @@ static void submit_now(struct recorder *recorder)
     recorder->urgent = false;
     recorder->flying = recorder->first;
     recorder->first = recorder->last = NULL;
+    recorder->crowd = recorder->waiting;
+    recorder->waiting = 0;
+    recorder->submitted_us = time_monotonic_us();
     writer_submit(recorder->writer, batch);
 }
 
-static bool may_linger(const struct recorder *recorder)
+/* How long the open batch may wait for company; 0: not at all. */
+static int64_t linger_until(const struct recorder *recorder)
 {
-    return !recorder->urgent && recorder->open->output_bytes < LOG_LINGER_BYTES;
+    if (!recorder->urgent && recorder->open->output_bytes < LOG_LINGER_BYTES) {
+        return time_monotonic_us() + LINGER_US;
+    }
+    return recorder->crowd >= CROWD ? recorder->submitted_us + SPACING_US : 0;
 }
 
 static void submit_deferred(struct deferred *deferred)
@@ -137,13 +149,12 @@ static void submit_deferred(struct deferred *deferred)
     if (!recorder->open || writer_busy(recorder->writer)) {
         return;
     }
-    if (may_linger(recorder)) {
-        if (recorder->linger.place ||
-            timer_set(recorder->loop, &recorder->linger, time_monotonic_us() + LINGER_US)) {
-            return;
-        }
+    int64_t until_us = linger_until(recorder);
+    bool armed = recorder->linger.place && recorder->linger.deadline_us <= until_us;
+    if (until_us <= time_monotonic_us() ||
+        (!armed && !timer_set(recorder->loop, &recorder->linger, until_us))) {
+        submit_now(recorder);
     }
-    submit_now(recorder);
 }
 
 static void linger_over(struct timer *timer)

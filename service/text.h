@@ -2,8 +2,9 @@
  * A growing piece of text, and what JSON needs of it.
  *
  * All answers, records and changes are written with these functions: an order faster than building
- * a tree, and safe for any bytes (invalid UTF-8 becomes U+FFFD, control characters are escaped). Failing
- * to get memory sets `failed` and turns every later call into nothing: check it once, at the end.
+ * a tree, and safe for any bytes (invalid UTF-8 becomes U+FFFD, control characters are escaped).
+ * Failing to get memory sets `failed` and turns every later call into nothing: check it once, at
+ * the end.
  */
 #ifndef FORKFUL_SERVICE_TEXT_H
 #define FORKFUL_SERVICE_TEXT_H
@@ -13,8 +14,8 @@
 #include <stdint.h>
 
 struct text {
-    char *data;               /* NUL-terminated when not NULL; owned */
-    size_t bytes;             /* without the NUL */
+    char *data;   /* NUL-terminated when not NULL; owned */
+    size_t bytes; /* without the NUL */
     size_t capacity;
     bool failed;
 };
@@ -36,7 +37,7 @@ void text_json_string(struct text *text, const char *string);
 void text_json_bytes(struct text *text, const char *data, size_t bytes);
 void text_json_base64(struct text *text, const void *data, size_t bytes);
 void text_json_bool(struct text *text, bool value);
-void text_json_time(struct text *text, int64_t at_us);        /* RFC 3339, 6 decimals, Z; 0 → null */
+void text_json_time(struct text *text, int64_t at_us); /* RFC 3339, 6 decimals, Z; 0 → null */
 void text_json_seconds(struct text *text, int64_t duration_us); /* 1.5, without trailing zeros */
 /* "key": — with a comma before it unless the last byte is '{' or '['. */
 void text_json_key(struct text *text, const char *key);
@@ -49,10 +50,11 @@ bool utf8_valid(const char *data, size_t bytes);
 size_t utf8_length(const char *data, size_t bytes);
 
 void time_format(int64_t at_us, char out[32]);
-/* RFC 3339 with any offset and 0..9 decimals, or seconds since 1970 with decimals. A blank where the offset's '+' should be
-   counts as '+', as query strings turn one into the other. False: not a time. */
+/* RFC 3339 with any offset and 0..9 decimals, or seconds since 1970 with decimals. A blank where
+   the offset's '+' should be counts as '+', as query strings turn one into the other. False: not a
+   time. */
 bool time_parse(const char *string, int64_t *at_us);
-int64_t time_now_us(void);            /* CLOCK_REALTIME */
+int64_t time_now_us(void); /* CLOCK_REALTIME */
 int64_t time_monotonic_us(void);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * Times as text: RFC 3339. Our own calendar (days since 1970 to year, month, day and back, proleptic Gregorian)
- * because gmtime_r reads the zone's environment and costs more than the rest of a record.
+ * Times as text: RFC 3339. Our own calendar (days since 1970 to year, month, day and back,
+ * proleptic Gregorian) because gmtime_r reads the zone's environment and costs more than the rest
+ * of a record.
  */
 #include "service/text.h"
 
@@ -9,10 +10,10 @@
 #include <time.h>
 
 #define DAY_SECONDS 86400
-#define SECOND_US 1000000
+#define SECOND_US   1000000
 
-static const int64_t first_second = -62135596800;  /* 0001-01-01T00:00:00Z */
-static const int64_t last_second = 253402300799;   /* 9999-12-31T23:59:59Z */
+static const int64_t first_second = -62135596800; /* 0001-01-01T00:00:00Z */
+static const int64_t last_second = 253402300799;  /* 9999-12-31T23:59:59Z */
 
 /* Days since 1970-01-01. The year is counted from March, so that the leap day is its last. */
 static int64_t days_of(int64_t year, int month, int day)
@@ -33,8 +34,7 @@ static void date_of(int64_t days, int *year, int *month, int *day)
     int64_t day_of_era = z - era * 146097;
     int64_t year_of_era =
         (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-    int64_t day_of_year =
-        day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    int64_t day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     int64_t m = (5 * day_of_year + 2) / 153;
 
     *day = (int)(day_of_year - (153 * m + 2) / 5 + 1);
@@ -170,7 +170,7 @@ static const char *take_clock(const char *at, int64_t *seconds)
 
 static bool parse_date_time(const char *string, int64_t *at_us)
 {
-    int64_t days, seconds, us, offset;
+    int64_t days = 0, seconds = 0, us = 0, offset = 0;
 
     const char *at = take_date(string, &days);
     at = take_clock(take_one_of(at, "Tt "), &seconds);

@@ -1,15 +1,16 @@
 /*
- * Well-formed UTF-8, by the table of RFC 3629 section 4: no overlong forms, no surrogates (U+D800..U+DFFF),
- * nothing over U+10FFFF. Only the second byte has ranges of its own; all later ones are 80..BF.
+ * Well-formed UTF-8, by the table of RFC 3629 section 4: no overlong forms, no surrogates
+ * (U+D800..U+DFFF), nothing over U+10FFFF. Only the second byte has ranges of its own; all later
+ * ones are 80..BF.
  */
 #include "service/text.h"
 
 #include <string.h>
 
 struct lead {
-    unsigned char first, last;       /* the lead bytes of this row */
-    unsigned char low, high;         /* what may follow as the second byte */
-    unsigned char bytes;             /* of the whole sequence */
+    unsigned char first, last; /* the lead bytes of this row */
+    unsigned char low, high;   /* what may follow as the second byte */
+    unsigned char bytes;       /* of the whole sequence */
 };
 
 static const struct lead leads[] = {

@@ -76,7 +76,7 @@ static void stream_block(struct keeper *keeper, struct child *child, int s)
 {
     bool first = !(child->marks & ENTRY_BLOCKED);
     epoll_ctl(keeper->pipes_epoll, EPOLL_CTL_DEL, child->output[s], NULL);
-    child->marks |= MARK_BLOCKED_STREAM << s | ENTRY_BLOCKED;
+    child->marks |= (uint32_t)MARK_BLOCKED_STREAM << s | ENTRY_BLOCKED;
     if (first)
         owe(keeper, child, OWED_BLOCKED);
 }
@@ -109,7 +109,7 @@ static void stream_widen(struct child *child, int s, ssize_t got)
 {
     if (got < PIPE_BYTES || (child->marks & (MARK_WIDE_STREAM << s)))
         return;
-    child->marks |= MARK_WIDE_STREAM << s;
+    child->marks |= (uint32_t)MARK_WIDE_STREAM << s;
     fcntl(child->output[s], F_SETPIPE_SZ, WIDE_PIPE_BYTES);
 }
 

@@ -1,5 +1,6 @@
 /*
- * Any bytes as a request target and its query: no access outside the buffer, and what is taken keeps the promises of uri.h.
+ * Any bytes as a request target and its query: no access outside the buffer, and what is taken
+ * keeps the promises of uri.h.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -13,7 +14,9 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
 static const struct param params[] = {
-    {"wait", PARAM_SECONDS, false}, {"label", PARAM_TEXT, true}, {"since", PARAM_TIME, false},
+    {"wait", PARAM_SECONDS, false},
+    {"label", PARAM_TEXT, true},
+    {"since", PARAM_TIME, false},
     {NULL, PARAM_TEXT, false},
 };
 

@@ -59,22 +59,17 @@ static int forget(const struct fact_id *process)
     return live_call(&live, COMMAND_FORGET, process, NULL, 0);
 }
 
-static unsigned count_names(const char *format, pid_t pid)
+static unsigned keeper_fds(void)
 {
     char path[64];
     unsigned count = 0;
-    snprintf(path, sizeof path, format, (int)pid);
+    snprintf(path, sizeof path, "/proc/%d/fd", (int)live.keeper);
     DIR *directory = opendir(path);
     while (directory != NULL && readdir(directory) != NULL)
         count++;
     if (directory != NULL)
         closedir(directory);
     return count;
-}
-
-static unsigned keeper_fds(void)
-{
-    return count_names("/proc/%d/fd", live.keeper);
 }
 
 static bool is_gone(pid_t pid)
@@ -594,7 +589,8 @@ static void check_load(unsigned kills)
             ended++;
         }
         live_applied(&live); /* stored: from here the next server goes on */
-        if (killed < kills && ++facts % 20 == 0) {
+        if (killed < kills && ++facts % 8 == 0) {
+            live_call(&live, COMMAND_READY, NULL, NULL, 0); /* else the next one is delayed */
             live_lose_server(&live);
             live_meet(&live);
             killed++;
@@ -609,8 +605,7 @@ static void check_load(unsigned kills)
 
 static void a_server_killed_again_and_again_loses_no_line_and_no_exit_code(void **state)
 {
-    const char *kills = getenv("KEEPER_KILLS");
-    check_load(kills != NULL ? (unsigned)atoi(kills) : 6);
+    check_load(100);
 }
 
 /* ---- upgrade and adoption ---- */
@@ -719,6 +714,30 @@ static void a_killed_keepers_children_are_adopted_with_their_exit_codes(void **s
         assert_int_equal(forget(&ids[i]), 0);
 }
 
+static void a_child_forked_by_a_keeper_that_died_of_it_does_not_live_on(void **state)
+{
+    if (!(live.welcome.features & KEEPER_CGROUP_KILL))
+        return; /* nothing tells such a child from a stranger's */
+    char path[] = "/tmp/keeper-stray-XXXXXX", script[128], pid[16] = "";
+    int fd = mkstemp(path);
+    struct fact_id id = run_shell("echo one; sleep 300");
+    live_until(&live, FACT_OUTPUT, &id, NULL);
+    struct resume_entry entry = entry_of(&id, true);
+    live_applied(&live);
+    snprintf(script, sizeof script, "echo $$ > %s; sleep 300", path);
+    run_shell(script); /* the second passage of keeper_after_fork */
+    waitpid(live.keeper, NULL, 0);
+    while (pread(fd, pid, sizeof pid - 1, 0) <= 0)
+        usleep(5000);
+    live_adopt(&live, &entry, 1);
+    live_meet(&live);
+    wait_gone(atoi(pid));
+    assert_int_equal(stop(&id, SIGTERM, 1000000), 0); /* the other one is as it was */
+    assert_int_equal(exited(&id, NULL).status, SIGTERM);
+    close(fd);
+    unlink(path);
+}
+
 static void an_adopted_child_reaped_by_somebody_else_still_tells_its_status(void **state)
 {
     if (!(live.welcome.features & KEEPER_PIDFD_EXIT_INFO))
@@ -776,6 +795,14 @@ static int setup_failing_fork(void **state)
 {
     setenv("FORKFUL_FAIL", "fork:EAGAIN:1", 1);
     live_start(&live);
+    return 0;
+}
+
+static int setup_dying_after_fork(void **state)
+{
+    setenv("FORKFUL_FAULT", "keeper_after_fork:2", 1);
+    live_start(&live);
+    unsetenv("FORKFUL_FAULT"); /* the next keeper lives */
     return 0;
 }
 
@@ -838,6 +865,9 @@ int main(int argc, char **argv)
         LIVE(an_upgrade_that_cannot_be_executed_changes_nothing),
         LIVE(a_killed_keepers_children_are_adopted_with_their_exit_codes),
         LIVE_WITHOUT_CGROUPS(a_killed_keepers_children_are_adopted_with_their_exit_codes),
+        {"a_child_forked_by_a_keeper_that_died_of_it_does_not_live_on",
+         a_child_forked_by_a_keeper_that_died_of_it_does_not_live_on, setup_dying_after_fork,
+         teardown, NULL},
         LIVE(an_adopted_child_reaped_by_somebody_else_still_tells_its_status),
         LIVE(nothing_is_left_open_when_all_is_forgotten),
     };

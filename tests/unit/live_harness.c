@@ -67,7 +67,8 @@ static void id_text(const struct fact_id *id, char text[29])
     for (int i = 0; i < 26; i++) { /* 130 bits, the first two are zero */
         unsigned value = 0;
         for (int b = 0; b < 5; b++, bit++)
-            value = value << 1 | (bit < 2 ? 0u : id->bytes[(bit - 2) / 8] >> (7 - (bit - 2) % 8) & 1);
+            value = value << 1 |
+                    (bit < 2 ? 0u : (unsigned)id->bytes[(bit - 2) / 8] >> (7 - (bit - 2) % 8) & 1u);
         text[2 + i] = digits[value];
     }
     text[28] = 0;

@@ -1,9 +1,9 @@
 /*
  * Answers fed from a store: nothing is missed, nothing is held for a client that is slow or gone.
  *
- * The store is a list of numbers in memory, the reader runs when the test says so, and the HTTP side
- * is replaced by a client that takes as many bytes as it is told to. So every order of commit, read, wake and
- * leaving can be played through.
+ * The store is a list of numbers in memory, the reader runs when the test says so, and the HTTP
+ * side is replaced by a client that takes as many bytes as it is told to. So every order of commit,
+ * read, wake and leaving can be played through.
  */
 #include <setjmp.h>
 #include <stdarg.h>

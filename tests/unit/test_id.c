@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,17 +59,25 @@ static void an_id_parses_back_from_its_text(void **state)
 static void what_is_no_id_is_refused(void **state)
 {
     static const char *const rows[] = {
-        "", "p_", "h_00000000000000000000000000", "p-00000000000000000000000000",
-        "p_0000000000000000000000000", "p_000000000000000000000000000",
-        "p_80000000000000000000000000", "p_0000000000000000000000000A",
-        "p_0000000000000000000000000i", "p_0000000000000000000000000u",
+        "",
+        "p_",
+        "h_00000000000000000000000000",
+        "p-00000000000000000000000000",
+        "p_0000000000000000000000000",
+        "p_000000000000000000000000000",
+        "p_80000000000000000000000000",
+        "p_0000000000000000000000000A",
+        "p_0000000000000000000000000i",
+        "p_0000000000000000000000000u",
         "p_0000000000000000000000000\xC3",
     };
     struct fact_id id;
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         assert_false(id_parse(rows[i], strlen(rows[i]), 'p', &id));
-    assert_false(id_parse("p_000000000000000000000000\0" "0", 28, 'p', &id));
+    assert_false(id_parse("p_000000000000000000000000\0"
+                          "0",
+                          28, 'p', &id));
 }
 
 static void zero_is_zero_and_hashes_differ(void **state)

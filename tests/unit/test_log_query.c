@@ -140,8 +140,8 @@ static void expressions_that_refer_back_are_refused(void **state)
     struct log_choice choice;
     refuses((struct log_query_text){.grep = "(a)\\1"}, "grep");
     refuses((struct log_query_text){.grep = "(a)[]\\1]\\1"}, "grep");
-    static const char *const fine[] = {"\\\\1", "[\\1]", "[]\\1]", "[^]\\1]", "a\\.1", "[[:alpha:]\\1]",
-                                       "[[.].]\\1]"};
+    static const char *const fine[] = {"\\\\1", "[\\1]", "[]\\1]", "[^]\\1]", "a\\.1",
+                                       "[[:alpha:]\\1]", "[[.].]\\1]"};
     for (size_t i = 0; i < sizeof fine / sizeof *fine; i++) {
         accepts(&choice, (struct log_query_text){.grep = fine[i]});
         log_choice_free(&choice);

@@ -16,7 +16,9 @@
 #include "api/machine.h"
 #include "api/procfs.h"
 
-#define BEHIND " S 4700 4711 4711 0 -1 4194304 150 0 0 0 12 34 5 6 20 0 3 0 8901 23456789 321 18446744073709551615 1 1 0"
+#define BEHIND                                                                                 \
+    " S 4700 4711 4711 0 -1 4194304 150 0 0 0 12 34 5 6 20 0 3 0 8901 23456789 321 "           \
+    "18446744073709551615 1 1 0"
 
 static void parsed(const char *name)
 {

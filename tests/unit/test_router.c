@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
@@ -90,8 +91,9 @@ static void a_known_path_tells_what_it_allows(void **state)
 static void paths_between_and_behind_routes_are_unknown(void **state)
 {
     static const char *const paths[] = {
-        "/v1/", "/v1/processes/", "/v1/processes/a/b", "/v1/pipes/q", "/v1/pipes/q/a",
-        "/v1/pipes/q/a/send/", "/v2/processes", "/v1/Processes", "/v1/processe", "/v1/processess",
+        "/v1/",          "/v1/processes/",      "/v1/processes/a/b", "/v1/pipes/q",
+        "/v1/pipes/q/a", "/v1/pipes/q/a/send/", "/v2/processes",     "/v1/Processes",
+        "/v1/processe",  "/v1/processess",
     };
 
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,7 +33,12 @@ static const struct field output_fields[] = {
 };
 static const struct field any_string = {.name = "", .type = FIELD_STRING, .max = 8};
 static const struct field table[] = {
-    {.name = "argv", .type = FIELD_ARRAY, .required = true, .min = 1, .max = 4, .items = &any_string},
+    {.name = "argv",
+     .type = FIELD_ARRAY,
+     .required = true,
+     .min = 1,
+     .max = 4,
+     .items = &any_string},
     {.name = "env", .type = FIELD_OBJECT, .open = true, .items = &any_string},
     {.name = "daemon", .type = FIELD_BOOL},
     {.name = "timeout_seconds", .type = FIELD_NUMBER | FIELD_NULL},
@@ -88,10 +94,12 @@ static void each_kind_of_fault_names_its_place(void **state)
     one_fault("{\"argv\":[\"a\",1]}", "invalid_value", "/argv/1", "a string");
     one_fault("{\"argv\":\"a\"}", "invalid_value", "/argv", "an array");
     one_fault("{\"argv\":[\"123456789\"]}", "invalid_value", "/argv/0", "from 0 to 8 bytes long");
-    one_fault("{\"argv\":[\"a\"],\"env\":{\"a/b~c\":1}}", "invalid_value", "/env/a~1b~0c", "a string");
+    one_fault("{\"argv\":[\"a\"],\"env\":{\"a/b~c\":1}}", "invalid_value", "/env/a~1b~0c",
+              "a string");
     one_fault("{\"argv\":[\"a\"],\"damon\":true}", "unknown_field", "/damon", "mean \"daemon\"?");
     one_fault("{\"argv\":[\"a\"],\"zzz\":true}", "unknown_field", "/zzz", "not known here.");
-    one_fault("{\"argv\":[\"a\"],\"stop\":{\"grace\":1}}", "unknown_field", "/stop/grace", "not known");
+    one_fault("{\"argv\":[\"a\"],\"stop\":{\"grace\":1}}", "unknown_field", "/stop/grace",
+              "not known");
     one_fault("{\"argv\":[\"a\"],\"stop\":{\"signal\":\"X\"}}", "invalid_value", "/stop/signal",
               "a signal's name or number");
     one_fault("{\"argv\":[\"a\"],\"stop\":{\"signal\":1.5}}", "invalid_value", "/stop/signal",
@@ -105,7 +113,8 @@ static void each_kind_of_fault_names_its_place(void **state)
 
 static void all_faults_come_at_once(void **state)
 {
-    struct problem *problem = check("{\"shel\":1,\"daemon\":0,\"output\":{\"max_bytes\":0,\"x\":1}}");
+    struct problem *problem =
+        check("{\"shel\":1,\"daemon\":0,\"output\":{\"max_bytes\":0,\"x\":1}}");
 
     assert_int_equal(problem->code, PROBLEM_UNKNOWN_FIELD);
     assert_int_equal(problem->fault_count, 5);
@@ -127,7 +136,8 @@ static void a_flood_of_faults_is_cut(void **state)
 
 static void getters_give_the_standard_for_missing_and_null(void **state)
 {
-    assert_null(check("{\"argv\":[\"a\"],\"timeout_seconds\":null,\"stop\":{\"grace_seconds\":0.1}}"));
+    assert_null(
+        check("{\"argv\":[\"a\"],\"timeout_seconds\":null,\"stop\":{\"grace_seconds\":0.1}}"));
     assert_int_equal(field_seconds_us(body, "timeout_seconds", -7), -7);
     assert_int_equal(field_seconds_us(field_value(body, "stop"), "grace_seconds", 0), 100000);
     assert_null(field_value(body, "timeout_seconds"));
@@ -142,10 +152,28 @@ static void getters_give_the_standard_for_missing_and_null(void **state)
 static void what_is_no_json_object_is_refused(void **state)
 {
     static const char *const texts[] = {
-        "", " ", "x", "1", "null", "[]", "\"a\"", "{", "{}}", "{} x", "{\"a\":1,\"a\":2}",
-        "{\"a\":\"\\u0000\"}", "{\"a\":\"\xFF\"}", "\xEF\xBB\xBF{}", "{\"a\":1e400}",
-        "{\"a\":9223372036854775808}", "{\"a\":\"\\ud800\"}", "{a:1}", "{'a':1}", "{\"a\":01}",
-        "{\"a\":NaN}", "{\"a\":1,}",
+        "",
+        " ",
+        "x",
+        "1",
+        "null",
+        "[]",
+        "\"a\"",
+        "{",
+        "{}}",
+        "{} x",
+        "{\"a\":1,\"a\":2}",
+        "{\"a\":\"\\u0000\"}",
+        "{\"a\":\"\xFF\"}",
+        "\xEF\xBB\xBF{}",
+        "{\"a\":1e400}",
+        "{\"a\":9223372036854775808}",
+        "{\"a\":\"\\ud800\"}",
+        "{a:1}",
+        "{'a':1}",
+        "{\"a\":01}",
+        "{\"a\":NaN}",
+        "{\"a\":1,}",
     };
 
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
@@ -181,8 +209,12 @@ static void only_json_is_taken_for_json(void **state)
 {
     static const char *const good[] = {"application/json", "Application/JSON ; charset=\"UTF-8\"",
                                        "application/json;charset=utf-8 "};
-    static const char *const bad[] = {"", "text/plain", "application/jsonx", "application/json; a=b",
-                                      "application/json;charset=utf-16", "application/json, text/plain",
+    static const char *const bad[] = {"",
+                                      "text/plain",
+                                      "application/jsonx",
+                                      "application/json; a=b",
+                                      "application/json;charset=utf-16",
+                                      "application/json, text/plain",
                                       "application/json;charset=utf-8;x"};
 
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++)

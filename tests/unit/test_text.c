@@ -4,6 +4,8 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+
 #include <cmocka.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -79,7 +81,8 @@ static void json_is(const char *data, size_t bytes, const char *wanted)
 
 static void control_characters_and_quotes_are_escaped(void **state)
 {
-    json_is("a\"b\\c\n\r\t\b\f\x01\x1f\x7f", 13, "\"a\\\"b\\\\c\\n\\r\\t\\b\\f\\u0001\\u001f\x7f\"");
+    json_is("a\"b\\c\n\r\t\b\f\x01\x1f\x7f", 13,
+            "\"a\\\"b\\\\c\\n\\r\\t\\b\\f\\u0001\\u001f\x7f\"");
     json_is("\0x", 2, "\"\\u0000x\"");
     json_is("", 0, "\"\"");
 }
@@ -132,8 +135,8 @@ static void json_keys_get_commas_where_they_belong(void **state)
 static void base64_pads_as_rfc4648_says(void **state)
 {
     static const char *const pairs[][2] = {
-        {"", "\"\""},           {"f", "\"Zg==\""},         {"fo", "\"Zm8=\""},
-        {"foo", "\"Zm9v\""},    {"foob", "\"Zm9vYg==\""},  {"\xff\xfe\xfd", "\"//79\""},
+        {"", "\"\""},        {"f", "\"Zg==\""},        {"fo", "\"Zm8=\""},
+        {"foo", "\"Zm9v\""}, {"foob", "\"Zm9vYg==\""}, {"\xff\xfe\xfd", "\"//79\""},
     };
 
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++) {
@@ -146,9 +149,12 @@ static void base64_pads_as_rfc4648_says(void **state)
 
 static void seconds_are_written_without_trailing_zeros(void **state)
 {
-    static const struct { int64_t us; const char *wanted; } rows[] = {
-        {0, "0"}, {1500000, "1.5"}, {-1500000, "-1.5"}, {1, "0.000001"}, {10000000, "10"},
-        {INT64_MIN, "-9223372036854.775808"},
+    static const struct {
+        int64_t us;
+        const char *wanted;
+    } rows[] = {
+        {0, "0"},        {1500000, "1.5"}, {-1500000, "-1.5"},
+        {1, "0.000001"}, {10000000, "10"}, {INT64_MIN, "-9223372036854.775808"},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -161,14 +167,36 @@ static void seconds_are_written_without_trailing_zeros(void **state)
 
 static void utf8_is_judged_by_the_table_of_rfc3629(void **state)
 {
-    static const struct { const char *data; size_t bytes; bool valid; } rows[] = {
-        {"", 0, true}, {"plain ascii of more than eight bytes", 36, true}, {"\0", 1, true},
-        {"\xC2\x80", 2, true}, {"\xDF\xBF", 2, true}, {"\xC1\xBF", 2, false}, {"\xC2", 1, false},
-        {"\xE0\xA0\x80", 3, true}, {"\xE0\x9F\xBF", 3, false}, {"\xED\x9F\xBF", 3, true},
-        {"\xED\xA0\x80", 3, false}, {"\xEE\x80\x80", 3, true}, {"\xEF\xBF\xBF", 3, true},
-        {"\xF0\x90\x80\x80", 4, true}, {"\xF0\x8F\xBF\xBF", 4, false}, {"\xF4\x8F\xBF\xBF", 4, true},
-        {"\xF4\x90\x80\x80", 4, false}, {"\xF5\x80\x80\x80", 4, false}, {"\x80", 1, false},
-        {"12345678\xE2\x82\xAC" "12345678", 19, true}, {"12345678\xE2\x82" "12345678", 18, false},
+    static const struct {
+        const char *data;
+        size_t bytes;
+        bool valid;
+    } rows[] = {
+        {"", 0, true},
+        {"plain ascii of more than eight bytes", 36, true},
+        {"\0", 1, true},
+        {"\xC2\x80", 2, true},
+        {"\xDF\xBF", 2, true},
+        {"\xC1\xBF", 2, false},
+        {"\xC2", 1, false},
+        {"\xE0\xA0\x80", 3, true},
+        {"\xE0\x9F\xBF", 3, false},
+        {"\xED\x9F\xBF", 3, true},
+        {"\xED\xA0\x80", 3, false},
+        {"\xEE\x80\x80", 3, true},
+        {"\xEF\xBF\xBF", 3, true},
+        {"\xF0\x90\x80\x80", 4, true},
+        {"\xF0\x8F\xBF\xBF", 4, false},
+        {"\xF4\x8F\xBF\xBF", 4, true},
+        {"\xF4\x90\x80\x80", 4, false},
+        {"\xF5\x80\x80\x80", 4, false},
+        {"\x80", 1, false},
+        {"12345678\xE2\x82\xAC"
+         "12345678",
+         19, true},
+        {"12345678\xE2\x82"
+         "12345678",
+         18, false},
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -177,7 +205,10 @@ static void utf8_is_judged_by_the_table_of_rfc3629(void **state)
 
 static void times_are_formatted_with_six_decimals_and_z(void **state)
 {
-    static const struct { int64_t us; const char *wanted; } rows[] = {
+    static const struct {
+        int64_t us;
+        const char *wanted;
+    } rows[] = {
         {1, "1970-01-01T00:00:00.000001Z"},
         {-1, "1969-12-31T23:59:59.999999Z"},
         {951827696123456, "2000-02-29T12:34:56.123456Z"},
@@ -205,7 +236,10 @@ static void every_formatted_time_parses_back(void **state)
 
 static void times_are_parsed_with_offsets_decimals_and_as_seconds(void **state)
 {
-    static const struct { const char *string; int64_t us; } rows[] = {
+    static const struct {
+        const char *string;
+        int64_t us;
+    } rows[] = {
         {"1970-01-01T00:00:00Z", 0},
         {"1970-01-01t02:00:00.5+02:00", 500000},
         {"1970-01-01 02:00:00 02:00", 0},
@@ -227,12 +261,30 @@ static void times_are_parsed_with_offsets_decimals_and_as_seconds(void **state)
 static void what_is_no_time_is_refused(void **state)
 {
     static const char *const rows[] = {
-        "", " ", "yesterday", "-1", "1.", ".5", "1e9", "99999999999999", "2024-01-01",
-        "2024-02-30T00:00:00Z", "2023-02-29T00:00:00Z", "2024-13-01T00:00:00Z",
-        "2024-00-01T00:00:00Z", "0000-01-01T00:00:00Z", "2024-01-01T24:00:00Z",
-        "2024-01-01T00:60:00Z", "2024-01-01T00:00:61Z", "2024-01-01T00:00:00",
-        "2024-01-01T00:00:00.Z", "2024-01-01T00:00:00.1234567890Z", "2024-01-01T00:00:00Zx",
-        "2024-01-01T00:00:00+24:00", "2024-01-01T00:00:00+0200", "1.0000000001",
+        "",
+        " ",
+        "yesterday",
+        "-1",
+        "1.",
+        ".5",
+        "1e9",
+        "99999999999999",
+        "2024-01-01",
+        "2024-02-30T00:00:00Z",
+        "2023-02-29T00:00:00Z",
+        "2024-13-01T00:00:00Z",
+        "2024-00-01T00:00:00Z",
+        "0000-01-01T00:00:00Z",
+        "2024-01-01T24:00:00Z",
+        "2024-01-01T00:60:00Z",
+        "2024-01-01T00:00:61Z",
+        "2024-01-01T00:00:00",
+        "2024-01-01T00:00:00.Z",
+        "2024-01-01T00:00:00.1234567890Z",
+        "2024-01-01T00:00:00Zx",
+        "2024-01-01T00:00:00+24:00",
+        "2024-01-01T00:00:00+0200",
+        "1.0000000001",
     };
 
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {

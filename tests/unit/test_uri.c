@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,10 +58,39 @@ static void utf8_and_reserved_characters_may_stand_in_a_segment(void **state)
 static void targets_that_could_mean_two_things_are_refused(void **state)
 {
     static const char *const targets[] = {
-        "", "*", "a", "http://localhost/", "localhost:80", "//a", "/a//b", "/a/../b", "/a/./b",
-        "/a/..", "/%2e%2e/b", "/%2E/b", "/.%2e", "/a%2fb", "/a%2Fb", "/a%5cb", "/a\\b", "/a%00b",
-        "/a%0Ab", "/a%7f", "/a%", "/a%2", "/a%zz", "/a%2x", "/a b", "/a\tb", "/a\x80", "/a#b",
-        "/%ff", "/%C3", "/%ED%A0%80", "/a?b#c", "/a?b\x01",
+        "",
+        "*",
+        "a",
+        "http://localhost/",
+        "localhost:80",
+        "//a",
+        "/a//b",
+        "/a/../b",
+        "/a/./b",
+        "/a/..",
+        "/%2e%2e/b",
+        "/%2E/b",
+        "/.%2e",
+        "/a%2fb",
+        "/a%2Fb",
+        "/a%5cb",
+        "/a\\b",
+        "/a%00b",
+        "/a%0Ab",
+        "/a%7f",
+        "/a%",
+        "/a%2",
+        "/a%zz",
+        "/a%2x",
+        "/a b",
+        "/a\tb",
+        "/a\x80",
+        "/a#b",
+        "/%ff",
+        "/%C3",
+        "/%ED%A0%80",
+        "/a?b#c",
+        "/a?b\x01",
         "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17",
     };
 
@@ -89,7 +119,8 @@ static struct problem *read_query(const char *raw)
 
 static void a_query_is_read_by_the_table(void **state)
 {
-    assert_null(read_query("wait=0.5&label=a%3Db&label=c+d&follow=true&since=2024-01-01T00:00:00+01:00&&"));
+    assert_null(
+        read_query("wait=0.5&label=a%3Db&label=c+d&follow=true&since=2024-01-01T00:00:00+01:00&&"));
     assert_string_equal(query_value(&query, "wait"), "0.5");
     assert_string_equal(query_value(&query, "label"), "a=b");
     assert_int_equal(query.count, 5);
@@ -115,7 +146,8 @@ static void all_faults_of_a_query_come_in_one_problem(void **state)
 
 static void a_query_that_cannot_be_decoded_is_malformed(void **state)
 {
-    static const char *const queries[] = {"label=%", "label=%00", "label=%ff", "%zz=1", "label=%1b"};
+    static const char *const queries[] = {"label=%", "label=%00", "label=%ff", "%zz=1",
+                                          "label=%1b"};
 
     for (size_t i = 0; i < sizeof queries / sizeof queries[0]; i++) {
         struct problem *problem = read_query(queries[i]);
@@ -141,8 +173,9 @@ static void numbers_and_seconds_have_one_spelling(void **state)
     assert_int_equal(us, 1);
     assert_true(query_seconds("99999999999999999999999999", &us));
     assert_int_equal(us, 366ll * 86400 * 1000000);
-    assert_false(query_seconds(".5", &us) || query_seconds("1.", &us) || query_seconds("1e3", &us) ||
-                 query_seconds("-1", &us) || query_seconds("inf", &us) || query_seconds("", &us));
+    assert_false(query_seconds(".5", &us) || query_seconds("1.", &us) ||
+                 query_seconds("1e3", &us) || query_seconds("-1", &us) ||
+                 query_seconds("inf", &us) || query_seconds("", &us));
 }
 
 int main(void)

@@ -1,0 +1,136 @@
+/* The small bodies; see bodies.h. */
+#include "api/bodies.h"
+
+#include <string.h>
+
+#include "api/schema.h"
+
+#define LEAST_SECONDS 1e-6             /* more than none */
+#define DAY_SECONDS 86400
+
+const char *must_be_signal(const json_t *value)
+{
+    return signal_from_json(value) ? NULL : "a signal, as SIGTERM, TERM or 15";
+}
+
+/* ---- tables ---- */
+
+#define SIGNAL .name = "signal", .type = FIELD_STRING | FIELD_INTEGER, .check = must_be_signal
+#define GRACE .name = "grace_seconds", .type = FIELD_NUMBER, .min = 0, .max = DAY_SECONDS
+#define SCOPE .name = "scope", .type = FIELD_STRING, .words = scopes
+
+static const char *const scopes[] = {"main", "group", "tree", NULL};
+static const char *const states[] = {"created", "pending", "running", "stopping",
+                                     "exited",  "failed",  "lost",    NULL};
+static const char *const verbs[] = {"stop",      "kill",  "signal", "delete",
+                                    "terminate", "pause", "resume", NULL};
+
+static const struct field nothing_fields[] = {{0}};
+static const struct field signal_fields[] = {{SIGNAL, .required = true}, {SCOPE}, {0}};
+static const struct field stop_fields[] = {{SIGNAL}, {GRACE}, {0}};
+
+static const struct field session_fields[] = {
+    {.name = "ttl_seconds", .type = FIELD_NUMBER, .min = LEAST_SECONDS, .max = DAY_SECONDS},
+    {0}};
+
+static const struct field shutdown_fields[] = {
+    {.name = "wait_seconds", .type = FIELD_NUMBER, .min = 0, .max = DAY_SECONDS},
+    {0}};
+
+static const struct field one_id = {
+    .name = "id", .type = FIELD_STRING, .min = 1, .max = 128};
+static const struct field one_state = {.name = "state", .type = FIELD_STRING, .words = states};
+static const struct field one_label = {.name = "label", .type = FIELD_STRING};
+
+static const struct field filter_fields[] = {
+    {.name = "state", .type = FIELD_STRING | FIELD_ARRAY, .items = &one_state},
+    {.name = "name", .type = FIELD_STRING, .min = 1, .max = 255},
+    {.name = "label", .type = FIELD_OBJECT | FIELD_ARRAY, .open = true, .items = &one_label},
+    {.name = "parent", .type = FIELD_STRING},
+    {0}};
+
+static const struct field actions_fields[] = {
+    {.name = "action", .type = FIELD_STRING, .required = true, .words = verbs},
+    {.name = "ids", .type = FIELD_ARRAY, .min = 1, .max = 1000, .items = &one_id},
+    {.name = "filter", .type = FIELD_OBJECT, .min = 1, .max = 4, .fields = filter_fields},
+    {SIGNAL},
+    {GRACE},
+    {SCOPE},
+    {0}};
+
+/* ---- reading ---- */
+
+struct problem *nothing_body_check(const json_t *body)
+{
+    return schema_check(body, nothing_fields);
+}
+
+static void read_order(const json_t *body, struct order *order)
+{
+    const json_t *signal = field_value(body, "signal");
+    if (signal) {
+        order->signal = signal_from_json(signal);
+    }
+    order->grace_us = field_seconds_us(body, "grace_seconds", order->grace_us);
+    for (int scope = 0; scope < SCOPES; scope++) {
+        if (strcmp(field_text(body, "scope", ""), scopes[scope]) == 0) {
+            order->scope = (enum signal_scope)scope;
+        }
+    }
+}
+
+struct problem *order_body_read(const json_t *body, struct order *order)
+{
+    const struct field *fields = order->verb == ORDER_SIGNAL ? signal_fields
+                                 : order->verb == ORDER_STOP ? stop_fields
+                                                             : nothing_fields;
+    struct problem *problem = schema_check(body, fields);
+    if (!problem) {
+        read_order(body, order);
+    }
+    return problem;
+}
+
+static struct problem *one_of_both(const json_t *body, struct problem *problem)
+{
+    const json_t *ids = json_object_get(body, "ids");
+    const json_t *filter = json_object_get(body, "filter");
+    if (!ids && !filter) {
+        return problem_add(problem, PROBLEM_MISSING_FIELD, FAULT_POINTER, "/ids",
+                           "Either ids or filter is needed.");
+    }
+    if (ids && filter) {
+        return problem_add(problem, PROBLEM_INVALID_VALUE, FAULT_POINTER, "/filter",
+                           "It stands instead of ids, not beside it.");
+    }
+    return problem;
+}
+
+struct problem *actions_body_read(const json_t *body, struct order *order)
+{
+    enum order_verb verb;
+    struct problem *problem = one_of_both(body, schema_check(body, actions_fields));
+    const char *word = field_text(body, "action", "");
+    if (order_verb_from_word(word, &verb) && verb == ORDER_SIGNAL &&
+        !json_object_get(body, "signal")) {
+        problem = problem_add(problem, PROBLEM_MISSING_FIELD, FAULT_POINTER, "/signal",
+                              "This action needs it.");
+    }
+    if (!problem) {
+        *order = order_plain(verb);
+        read_order(body, order);
+    }
+    return problem;
+}
+
+struct problem *session_body_read(const json_t *body, int64_t *ttl_us)
+{
+    *ttl_us = field_seconds_us(body, "ttl_seconds", 30 * SECOND_US);
+    return schema_check(body, session_fields);
+}
+
+struct problem *shutdown_body_read(const json_t *body, int64_t *wait_us)
+{
+    *wait_us = field_seconds_us(body, "wait_seconds", *wait_us);
+    return schema_check(body, shutdown_fields);
+}
