@@ -74,7 +74,7 @@ static struct problem *check_session(struct app *app, const char *token, struct 
     if (!secret_matches(secret, session->token)) {
         return unauthorized("the token is not known");
     }
-    session_renew(session);
+    session_call_begins(session);
     out->kind = PRINCIPAL_SESSION;
     return NULL;
 }
@@ -122,8 +122,17 @@ struct problem *auth_check(struct app *app, const char *authorization, int peer_
         return NULL;
     }
     struct problem *problem = identify(app, authorization, peer_fd, is_unix, out);
-    if (!problem && scope == SCOPE_ADMIN && out->kind != PRINCIPAL_ADMIN) {
+    if (problem) {
+        out->kind = PRINCIPAL_NONE;
+    } else if (scope == SCOPE_ADMIN && out->kind != PRINCIPAL_ADMIN) {
         problem = problem_make(PROBLEM_FORBIDDEN, "only the admin may do that");
     }
     return problem;
+}
+
+void auth_done(struct app *app, const struct principal *principal)
+{
+    if (principal->kind == PRINCIPAL_SESSION) {
+        session_call_ends(&app->service, &principal->id);
+    }
 }

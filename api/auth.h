@@ -13,4 +13,7 @@
 struct problem *auth_check(struct app *app, const char *authorization, int peer_fd, bool is_unix,
                            enum scope scope, struct principal *out);
 
+/* The request of an admitted (or, for its scope, refused) principal is over. */
+void auth_done(struct app *app, const struct principal *principal);
+
 #endif

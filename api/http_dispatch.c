@@ -410,6 +410,7 @@ void dispatch_completed(void *port, struct MHD_Connection *connection, void **st
                    how == MHD_REQUEST_TERMINATED_COMPLETED_OK && request->stage == STAGE_ANSWERED);
     if (request->stream != NULL)
         stream_completed(request->stream);
+    auth_done(http->app, &request->principal);
     peer_wait(request->peer, DEADLINE_IDLE);
     if (http->draining)
         shutdown(request->peer->fd, SHUT_RDWR);

@@ -171,8 +171,25 @@ static void fill_principal(struct idempotent *self, const struct principal *prin
     }
 }
 
+static bool is_key(const char *text)
+{
+    size_t bytes = strlen(text);
+    for (size_t i = 0; i < bytes; i++) {
+        if (text[i] < 0x21 || text[i] > 0x7e) {
+            return false;
+        }
+    }
+    return bytes >= 1 && bytes < sizeof ((struct idempotent *)0)->text;
+}
+
 bool idempotency_begin(struct request *request)
 {
+    const char *key = request_header(request, "Idempotency-Key");
+    if (!is_key(key)) {
+        answer_problem(request, problem_add(NULL, PROBLEM_BAD_REQUEST, FAULT_HEADER,
+                                            "Idempotency-Key", "must be 1 to 255 visible characters"));
+        return true;
+    }
     struct app *app = request_app(request);
     struct idempotent *self = calloc(1, sizeof *self);
     if (!self) {
@@ -183,7 +200,7 @@ bool idempotency_begin(struct request *request)
     self->service = &app->service;
     self->not_before_us = time_now_us() - app->config.idempotency_age_us;
     fill_principal(self, request_principal(request));
-    snprintf(self->text, sizeof self->text, "%s", request_header(request, "Idempotency-Key"));
+    snprintf(self->text, sizeof self->text, "%s", key);
     self->key = (struct answer_key){self->principal, self->text, request_hash(request)};
     http_on_sent(request, request_over, self);
     request_set_idempotent(request, self);

@@ -334,6 +334,9 @@ static void entries_known(void *context)
     }
     server->reconciled = true;
     recorder_catch_up(service->recorder);
+    if (server->app.server_restarts == 0) {
+        service_change(service, "daemon.started", NULL, NULL);
+    }
     service_reconcile(service, server->new_boot);
     store_boot(server);
     server->app.http = http_start(&server->app, server->loop, server->listeners,

@@ -19,7 +19,7 @@
 
 #define COMMANDS_VERSION 1
 #define COMMAND_PACKET_BYTES 65536u
-#define COMMAND_BODY_LIMIT (6u << 20)   /* of a spawn body in a memfd */
+#define COMMAND_BODY_LIMIT (16u << 20)  /* of a spawn body in a memfd */
 #define COMMAND_FDS_MAX 64              /* descriptors in one packet, either way */
 
 enum command_type {

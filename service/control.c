@@ -122,7 +122,7 @@ struct problem *service_signal(struct service *service, struct process *process,
 {
     char name[16];
     signal_name(signal, name);
-    service_log(service, LEVEL_DEBUG, process, "sending %s to process %s", name, process->name);
+    service_log(service, LEVEL_DEBUG, process, "sending %s to process", name);
     CONTROL(process, "signalled", controlled, out,
             executor->signal(service->executor, &process->id, signal, scope, reply));
 }
@@ -194,7 +194,7 @@ struct problem *service_delete(struct service *service, struct process *process)
         return problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the deletion");
     }
     service_change(service, "process.deleted", process->id_text, NULL);
-    service_log(service, LEVEL_DEBUG, process, "deleted the record of process %s", process->name);
+    service_log(service, LEVEL_DEBUG, process, "record deleted");
     recorder_forget(service->recorder, &process->tell_end);
     recorder_forget(service->recorder, &process->tell_quiet);
     not_dirty(service, process);

@@ -227,7 +227,7 @@ static void make_created(struct service *service, struct process *process)
     process_set_state(&service->processes, process, STATE_CREATED);
     process_touch(service, process, true);
     service_change_process(service, "process.created", process);
-    service_log(service, LEVEL_DEBUG, process, "created process %s", process->name);
+    service_log(service, LEVEL_DEBUG, process, "process created, to be started later");
     ticket_when_stored(service, process);
 }
 
@@ -244,7 +244,6 @@ struct problem *service_spawn(struct service *service, struct spec *spec, const 
     if (!problem && !spec->start) {
         make_created(service, process);
     } else if (!problem) {
-        service_log(service, LEVEL_DEBUG, process, "created process %s", process->name);
         problem = launch_send(service, process, spec, process->spec_text);
     }
     if (problem) {

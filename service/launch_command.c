@@ -7,7 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define RECORD_LIMIT (1u << 20)        /* the ring's reserve must hold it */
+#define RECORD_LIMIT (6u << 20)
 
 static void put_string(struct text *tail, const char *string)
 {

@@ -11,6 +11,9 @@
 #include "service/resume.h"
 #include "service/service.h"
 
+/* The keeper tells a monotonic deadline in wall-clock time: a repeat of the same differs by a hair. */
+#define SAME_DEADLINE_US 1000
+
 /* ---- storing ---- */
 
 void process_touch(struct service *service, struct process *process, bool changed)
@@ -93,6 +96,14 @@ static void when_quiet(struct service *service, struct process *process, uint64_
 
 /* ---- facts ---- */
 
+/* Of a process that is started as it is made, nothing was told before. */
+static void tell_created(struct service *service, struct process *process)
+{
+    process_set_state(&service->processes, process, STATE_CREATED);
+    process_touch(service, process, true);
+    service_change_process(service, "process.created", process);
+}
+
 static void fact_started(struct service *service, struct process *process, const struct fact *fact,
                          uint64_t end)
 {
@@ -102,14 +113,16 @@ static void fact_started(struct service *service, struct process *process, const
         return;
     }
     memcpy(&started, fact_payload(fact), sizeof started);
+    if (process->state == STATE_STARTING) {
+        tell_created(service, process);
+    }
     process->launched = false;
     process->pid = started.pid;
     process->ppid = started.ppid;
     process->pidfd_inode = started.pidfd_inode;
     process->start_ticks = started.start_ticks;
     process->started_at_us = fact->at_us;
-    service_log(service, LEVEL_INFO, process, "child process %s calling exec: pid %d",
-                process->name, process->pid);
+    service_log(service, LEVEL_INFO, process, "child process calling %s", process_program(process));
     process_set_state(&service->processes, process, STATE_RUNNING);
     process_touch(service, process, true);
     service_change_process(service, "process.started", process);
@@ -184,9 +197,12 @@ static void fact_stopping(struct service *service, struct process *process,
         process->stop_reason = (enum stop_reason)stopping.reason;
     }
     process->stop_signal_sent = stopping.signal;
-    process->stop_deadline_at_us = stopping.deadline_at_us;
+    if (!process->stop_deadline_at_us ||
+        stopping.deadline_at_us < process->stop_deadline_at_us - SAME_DEADLINE_US) {
+        process->stop_deadline_at_us = stopping.deadline_at_us;
+    }
     signal_name(stopping.signal, name);
-    service_log(service, LEVEL_DEBUG, process, "stopping process %s with %s", process->name, name);
+    service_log(service, LEVEL_DEBUG, process, "process is being stopped with %s", name);
     if (process->state == STATE_RUNNING) {
         process_set_state(&service->processes, process, STATE_STOPPING);
     }
@@ -199,8 +215,7 @@ static void fact_killed(struct service *service, struct process *process, const 
 {
     (void)fact;
     (void)end;
-    service_log(service, LEVEL_INFO, process, "grace of process %s is over: SIGKILL to its tree",
-                process->name);
+    service_log(service, LEVEL_INFO, process, "the grace is over: SIGKILL to the whole tree");
 }
 
 static void fact_paused(struct service *service, struct process *process, const struct fact *fact,
@@ -218,8 +233,7 @@ static void fact_blocked(struct service *service, struct process *process, const
 {
     (void)end;
     (void)fact;
-    service_log(service, LEVEL_INFO, process,
-                "output of process %s is blocked: output.max_bytes is reached", process->name);
+    service_log(service, LEVEL_INFO, process, "output is blocked: output.max_bytes is reached");
     service_change_process(service, "process.output_blocked", process);
 }
 
@@ -242,17 +256,15 @@ static enum exit_reason reason_of(const struct fact_exited *exited)
 
 static void log_exit(struct service *service, const struct process *process)
 {
-    char name[16];
     if (process->exit_kind == EXIT_EXITED) {
-        service_log(service, LEVEL_INFO, process, "process %s exiting with exitcode %d",
-                    process->name, process->exit_status);
+        service_log(service, LEVEL_INFO, process, "process exiting with exitcode %d",
+                    process->exit_status);
     } else if (process->exit_kind == EXIT_SIGNALED) {
-        signal_name(process->exit_status, name);
-        service_log(service, LEVEL_INFO, process, "process %s exiting with exitcode %d (%s)",
-                    process->name, -process->exit_status, name);
+        service_log(service, LEVEL_INFO, process, "process exiting with exitcode %d",
+                    -process->exit_status);
     } else {
         service_log(service, LEVEL_WARNING, process, "the end of process %s is lost: %s",
-                    process->name, exit_reason_name(process->exit_reason));
+                    process->id_text, exit_reason_name(process->exit_reason));
     }
 }
 
@@ -260,7 +272,7 @@ static void log_exit(struct service *service, const struct process *process)
 static void end_process(struct service *service, struct process *process, uint64_t end)
 {
     bool lost = process->exit_kind == EXIT_LOST;
-    service_log(service, LEVEL_DEBUG, process, "process %s shutting down", process->name);
+    service_log(service, LEVEL_DEBUG, process, "process shutting down");
     log_exit(service, process);
     process->paused = false;
     process->open_streams &= ~4u;

@@ -39,6 +39,11 @@ bool process_alive(const struct process *process)
     return process->state == STATE_RUNNING || process->state == STATE_STOPPING;
 }
 
+const char *process_program(const struct process *process)
+{
+    return process->program ? process->program : "exec";
+}
+
 bool process_ended(const struct process *process)
 {
     return process->state >= STATE_EXITED;
@@ -68,6 +73,20 @@ static bool table_grow(struct process_table *table)
     return true;
 }
 
+/* Ids grow, so the place is nearly always the end; only a record made again after a crash may have
+   to go before others. */
+static void enter_in_order(struct process_table *table, struct process *process)
+{
+    struct process *before = table->last;
+    while (before && memcmp(before->id.bytes, process->id.bytes, sizeof process->id.bytes) > 0) {
+        before = before->previous;
+    }
+    process->previous = before;
+    process->next = before ? before->next : table->first;
+    *(before ? &before->next : &table->first) = process;
+    *(process->next ? &process->next->previous : &table->last) = process;
+}
+
 struct process *process_table_add(struct process_table *table, const struct fact_id *id,
                                   int64_t num)
 {
@@ -84,9 +103,7 @@ struct process *process_table_add(struct process_table *table, const struct fact
     size_t place = id_hash(id) & (table->bucket_count - 1);
     process->next_hash = table->buckets[place];
     table->buckets[place] = process;
-    process->previous = table->last;
-    *(table->last ? &table->last->next : &table->first) = process;
-    table->last = process;
+    enter_in_order(table, process);
     table->count++;
     table->states[STATE_STARTING]++;
     return process;
@@ -180,6 +197,7 @@ void process_table_remove(struct process_table *table, struct process *process)
 void process_free(struct process *process)
 {
     free(process->name);
+    free(process->program);
     free(process->fixed_json);
     free(process->spec_text);
     json_decref(process->labels);

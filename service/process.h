@@ -53,6 +53,7 @@ struct process {
 
     /* Fixed at creation. */
     char *name;
+    char *program;                     /* argv[0], for the log; NULL after a restart */
     char *fixed_json;                  /* "name":…,"argv":… as in every answer; no braces */
     size_t fixed_bytes;
     char *spec_text;                   /* what the database keeps; NULL once it is stored and started */
@@ -120,7 +121,7 @@ struct process_table {
 struct process_filter {
     unsigned states;                   /* bit per enum process_state; 0: all */
     const char *name;
-    const char *labels[16];            /* "k=v" or "k" */
+    const char *labels[64];            /* "k=v" or "k" */
     size_t label_count;
     bool by_parent;
     struct owner parent;
@@ -131,6 +132,7 @@ bool process_state_from_name(const char *name, size_t bytes, enum process_state 
 const char *exit_reason_name(enum exit_reason reason);
 
 bool process_alive(const struct process *process);   /* started, its end not known */
+const char *process_program(const struct process *process);   /* argv[0], or "exec" where not kept */
 bool process_ended(const struct process *process);   /* EXITED, FAILED or LOST */
 
 /* The record's JSON object, as create, get, list and join answer it. */

@@ -4,6 +4,7 @@
  * The stored spec is `{"fixed":{…},"keep":{…},"body":{…}|null}`: what answers show, what the service needs
  * after a restart, and the request itself while it is not started yet.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,7 +137,9 @@ static void labels_json(struct text *t, const json_t *labels)
     json_t *value;
     text_putc(t, '{');
     json_object_foreach((json_t *)labels, key, value) {
-        text_json_key(t, key);
+        text_json_comma(t);
+        text_json_string(t, key);
+        text_putc(t, ':');
         text_json_string(t, json_string_value(value));
     }
     text_putc(t, '}');
@@ -219,7 +222,8 @@ bool process_fix(struct process *p, const struct spec *spec, const json_t *body)
     p->timeout_us = spec->timeout_us;
     p->labels = json_incref(spec->labels);
     p->name = spec->name ? strdup(spec->name) : default_name(p->num);
-    if (!p->name) {
+    p->program = strdup(spec->argv[0]);
+    if (!p->name || !p->program) {
         return false;
     }
     fixed_json(&t, p, spec);
@@ -325,9 +329,7 @@ void process_from_row(struct process *p, const struct process_row *row)
     p->ppid = row->ppid;
     p->pidfd_inode = row->pidfd_inode;
     p->start_ticks = row->start_ticks;
-    if (row->token && strlen(row->token) < sizeof p->token) {
-        strcpy(p->token, row->token);
-    }
+    snprintf(p->token, sizeof p->token, "%s", row->token ? row->token : "");
     p->exit_kind = (enum exit_kind)row->exit_kind;
     p->exit_status = row->exit_status;
     p->exit_reason = (enum exit_reason)row->exit_reason;

@@ -9,7 +9,12 @@
 
 static void expired(struct timer *timer)
 {
-    session_end((struct session *)((char *)timer - offsetof(struct session, expiry)), "expired");
+    struct session *session = (struct session *)((char *)timer - offsetof(struct session, expiry));
+    if (session->calls) {
+        session_renew(session);
+    } else {
+        session_end(session, "expired");
+    }
 }
 
 static bool arm(struct session *session)
@@ -107,6 +112,21 @@ void session_renew(struct session *session)
     arm(session);
     if (session->expires_at_us - session->stored_expires_at_us > session->ttl_us / 2) {
         session_store(session);
+    }
+}
+
+void session_call_begins(struct session *session)
+{
+    session->calls++;
+    session_renew(session);
+}
+
+void session_call_ends(struct service *service, const struct fact_id *id)
+{
+    struct session *session = session_find(service, id);
+    if (session) {
+        session->calls -= session->calls > 0;
+        session_renew(session);
     }
 }
 

@@ -19,6 +19,7 @@ struct session {
     int64_t created_at_us, expires_at_us, ttl_us;
     int64_t stored_expires_at_us;      /* as the database has it; renewed lazily */
     struct timer expiry;
+    unsigned calls;                    /* under way with its token: it does not expire meanwhile */
     struct service *service;
     struct session *next;
 };
@@ -32,6 +33,9 @@ struct session_table {
 struct session *session_make(struct service *service, int64_t ttl_us, struct problem **problem);
 struct session *session_find(struct service *service, const struct fact_id *id);
 void session_renew(struct session *session);
+/* A call with its token begins, and has its answer: both renew. */
+void session_call_begins(struct session *session);
+void session_call_ends(struct service *service, const struct fact_id *id);
 /* Ends it: its daemon processes are ended, others go on. */
 void session_end(struct session *session, const char *cause);
 /* `with_token`: only in the answer to its creation. */

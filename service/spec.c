@@ -18,6 +18,7 @@ struct reading {
     struct spec *spec;
     struct problem *problem;     /* NULL so far so good */
     bool out_of_memory;
+    char *account;               /* of `user`, for its supplementary groups; or NULL */
 };
 
 static void fault(struct reading *r, const char *pointer, const char *detail)
@@ -253,13 +254,8 @@ static void read_user(struct reading *r, const json_t *value)
     spec->flags |= SPAWN_SET_IDS;
     spec->uid = entry ? entry->pw_uid : (uid_t)json_integer_value(value);
     spec->gid = entry ? entry->pw_gid : (gid_t)json_integer_value(value);
-    int count = 64;
-    spec->groups = calloc((size_t)count, sizeof *spec->groups);
-    r->out_of_memory |= !spec->groups;
-    if (entry && spec->groups &&
-        getgrouplist(entry->pw_name, entry->pw_gid, spec->groups, &count) >= 0) {
-        spec->group_count = (uint32_t)count;
-    }
+    r->account = entry ? strdup(entry->pw_name) : NULL;
+    r->out_of_memory |= entry && !r->account;
 }
 
 static void read_group(struct reading *r, const json_t *value)
@@ -275,6 +271,26 @@ static void read_group(struct reading *r, const json_t *value)
     }
     r->spec->flags |= SPAWN_SET_IDS;
     r->spec->gid = entry ? entry->gr_gid : (gid_t)json_integer_value(value);
+}
+
+/* The groups of the account, with the group that was chosen; without an account that group alone. */
+static void take_groups(struct reading *r)
+{
+    struct spec *spec = r->spec;
+    int count = 64;
+    if (!(spec->flags & SPAWN_SET_IDS)) {
+        return;
+    }
+    spec->groups = calloc((size_t)count, sizeof *spec->groups);
+    r->out_of_memory |= !spec->groups;
+    if (!spec->groups || !r->account ||
+        getgrouplist(r->account, spec->gid, spec->groups, &count) < 0) {
+        count = 1;
+        if (spec->groups) {
+            spec->groups[0] = spec->gid;
+        }
+    }
+    spec->group_count = (uint32_t)count;
 }
 
 static void read_umask(struct reading *r, const json_t *value)
@@ -378,6 +394,8 @@ struct problem *spec_from_json(const json_t *body, const struct spec_defaults *d
             fields[i].read(&r, value);
         }
     }
+    take_groups(&r);
+    free(r.account);
     if (!spec->argv && !r.problem && !r.out_of_memory) {
         r.problem = problem_add(NULL, PROBLEM_MISSING_FIELD, FAULT_POINTER, "/argv",
                                 "either argv or shell is needed");

@@ -25,6 +25,7 @@
 #define SPOOL_RING_BYTES (64u << 20)
 #define SPOOL_RESERVE_BYTES (2u << 20) /* output leaves this much for facts that must not wait */
 #define SPOOL_HEADER_BYTES 4096u
+#define SPOOL_STARTING_SLOTS 16384u
 #define SPOOL_MAGIC 0x6c6f6f7073666b66ull
 
 /* The first page of the file. head and tail have a cache line each. */
@@ -44,7 +45,13 @@ struct spool_header {
     uint32_t reading_stream;
     _Alignas(64) _Atomic uint64_t tail;
     _Atomic uint32_t consumer_waits; /* 1: wake the consumer when head moves */
+    /* A bit per cgroup slot (resume_entry.cgroup_slot): forked, but the server has not got its
+       descriptors yet. Should the keeper be killed now, nobody would know the child: the next
+       keeper ends it. */
+    _Atomic uint8_t starting_slots[SPOOL_STARTING_SLOTS / 8];
 };
+
+_Static_assert(sizeof(struct spool_header) <= SPOOL_HEADER_BYTES, "the header is one page");
 
 /* One side's view. Plain data, owned by the caller; not shared between threads. */
 struct spool {

@@ -4,14 +4,14 @@
  * They lie in a directory of this keeper beside its own processes, `forkful-<pid>-<random>/s<N>`,
  * so a tree can be killed, frozen and counted however it forks or calls setsid. No controller is
  * switched on. Where no cgroup2 is mounted, or may not be written, there are no slots and tree.c
- * walks /proc instead. The array of slots has two descriptors each and is never given back.
+ * walks /proc instead. The first slots are kept open, two descriptors each; the others only while
+ * they are used.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,15 +20,20 @@
 #include "service/keeper/keeper.h"
 #include "service/keeper/proc.h"
 
+#define HOT_SLOTS 256 /* these stay open; with thousands of children, descriptors are dear */
+
 struct slot {
-    int directory, events; /* the directory and its cgroup.events */
-    int32_t free_next;  /* of those that are free and open, -1 ends */
+    int directory, events; /* the directory and its cgroup.events; 0: not open */
+    int32_t free_next;     /* of those that were given back, -1 ends */
     bool taken;
+    bool watched;          /* `events` is in an epoll */
 };
 
 static struct slot *slots;
 static int32_t slot_count, slot_free = -1;
 static int32_t listed[CHILDREN_MAX];
+static int top = -1; /* the directory of the slots: resume.cgroup_fd */
+static _Atomic uint8_t *starting; /* spool_header.starting_slots */
 
 /* One word of a line of /proc/self/FILE: of the line that contains `mark`, the `field`th (from 0). */
 static bool find_word(const char *file, const char *mark, int field, char *word, size_t size)
@@ -59,7 +64,7 @@ static void probe_features(struct keeper *keeper)
     if (faccessat(directory, "cgroup.freeze", W_OK, 0) == 0)
         keeper->features |= KEEPER_CGROUP_FREEZE;
     keeper->cgroup_oom = faccessat(directory, "memory.events", R_OK, 0) == 0;
-    cgroup_give(keeper, &slot);
+    cgroup_give(&slot);
 }
 
 void cgroup_begin(struct keeper *keeper)
@@ -80,6 +85,8 @@ void cgroup_begin(struct keeper *keeper)
     }
     if (keeper->resume.cgroup_fd < 0)
         return;
+    top = keeper->resume.cgroup_fd;
+    starting = keeper->spool.header->starting_slots;
     char link[64];
     snprintf(link, sizeof link, "/proc/self/fd/%d", keeper->resume.cgroup_fd);
     ssize_t length = readlink(link, keeper->cgroup_path, sizeof keeper->cgroup_path - 1);
@@ -87,11 +94,12 @@ void cgroup_begin(struct keeper *keeper)
     keeper->features |= KEEPER_CGROUP;
 }
 
-/* Opens slot N, made where it is missing. */
-static int slot_open(const struct keeper *keeper, int32_t slot)
+/* Opens slot N unless it is open; made where it is missing. */
+static int slot_open(int32_t slot)
 {
     char name[16];
-    int top = keeper->resume.cgroup_fd;
+    if (slots[slot].directory > 0)
+        return 0;
     snprintf(name, sizeof name, "s%d", slot);
     if (mkdirat(top, name, 0700) < 0 && errno != EEXIST)
         return -errno;
@@ -107,40 +115,62 @@ static int slot_open(const struct keeper *keeper, int32_t slot)
     return 0;
 }
 
+/* Nobody needs it open just now. */
+void cgroup_rest(int32_t slot)
+{
+    if (slot < HOT_SLOTS || slots[slot].watched || slots[slot].directory == 0)
+        return;
+    close(slots[slot].directory);
+    close(slots[slot].events);
+    slots[slot].directory = slots[slot].events = 0;
+}
+
 int cgroup_take(struct keeper *keeper, int *directory)
 {
     if (!(keeper->features & KEEPER_CGROUP))
         return -1;
-    int32_t slot = slot_free;
-    if (slot >= 0) {
+    while (slot_free < 0 && slot_count < (int32_t)CHILDREN_MAX && slots[slot_count].taken)
+        slot_count++; /* adopted ones */
+    int32_t slot = slot_free >= 0 ? slot_free : slot_count;
+    if (slot == (int32_t)CHILDREN_MAX || slot_open(slot) != 0)
+        return -1; /* out of descriptors or cgroups: this child goes without */
+    if (slot == slot_free)
         slot_free = slots[slot].free_next;
-    } else {
-        while (slot_count < (int32_t)CHILDREN_MAX && slots[slot_count].taken)
-            slot_count++; /* adopted ones */
-        if (slot_count == (int32_t)CHILDREN_MAX || slot_open(keeper, slot_count) != 0)
-            return -1; /* out of descriptors or cgroups: this child goes without */
-        slot = slot_count++;
-    }
+    else
+        slot_count++;
     slots[slot].taken = true;
     *directory = slots[slot].directory;
     return slot;
+}
+
+void cgroup_starting(int32_t slot, bool is_starting)
+{
+    uint8_t bit = (uint8_t)(1u << (slot & 7));
+    if (slot < 0 || slot >= (int32_t)SPOOL_STARTING_SLOTS)
+        return;
+    if (is_starting)
+        starting[slot / 8] |= bit;
+    else
+        starting[slot / 8] &= (uint8_t)~bit;
 }
 
 /* A slot that a resumed entry lives in; false: there is none such. */
 bool cgroup_adopt(struct keeper *keeper, int32_t slot)
 {
     if (slot < 0 || slot >= (int32_t)CHILDREN_MAX || !(keeper->features & KEEPER_CGROUP) ||
-        slots[slot].taken || slot_open(keeper, slot) != 0)
+        slots[slot].taken || slot_open(slot) != 0)
         return false;
+    cgroup_rest(slot);
     return slots[slot].taken = true;
 }
 
-void cgroup_give(struct keeper *keeper, int32_t *slot)
+void cgroup_give(int32_t *slot)
 {
     if (*slot < 0)
         return;
-    (void)keeper;
-    slots[*slot].taken = false;
+    slots[*slot].taken = slots[*slot].watched = false;
+    cgroup_starting(*slot, false);
+    cgroup_rest(*slot);
     slots[*slot].free_next = slot_free;
     slot_free = *slot;
     *slot = -1;
@@ -148,22 +178,35 @@ void cgroup_give(struct keeper *keeper, int32_t *slot)
 
 int cgroup_events(int32_t slot)
 {
-    return slots[slot].events;
+    int error = slot_open(slot);
+    slots[slot].watched = error == 0;
+    return error != 0 ? -1 : slots[slot].events;
 }
 
 bool cgroup_populated(int32_t slot)
 {
     char text[256];
-    ssize_t got = pread(slots[slot].events, text, sizeof text - 1, 0);
+    ssize_t got = slot_open(slot) == 0 ? pread(slots[slot].events, text, sizeof text - 1, 0) : 0;
     text[got > 0 ? got : 0] = 0;
+    cgroup_rest(slot);
     return strstr(text, "populated 0") == NULL;
+}
+
+static int file_open(int32_t slot, const char *file, int flags)
+{
+    int error = slot_open(slot);
+    int fd = error != 0 ? error : openat(slots[slot].directory, file, flags | O_CLOEXEC);
+    if (fd < 0 && error == 0)
+        fd = -errno;
+    cgroup_rest(slot);
+    return fd;
 }
 
 ssize_t cgroup_read(int32_t slot, const char *file, char *text, size_t size)
 {
-    int fd = openat(slots[slot].directory, file, O_RDONLY | O_CLOEXEC);
+    int fd = file_open(slot, file, O_RDONLY);
     if (fd < 0)
-        return -errno;
+        return fd;
     size_t have = 0;
     ssize_t got = 1;
     while (got > 0 && have < size - 1) {
@@ -177,9 +220,9 @@ ssize_t cgroup_read(int32_t slot, const char *file, char *text, size_t size)
 
 int cgroup_write(int32_t slot, const char *file, const char *text)
 {
-    int fd = openat(slots[slot].directory, file, O_WRONLY | O_CLOEXEC);
+    int fd = file_open(slot, file, O_WRONLY);
     if (fd < 0)
-        return -errno;
+        return fd;
     ssize_t put = write(fd, text, strlen(text));
     int error = put < 0 ? -errno : 0;
     close(fd);
@@ -195,19 +238,16 @@ uint32_t cgroup_oom_kills(const struct keeper *keeper, int32_t slot)
     return at != NULL ? (uint32_t)strtoul(at + 9, NULL, 10) : 0;
 }
 
-/* Slots that nobody in the table lives in, but that have processes: a killed keeper had forked
-   them and not yet said so. Nobody knows them, so nobody may be left of them. */
-static void kill_unknown(const struct keeper *keeper)
+/* What a killed keeper had forked and not handed over: nobody knows it, so nobody may be left of
+   it. Other slots that are not in the table hold descendants of forgotten children; they go on. */
+static void kill_unknown(void)
 {
-    size_t count = proc_numbers(keeper->resume.cgroup_fd, "s", listed, CHILDREN_MAX);
-    for (size_t i = 0; i < count; i++) {
-        int32_t slot = listed[i];
-        if (slot < 0 || slot >= (int32_t)CHILDREN_MAX || slots[slot].taken)
+    for (int32_t slot = 0; slot < (int32_t)SPOOL_STARTING_SLOTS; slot++) {
+        if (!(starting[slot / 8] >> (slot & 7) & 1))
             continue;
-        if (slot_open(keeper, slot) == 0)
+        if (!slots[slot].taken)
             cgroup_write(slot, "cgroup.kill", "1");
-        close_one(&slots[slot].directory);
-        close_one(&slots[slot].events);
+        cgroup_starting(slot, false);
     }
 }
 
@@ -216,7 +256,7 @@ void cgroup_probe(struct keeper *keeper)
     if (!(keeper->features & KEEPER_CGROUP))
         return;
     if (keeper->resume.occasion == RESUME_ADOPT)
-        kill_unknown(keeper);
+        kill_unknown();
     probe_features(keeper);
 }
 

@@ -202,7 +202,9 @@ void cgroup_begin(struct keeper *keeper);
 int cgroup_take(struct keeper *keeper, int *directory); /* a slot, or -1 */
 bool cgroup_adopt(struct keeper *keeper, int32_t slot);
 void cgroup_probe(struct keeper *keeper); /* when the adopted ones are known */
-void cgroup_give(struct keeper *keeper, int32_t *slot);
+void cgroup_starting(int32_t slot, bool is_starting); /* forked, and not in custody yet */
+void cgroup_rest(int32_t slot);       /* after the fork: it need not stay open */
+void cgroup_give(int32_t *slot);
 int cgroup_write(int32_t slot, const char *file, const char *text);
 ssize_t cgroup_read(int32_t slot, const char *file, char *text, size_t size);
 bool cgroup_populated(int32_t slot); /* also takes the event away that cgroup_events reports */

@@ -218,6 +218,7 @@ static bool send_custody_packet(struct keeper *keeper)
         struct child *child = &keeper->children[server->custody_first];
         server->custody_first = child->queue_next;
         child->marks &= ~(uint32_t)MARK_CUSTODY;
+        cgroup_starting(child->slot, false);
         child_release(keeper, child);
     }
     return true;

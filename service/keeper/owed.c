@@ -136,7 +136,7 @@ void child_release(struct keeper *keeper, struct child *child)
         return;
     watch_close(keeper->epoll, &child->stdin_fd);
     close_one(&child->pidfd);
-    cgroup_give(keeper, &child->slot);
+    cgroup_give(&child->slot);
     record_drop(child);
     table_remove(keeper, child);
 }

@@ -76,7 +76,7 @@ static void end_settle(struct keeper *keeper, struct child *child, uint32_t desc
         tree_outlives(keeper, child);
     } else {
         child->stop_deadline_us = 0;
-        cgroup_give(keeper, &child->slot);
+        cgroup_give(&child->slot);
     }
     child_release(keeper, child);
 }

@@ -88,6 +88,7 @@ static pid_t fork_into_slot(struct keeper *keeper, struct child *child)
 {
     int directory = -1;
     child->slot = cgroup_take(keeper, &directory);
+    cgroup_starting(child->slot, true);
     if (!(keeper->features & KEEPER_CLONE3))
         return fork_child(child);
     pid_t pid = clone_child(child, directory);
@@ -96,7 +97,7 @@ static pid_t fork_into_slot(struct keeper *keeper, struct child *child)
     if (child->slot >= 0) {
         keeper_log("clone3 into a cgroup: %s; children get none from now on", strerror(-pid));
         keeper->features &= ~(uint32_t)(KEEPER_CGROUP | KEEPER_CGROUP_KILL | KEEPER_CGROUP_FREEZE);
-        cgroup_give(keeper, &child->slot);
+        cgroup_give(&child->slot);
         pid = clone_child(child, -1);
     }
     if (pid != -ENOSYS && pid != -EPERM)
@@ -131,7 +132,7 @@ static void spawn_failed(struct keeper *keeper, struct child *child, enum spawn_
     child->stage = stage;
     pipes_close(keeper, child);
     watch_close(keeper->epoll, &child->stdin_fd);
-    cgroup_give(keeper, &child->slot);
+    cgroup_give(&child->slot);
     owe(keeper, child, OWED_FAILED);
 }
 
@@ -165,6 +166,7 @@ static void spawn_start(struct keeper *keeper, struct child *child, const struct
     FAULT_POINT("keeper_after_fork");
     table_set_pid(keeper, child, pid);
     child->oom_before = cgroup_oom_kills(keeper, child->slot);
+    cgroup_rest(child->slot);
     keeper->starting++;
 }
 

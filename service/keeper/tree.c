@@ -244,6 +244,6 @@ void tree_check(struct keeper *keeper, struct child *child)
         epoll_ctl(keeper->epoll, EPOLL_CTL_DEL, cgroup_events(child->slot), NULL);
     child->marks &= ~(uint32_t)(MARK_TREE | MARK_EVENTS);
     child->stop_deadline_us = 0;
-    cgroup_give(keeper, &child->slot);
+    cgroup_give(&child->slot);
     owe(keeper, child, OWED_TREE_EMPTY);
 }

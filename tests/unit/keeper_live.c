@@ -720,18 +720,24 @@ static void a_child_forked_by_a_keeper_that_died_of_it_does_not_live_on(void **s
         return; /* nothing tells such a child from a stranger's */
     char path[] = "/tmp/keeper-stray-XXXXXX", script[128], pid[16] = "";
     int fd = mkstemp(path);
+    struct live_output left = {0};
+    struct fact_id forgotten = run_shell("setsid sleep 300 >/dev/null 2>&1 & echo $!");
+    exited(&forgotten, &left);
+    assert_int_equal(forget(&forgotten), 0);
     struct fact_id id = run_shell("echo one; sleep 300");
     live_until(&live, FACT_OUTPUT, &id, NULL);
     struct resume_entry entry = entry_of(&id, true);
     live_applied(&live);
     snprintf(script, sizeof script, "echo $$ > %s; sleep 300", path);
-    run_shell(script); /* the second passage of keeper_after_fork */
+    run_shell(script); /* the third passage of keeper_after_fork */
     waitpid(live.keeper, NULL, 0);
     while (pread(fd, pid, sizeof pid - 1, 0) <= 0)
         usleep(5000);
     live_adopt(&live, &entry, 1);
     live_meet(&live);
     wait_gone(atoi(pid));
+    assert_false(is_gone(atoi(left.bytes))); /* nobody knows it any more either, but it may live */
+    kill(atoi(left.bytes), SIGKILL);
     assert_int_equal(stop(&id, SIGTERM, 1000000), 0); /* the other one is as it was */
     assert_int_equal(exited(&id, NULL).status, SIGTERM);
     close(fd);
@@ -800,7 +806,7 @@ static int setup_failing_fork(void **state)
 
 static int setup_dying_after_fork(void **state)
 {
-    setenv("FORKFUL_FAULT", "keeper_after_fork:2", 1);
+    setenv("FORKFUL_FAULT", "keeper_after_fork:3", 1);
     live_start(&live);
     unsetenv("FORKFUL_FAULT"); /* the next keeper lives */
     return 0;
