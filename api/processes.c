@@ -201,13 +201,18 @@ static struct process *listing_next(const struct listing *listing, struct proces
     return process;
 }
 
+/* In the order of the list: after the last one of the page before. */
+static bool is_behind(const struct listing *listing, const struct process *process)
+{
+    int order = memcmp(&process->id, &listing->page.after, sizeof process->id);
+    return listing->newest_first ? order < 0 : order > 0;
+}
+
 static struct process *listing_first(const struct listing *listing,
                                      const struct process_table *table)
 {
     struct process *process = listing->newest_first ? table->last : table->first;
-    int direction = listing->newest_first ? -1 : 1;
-    while (process && listing->page.goes_on &&
-           memcmp(&process->id, &listing->page.after, sizeof process->id) * direction <= 0) {
+    while (process && listing->page.goes_on && !is_behind(listing, process)) {
         process = listing->newest_first ? process->previous : process->next;
     }
     return listing_next(listing, process);

@@ -131,7 +131,9 @@ static void scan_pairs(struct procfs *procfs)
             }
             procfs->pairs = pairs;
         }
-        procfs->pairs[procfs->pair_count++] = (struct pair){stat.pid, stat.parent};
+        if (procfs->pairs) {
+            procfs->pairs[procfs->pair_count++] = (struct pair){stat.pid, stat.parent};
+        }
     }
     if (directory) {
         closedir(directory);
@@ -147,7 +149,7 @@ static void children_of(struct procfs *procfs, const struct proc_stat *of, struc
     if (!procfs->pairs) {
         scan_pairs(procfs);
     }
-    for (size_t i = 0; i < procfs->pair_count; i++) {
+    for (size_t i = 0; procfs->pairs && i < procfs->pair_count; i++) {
         if (procfs->pairs[i].parent == of->pid) {
             pids_add(out, procfs->pairs[i].pid);
         }

@@ -51,8 +51,6 @@ struct server {
 
 static struct server the_server;       /* one per process; threads get only what they are handed */
 
-extern char **environ;
-
 static int give_up(const char *what, struct problem *problem)
 {
     fprintf(stderr, "forkful: %s: %s\n", what, problem->detail);
@@ -84,6 +82,7 @@ static void listener_address(struct server *server, int fd, struct text *json)
     } address;
     char text[INET6_ADDRSTRLEN], url[320];
     socklen_t bytes = sizeof address;
+    memset(&address, 0, sizeof address);
     struct service *service = &server->app.service;
     struct http_listener *listener = &server->listeners[server->listener_count++];
     if (getsockname(fd, &address.any, &bytes) < 0) {
@@ -255,14 +254,14 @@ static void upgrade(struct app *app, const char *path)
 
 static void fill_resume(const struct server *server, struct resume *head)
 {
+    const char *started_at = getenv(SERVER_ENV_STARTED_AT);
     *head = (struct resume){
         .occasion = RESUME_ADOPT, .spool_fd = SERVER_FD_SPOOL, .lock_fd = SERVER_FD_LOCK,
         .binary_fd = server->app.binary_fd, .notify_fd = env_number(SERVER_ENV_NOTIFY_FD, -1),
         .cgroup_fd = env_number(SERVER_ENV_CGROUP_FD, -1), .first_line_printed = 1,
         .listener_count = server->listener_count, .server_restarts = server->app.server_restarts + 1,
-        .soft_nofile = strtoull(getenv(SERVER_ENV_SOFT_NOFILE) ? getenv(SERVER_ENV_SOFT_NOFILE)
-                                                               : "1024", NULL, 10),
-        .keeper_started_at_us = time_now_us(),
+        .soft_nofile = (uint64_t)env_number(SERVER_ENV_SOFT_NOFILE, 1024),
+        .keeper_started_at_us = started_at ? strtoll(started_at, NULL, 10) : time_now_us(),
         .state = server->app.service.keeper.state};
     for (int i = 0; i < server->listener_count; i++) {
         head->listener_fds[i] = server->listeners[i].fd;

@@ -39,8 +39,6 @@ struct upgrade {
     char version[64];                  /* its own, when the check was good */
 };
 
-extern char **environ;
-
 static bool under_way;                 /* one at a time; loop thread only */
 
 /* ---- the helper ---- */
@@ -117,7 +115,7 @@ static struct problem *check_told(struct upgrade *upgrade, const char *output)
     if (!version || !*version || strlen(version) >= sizeof upgrade->version) {
         problem = problem_make(PROBLEM_UPGRADE_FAILED, "the new binary does not tell its version");
     } else {
-        strcpy(upgrade->version, version);
+        snprintf(upgrade->version, sizeof upgrade->version, "%s", version);
         problem = layouts_differ(told);
     }
     json_decref(told);

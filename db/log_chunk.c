@@ -210,8 +210,9 @@ static int read_start(sqlite3_stmt *row, struct log_start *out)
     }
     out->reason = (enum log_gap_reason)sqlite3_column_int(row, 5);
     out->at_us = sqlite3_column_int64(row, 6);
-    const char *carry = sqlite3_column_blob(row, 7);
-    size_t bytes = (size_t)sqlite3_column_bytes(row, 7);
+    out->trimmed_bytes = (uint64_t)sqlite3_column_int64(row, 7);
+    const char *carry = sqlite3_column_blob(row, 8);
+    size_t bytes = (size_t)sqlite3_column_bytes(row, 8);
     if (bytes == 0 && log_open_bytes(&out->place) != 0)
         return SQLITE_OK; /* the first chunk is a key chunk and has it */
     if (bytes != log_open_bytes(&out->place))
@@ -222,7 +223,7 @@ static int read_start(sqlite3_stmt *row, struct log_start *out)
 int log_start_get(struct db *db, int64_t process, struct log_start *out)
 {
     static const char sql[] = "SELECT next_seq, out_start, err_start, open_out, open_err, reason,"
-                              " at, carry FROM log_start WHERE process=?1";
+                              " at, trimmed, carry FROM log_start WHERE process=?1";
     memset(out, 0, sizeof *out);
     out->place.next_seq = 1;
     sqlite3_stmt *statement = db_statement(db, DB_LOGS, sql, NULL);
@@ -242,7 +243,7 @@ int log_start_put(struct db *db, int64_t process, const struct log_start *start)
 {
     static const char sql[] =
         "INSERT OR REPLACE INTO log_start (process, next_seq, out_start, err_start, open_out,"
-        " open_err, reason, at, carry) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        " open_err, reason, at, trimmed, carry) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     sqlite3_stmt *statement = db_statement(db, DB_LOGS, sql, NULL);
     if (!statement)
         return db_prepare_failed(db, DB_LOGS);
@@ -250,12 +251,13 @@ int log_start_put(struct db *db, int64_t process, const struct log_start *start)
     const int64_t numbers[] = {
         process, (int64_t)place->next_seq, (int64_t)place->total[0], (int64_t)place->total[1],
         place->open[0], place->open[1], (int64_t)start->reason, start->at_us,
+        (int64_t)start->trimmed_bytes,
     };
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 9; i++)
         sqlite3_bind_int64(statement, i + 1, numbers[i]);
     const struct log_carry *carry = &start->carry;
     size_t bytes = carry->known ? (size_t)carry->open[0] + carry->open[1] : 0;
-    sqlite3_bind_blob64(statement, 9, bytes ? carry->data : "", bytes, SQLITE_STATIC);
+    sqlite3_bind_blob64(statement, 10, bytes ? carry->data : "", bytes, SQLITE_STATIC);
     int code = statement_run(statement);
     sqlite3_clear_bindings(statement);
     return code;

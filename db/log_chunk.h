@@ -43,6 +43,7 @@ struct log_start {
     struct log_place place;
     enum log_gap_reason reason;  /* LOG_GAP_NONE: nothing was deleted */
     int64_t at_us;               /* of the last record deleted */
+    uint64_t trimmed_bytes;      /* of what was deleted: by log_trim */
     struct log_carry carry;
 };
 

@@ -1,9 +1,10 @@
 /*
  * Deleting from the old end of a log: limits per process and in total, trim, deleted processes.
  *
- * Whole chunks go. What remains is described by log_start: the place where the log begins now, the
- * bytes of the lines open there (their beginnings went with the chunks), and the reason, which
- * readers show as one gap record before the first record.
+ * Limits delete whole chunks; a trim takes the first records out of the chunk it ends in (log_cut.c). What
+ * remains is described by log_start: the place where the log begins now, the bytes of the lines open
+ * there (their beginnings went with the chunks), and the reason, which readers show as one gap
+ * record before the first record.
  */
 #include <string.h>
 
@@ -29,7 +30,8 @@ static sqlite3_stmt *range_statement(struct db *db, const char *sql, int64_t pro
     return statement;
 }
 
-/* What the rows before the boundary take, and the time of the last of them. */
+/* What the rows before the boundary take (0: there are none), and the latest time in them and in
+   *last_at_us. */
 static int measure(struct db *db, int64_t process, const struct log_chunk *boundary,
                    uint64_t *stored, int64_t *last_at_us)
 {
@@ -43,8 +45,9 @@ static int measure(struct db *db, int64_t process, const struct log_chunk *bound
     if (code == SQLITE_ROW) {
         uint64_t rows = (uint64_t)sqlite3_column_int64(statement, 0);
         *stored = rows * LOG_ROW_BYTES + (uint64_t)sqlite3_column_int64(statement, 1);
-        *last_at_us = sqlite3_column_int64(statement, 2);
-        code = rows ? SQLITE_OK : SQLITE_DONE;
+        if (rows && sqlite3_column_int64(statement, 2) > *last_at_us)
+            *last_at_us = sqlite3_column_int64(statement, 2);
+        code = SQLITE_OK;
     }
     sqlite3_reset(statement);
     return code;
@@ -71,29 +74,52 @@ static int new_start(struct db *db, const struct log_appender *appender,
     return log_chunk_is_key(boundary) ? SQLITE_OK : log_carry_load(db, boundary, &start->carry);
 }
 
-/* The appender's chunk is stored, not being built: all callers see to that. */
+/* The log begins at the start of the boundary now. */
+static void note_start(struct log_appender *appender, const struct log_start *start, bool emptied)
+{
+    uint64_t before = stored_output(appender);
+    appender->first = start->place;
+    uint64_t deleted = before - stored_output(appender);
+    if (start->reason == LOG_GAP_TRIMMED)
+        appender->deleted.trimmed += deleted;
+    else
+        appender->deleted.dropped += deleted;
+    appender->trimmed_ever = start->trimmed_bytes;
+    if (emptied) {
+        appender->chunk = (struct log_chunk){ .process = appender->process };
+        appender->unkeyed = UINT32_MAX;
+    }
+}
+
+/* *start has reason and time. The appender's chunk is stored, not being built: all callers see to
+   that. */
+static int move_start(struct log_store *store, struct log_appender *appender,
+                      const struct log_chunk *boundary, struct log_start *start)
+{
+    const struct log_place *to = boundary ? &boundary->start : &appender->end;
+    const struct log_place *from = &appender->first;
+    uint64_t stored = 0, gone = to->total[0] + to->total[1] - from->total[0] - from->total[1];
+    int code = measure(store->db, appender->process, boundary, &stored, &start->at_us);
+    if (code != SQLITE_OK || (!stored && to->next_seq == from->next_seq))
+        return code;
+    start->trimmed_bytes = appender->trimmed_ever + (start->reason == LOG_GAP_TRIMMED ? gone : 0);
+    code = new_start(store->db, appender, boundary, start);
+    if (code == SQLITE_OK)
+        code = log_start_put(store->db, appender->process, start);
+    if (code == SQLITE_OK)
+        code = delete_before(store->db, appender->process, boundary);
+    if (code != SQLITE_OK)
+        return code;
+    note_start(appender, start, !boundary);
+    log_store_count(store, 0, stored);
+    return SQLITE_OK;
+}
+
 int log_drop_before(struct log_store *store, struct log_appender *appender,
                     const struct log_chunk *boundary, enum log_gap_reason reason)
 {
-    uint64_t stored = 0, before = stored_output(appender);
-    struct log_start start = { .reason = reason };
-    int code = measure(store->db, appender->process, boundary, &stored, &start.at_us);
-    if (code != SQLITE_OK)
-        return code == SQLITE_DONE ? SQLITE_OK : code;
-    code = new_start(store->db, appender, boundary, &start);
-    if (code == SQLITE_OK)
-        code = log_start_put(store->db, appender->process, &start);
-    if (code == SQLITE_OK)
-        code = delete_before(store->db, appender->process, boundary);
-    if (code == SQLITE_OK) {
-        appender->first = start.place;
-        appender->deleted_bytes += before - stored_output(appender);
-        log_store_count(store, 0, stored);
-        if (!boundary) {
-            appender->chunk = (struct log_chunk){ .process = appender->process };
-            appender->unkeyed = UINT32_MAX;
-        }
-    }
+    struct log_start start = { .reason = reason, .at_us = INT64_MIN };
+    int code = move_start(store, appender, boundary, &start);
     log_start_free(&start);
     return code;
 }
@@ -120,8 +146,24 @@ int log_drop_oldest(struct log_store *store, struct log_appender *appender)
     return any ? log_drop_before(store, appender, &oldest, LOG_GAP_DROP_OLDEST) : SQLITE_OK;
 }
 
+static int cut_boundary(struct log_store *store, struct log_appender *appender,
+                        struct log_chunk *boundary, uint64_t before_seq, int64_t *at_us)
+{
+    uint64_t stored = log_chunk_stored(boundary);
+    int code = log_cut_chunk(store->db, boundary, before_seq, at_us);
+    if (code != SQLITE_OK)
+        return code;
+    log_store_count(store, log_chunk_stored(boundary), stored);
+    if (boundary->id == appender->chunk.id) {
+        appender->chunk = *boundary;
+        appender->row_stored = log_chunk_stored(boundary);
+    }
+    return SQLITE_OK;
+}
+
 int log_trim_before(struct log_store *store, struct log_appender *appender, uint64_t before_seq)
 {
+    struct log_start start = { .reason = LOG_GAP_TRIMMED, .at_us = INT64_MIN };
     struct log_chunk boundary = { 0 };
     int code = log_store_close_chunk(store, appender);
     if (code == SQLITE_OK)
@@ -131,7 +173,13 @@ int log_trim_before(struct log_store *store, struct log_appender *appender, uint
     if (code != SQLITE_ROW)
         return code;
     bool all = boundary.start.next_seq + boundary.records <= before_seq;
-    return log_drop_before(store, appender, all ? NULL : &boundary, LOG_GAP_TRIMMED);
+    code = SQLITE_OK;
+    if (!all && boundary.start.next_seq < before_seq)
+        code = cut_boundary(store, appender, &boundary, before_seq, &start.at_us);
+    if (code == SQLITE_OK)
+        code = move_start(store, appender, all ? NULL : &boundary, &start);
+    log_start_free(&start);
+    return code;
 }
 
 /* ---- deleted processes ---- */

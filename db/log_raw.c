@@ -181,29 +181,47 @@ static int deliver_chunk(void *context, const char *carry, const void *data, siz
     return more < 0 ? SQLITE_CORRUPT : SQLITE_OK;
 }
 
-static bool starts_unseen(const struct raw *raw, const struct log_chunk *chunk)
+static bool starts_unseen(const struct raw *raw, const struct log_place *place)
 {
     for (unsigned i = 0; i < 2; i++)
-        if (is_wanted(raw, i + 1) && raw->seen[i] < chunk->start.total[i] && chunk->start.open[i])
+        if (is_wanted(raw, i + 1) && raw->seen[i] < place->total[i] && place->open[i])
             return true;
     return false;
 }
 
-/* The bytes of lines that were open before the first chunk at hand. */
+/* The bytes of the lines that are open at a place. */
+static void deliver_open(struct raw *raw, const struct log_place *place, int64_t at_us,
+                         const char *bytes)
+{
+    for (unsigned i = 0; i < 2 && !raw->stopped; i++) {
+        uint32_t open = place->open[i];
+        if (!open)
+            continue;
+        deliver(raw, i + 1, place->total[i] - open, at_us, bytes, open);
+        bytes += open;
+    }
+}
+
 static int deliver_carry(struct raw *raw, const struct log_chunk *chunk)
 {
     struct log_carry carry = { 0 };
-    if (!starts_unseen(raw, chunk))
+    if (!starts_unseen(raw, &chunk->start))
         return SQLITE_OK;
     int code = log_carry_load(raw->scan->db, chunk, &carry);
-    const char *at = carry.data;
-    for (unsigned i = 0; i < 2 && code == SQLITE_OK && !raw->stopped; i++) {
-        uint32_t open = chunk->start.open[i];
-        if (open)
-            deliver(raw, i + 1, chunk->start.total[i] - open, chunk->first_at_us, at, open);
-        at = open ? at + open : at;
-    }
+    if (code == SQLITE_OK)
+        deliver_open(raw, &chunk->start, chunk->first_at_us, carry.data);
     log_carry_free(&carry);
+    return code;
+}
+
+/* All chunks are gone, but lines that began in them are open still. */
+static int deliver_start(struct raw *raw)
+{
+    struct log_start start;
+    int code = log_start_get(raw->scan->db, raw->scan->query->process, &start);
+    if (code == SQLITE_OK && start.carry.known && starts_unseen(raw, &start.place))
+        deliver_open(raw, &start.place, start.at_us, start.carry.data);
+    log_start_free(&start);
     return code;
 }
 
@@ -212,7 +230,7 @@ static int first_chunk(struct raw *raw, struct log_chunk *chunk)
 {
     struct log_scan *scan = raw->scan;
     int code = log_scan_chunk(scan, scan->result->next_after, chunk);
-    while (code == SQLITE_ROW && starts_unseen(raw, chunk)) {
+    while (code == SQLITE_ROW && starts_unseen(raw, &chunk->start)) {
         struct log_chunk previous;
         code = log_chunk_previous(scan->db, chunk, &previous);
         if (code != SQLITE_ROW || previous.start.next_seq != chunk->start.next_seq)
@@ -227,6 +245,8 @@ static int deliver_all(struct raw *raw)
     struct log_scan *scan = raw->scan;
     struct log_chunk chunk;
     int code = first_chunk(raw, &chunk);
+    if (code == SQLITE_DONE)
+        return deliver_start(raw);
     if (code == SQLITE_ROW) {
         int carried = deliver_carry(raw, &chunk);
         code = carried == SQLITE_OK ? code : carried;

@@ -234,6 +234,7 @@ static int load_bounds(struct log_scan *scan)
     scan->first = start.place;
     scan->gap = start.reason;
     scan->gap_at_us = start.at_us;
+    scan->trimmed_bytes = start.trimmed_bytes;
     log_start_free(&start);
     if (code == SQLITE_OK)
         code = log_chunk_last(scan->db, scan->query->process, &last);
@@ -310,8 +311,9 @@ int log_totals(struct db *db, int64_t process, struct log_progress *out, struct 
         return SQLITE_OK;
     out->first_seq = scan.first.next_seq;
     out->last_seq = scan.last_seq;
-    out->deleted_bytes = scan.first.total[0] + scan.first.total[1];
-    out->stored_bytes = total - out->deleted_bytes;
+    out->stored_bytes = total - scan.first.total[0] - scan.first.total[1];
+    out->trimmed_bytes = scan.trimmed_bytes;
+    out->dropped_bytes = total - out->stored_bytes - out->trimmed_bytes;
     out->stdout_bytes = scan.total[0];
     out->stderr_bytes = scan.total[1];
     return SQLITE_OK;

@@ -16,6 +16,7 @@ struct log_scan {
     struct log_place first;        /* where the stored log begins */
     enum log_gap_reason gap;       /* of what was deleted before it */
     int64_t gap_at_us;
+    uint64_t trimmed_bytes;        /* of what was deleted: by log_trim */
     uint64_t last_seq;             /* of the last record; 0: none */
     uint64_t total[2];             /* bytes ever appended */
     size_t scanned;                /* bytes of chunks fed in this call */

@@ -120,6 +120,7 @@ static int load(struct log_store *store, struct log_appender *appender)
     struct log_start start;
     int code = log_start_get(store->db, appender->process, &start);
     appender->first = start.place;
+    appender->trimmed_ever = start.trimmed_bytes;
     if (code == SQLITE_OK)
         code = load_end(store->db, appender, &start);
     log_start_free(&start);
@@ -192,16 +193,22 @@ static void wish_merge(struct log_store *store, struct log_appender *appender)
     appender->small_rows = 0;
 }
 
+static bool has_unreported(const struct log_appender *appender)
+{
+    return appender->unreported.dropped || appender->unreported.trimmed;
+}
+
 static void tell(struct log_appender *appender, struct log_progress *progress)
 {
     const struct log_place *first = &appender->first, *end = &appender->end;
     *progress = (struct log_progress){
         .process = appender->process, .first_seq = first->next_seq, .last_seq = end->next_seq - 1,
         .stored_bytes = end->total[0] + end->total[1] - first->total[0] - first->total[1],
-        .deleted_bytes = appender->deleted_unreported,
+        .dropped_bytes = appender->unreported.dropped,
+        .trimmed_bytes = appender->unreported.trimmed,
         .stdout_bytes = end->total[0], .stderr_bytes = end->total[1],
     };
-    appender->deleted_unreported = 0;
+    appender->unreported = (struct log_deleted){ 0 };
 }
 
 static size_t count_touched(const struct log_store *store)
@@ -220,13 +227,14 @@ void log_store_committed(struct log_store *store, struct batch *batch)
         batch->progress = batch_alloc(batch, count * sizeof *batch->progress);
     for (struct log_appender *at = store->touched; at; at = next) {
         next = at->next_touched;
-        at->deleted_unreported += at->deleted_bytes;
-        at->deleted_bytes = 0;
+        at->unreported.dropped += at->deleted.dropped;
+        at->unreported.trimmed += at->deleted.trimmed;
+        at->deleted = (struct log_deleted){ 0 };
         wish_merge(store, at);
         bool told = batch && batch->progress;
         if (told)
             tell(at, &batch->progress[batch->progress_count++]);
-        at->touched = at->deleted_unreported > 0;
+        at->touched = has_unreported(at);
         at->next_touched = left;
         left = at->touched ? at : left;
         if (at->finished && !at->touched) {
@@ -246,7 +254,7 @@ void log_store_reset(struct log_store *store)
     store->touched = NULL;
     for (size_t i = 0; i < LOG_STORE_SLOTS; i++) {
         for (struct log_appender **slot = &store->slots[i], *at; (at = *slot) != NULL;) {
-            if (at->deleted_unreported == 0) {
+            if (!has_unreported(at)) {
                 *slot = at->next;
                 appender_free(at);
                 continue;
@@ -254,7 +262,7 @@ void log_store_reset(struct log_store *store)
             log_bytes_free(&at->bytes);
             log_carry_free(&at->carry);
             *at = (struct log_appender){ .next = at->next, .process = at->process, .stale = true,
-                                         .deleted_unreported = at->deleted_unreported };
+                                         .unreported = at->unreported };
             touch(store, at);
             slot = &at->next;
         }

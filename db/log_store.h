@@ -15,6 +15,11 @@
 #define LOG_BUFFERED_BYTES (8u << 20) /* all chunks being built together, at most about */
 #define LOG_MERGE_ROWS 64u           /* so many small rows of a running process are worth a merge */
 
+struct log_deleted {                 /* bytes of output */
+    uint64_t dropped;                /* drop_oldest, retention */
+    uint64_t trimmed;                /* log_trim */
+};
+
 struct log_appender {
     struct log_appender *next;         /* in its hash slot */
     struct log_appender *next_touched;
@@ -27,8 +32,9 @@ struct log_appender {
     uint64_t unkeyed;                  /* bytes of chunks before `chunk` since the last key chunk */
     uint64_t row_stored;               /* what `chunk` counts in the total already */
     uint64_t max_bytes;                /* policy drop_oldest; 0: none */
-    uint64_t deleted_bytes;            /* in this transaction */
-    uint64_t deleted_unreported;       /* committed, but not told to the loop yet */
+    struct log_deleted deleted;        /* in this transaction */
+    struct log_deleted unreported;     /* committed, but not told to the loop yet */
+    uint64_t trimmed_ever;             /* what log_start tells, this transaction included */
     uint64_t used;                     /* number of the transaction that used it last */
     unsigned small_rows;               /* short rows written since the last merge */
     bool building, touched, finished;
@@ -99,10 +105,16 @@ int log_drop_oldest(struct log_store *store, struct log_appender *appender);
 /* Deletes the chunks before `boundary` (NULL: all). */
 int log_drop_before(struct log_store *store, struct log_appender *appender,
                     const struct log_chunk *boundary, enum log_gap_reason reason);
-/* Deletes the chunks whose records all have seq < before_seq (log_trim). */
+/* Deletes the records of seq < before_seq (log_trim): whole chunks and the beginning of one. */
 int log_trim_before(struct log_store *store, struct log_appender *appender, uint64_t before_seq);
 /* Deletes at most `limit` chunks of a process whose record is gone; *left: there are more. */
 int log_drop_doomed(struct log_store *store, int64_t process, unsigned limit, bool *left);
+
+/* ---- log_cut.c ---- */
+
+/* Takes the records of seq < before_seq out of a stored chunk, which has them and later ones, and
+   makes it a key chunk. *chunk is then as stored; *at_us: when the last of them ended. */
+int log_cut_chunk(struct db *db, struct log_chunk *chunk, uint64_t before_seq, int64_t *at_us);
 
 /* ---- log_merge.c ---- */
 

@@ -40,7 +40,7 @@ bool log_close_stream(struct batch *batch, int64_t process, uint64_t position,
    line becomes a partial record before it. */
 bool log_gap(struct batch *batch, int64_t process, uint64_t position, enum log_stream stream,
              int64_t at_us, uint64_t bytes, enum log_gap_reason reason);
-/* Deletes whole chunks whose records all have seq < before (reason LOG_GAP_TRIMMED). */
+/* Deletes the records of seq < before (reason LOG_GAP_TRIMMED). Those that do not exist yet are not meant. */
 bool log_trim(struct batch *batch, int64_t process, uint64_t before_seq);
 /* The process has ended and all its streams are closed: merge its small chunks when there is time. */
 bool log_finished(struct batch *batch, int64_t process, uint64_t position);
@@ -100,7 +100,8 @@ int log_read(struct db *reader, const struct log_query *query,
              struct log_result *result, struct db_error *error);
 
 /* Totals of one process, for the loop at start: stored bytes, first and last record, bytes ever
-   appended (deleted_bytes: of these no longer stored). All zero when nothing was ever logged. */
+   appended (dropped_bytes and trimmed_bytes: of these no longer stored). All zero when nothing was ever
+   logged. */
 int log_totals(struct db *db, int64_t process, struct log_progress *out, struct db_error *error);
 
 #endif

@@ -52,7 +52,7 @@ static const char logs_1[] =
     "CREATE TABLE log_start ("
     " process INTEGER PRIMARY KEY, next_seq INTEGER NOT NULL, out_start INTEGER NOT NULL,"
     " err_start INTEGER NOT NULL, open_out INTEGER NOT NULL, open_err INTEGER NOT NULL,"
-    " reason INTEGER NOT NULL, at INTEGER NOT NULL, carry BLOB NOT NULL);";
+    " reason INTEGER NOT NULL, at INTEGER NOT NULL, trimmed INTEGER NOT NULL, carry BLOB NOT NULL);";
 
 static const struct {
     int application_id;
@@ -68,7 +68,7 @@ static const struct {
     [DB_LOGS] = {
         DB_LOGS_APPLICATION_ID, { logs_1 },
         "SELECT (SELECT max(key) FROM meta), (SELECT max(id) FROM chunk),"
-        " (SELECT max(process) FROM chunk), (SELECT max(process) FROM log_start)",
+        " (SELECT max(process) FROM chunk), (SELECT trimmed FROM log_start LIMIT 1)",
     },
 };
 

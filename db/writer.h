@@ -49,8 +49,9 @@ struct log_progress {
     int64_t process;                   /* processes.num */
     uint64_t first_seq, last_seq;      /* records now stored (last_seq 0: none yet) */
     uint64_t stored_bytes;             /* output bytes now stored */
-    uint64_t deleted_bytes;            /* deleted since the last report by drop_oldest, trim, or
-                                          (between batches) by retention */
+    uint64_t dropped_bytes;            /* deleted since the last report by drop_oldest or (between
+                                          batches) by retention */
+    uint64_t trimmed_bytes;            /* and by log_trim: somebody asked for it */
     uint64_t stdout_bytes, stderr_bytes; /* ever appended, deleted ones included; exact after a crash too */
 };
 

@@ -73,9 +73,11 @@ static void write_one(void *context, const struct custody *custody)
         .process = custody->process, .pid = custody->pid, .pidfd = custody->pidfd,
         .stdout_fd = custody->stdout_fd, .stderr_fd = custody->stderr_fd,
         .stdin_fd = custody->stdin_fd, .flags = ENTRY_ADOPTED, .stop_signal = 15,
-        .cgroup_slot = cgroup_slot(custody->pid)};
+        .cgroup_slot = -1};
     const struct process *process =
         process_table_find(&writing->service->processes, &custody->process);
+    entry->cgroup_slot = process && process->in_cgroup ? (int32_t)process->in_cgroup - 1
+                                                       : cgroup_slot(custody->pid);
     if (process) {
         fill_from_record(entry, process);
     }

@@ -38,7 +38,7 @@ static bool grow(struct custody_table *table)
     }
     table->places = places;
     table->size = size;
-    for (size_t i = 0; i < old_size; i++) {
+    for (size_t i = 0; old && i < old_size; i++) {
         if (!id_is_zero(&old[i].process)) {
             places[place_of(table, &old[i].process)] = old[i];
         }
@@ -87,7 +87,7 @@ struct custody *custody_make(struct custody_table *table, const struct fact_id *
         custody_close(found);
         return found;
     }
-    if ((table->used + 1) * 2 > table->size && !grow(table)) {
+    if (((table->used + 1) * 2 > table->size && !grow(table)) || !table->places) {
         return NULL;
     }
     struct custody *custody = &table->places[place_of(table, id)];

@@ -22,14 +22,14 @@ struct keeper_link {
 };
 
 /* A number for a new request; 0: no room. */
-uint32_t keeper_link_expect(struct keeper_link *link, struct reply reply);
+uint32_t keeper_link_expect(struct keeper_link *self, struct reply reply);
 /* The reply that is expected under this number, once. */
-bool keeper_link_take(struct keeper_link *link, uint32_t request, struct reply *out);
+bool keeper_link_take(struct keeper_link *self, uint32_t request, struct reply *out);
 /* One packet with at most 2 descriptors (borrowed). False: it could not even be queued. A keeper that is gone takes
    everything: the end of its socket tells. */
-bool keeper_link_send(struct keeper_link *link, const struct iovec *parts, size_t count,
+bool keeper_link_send(struct keeper_link *self, const struct iovec *parts, size_t count,
                       const int *fds, int fd_count);
-void keeper_link_flush(struct keeper_link *link);  /* what the socket takes now */
-void keeper_link_free(struct keeper_link *link);   /* the queue and the slots */
+void keeper_link_flush(struct keeper_link *self);  /* what the socket takes now */
+void keeper_link_free(struct keeper_link *self);   /* the queue and the slots */
 
 #endif

@@ -1,4 +1,5 @@
 /* From the spool's record of a spawn to a process, after a crash; see launch_command.h. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,9 +23,7 @@ static bool fix_from_record(struct process *process, const json_t *root)
     const char *token = json_string_value(json_object_get(root, "token"));
     char *text = json_dumps(json_object_get(root, "spec"), JSON_COMPACT);
     bool fixed = text && process_fix_from_text(process, text);
-    if (token && strlen(token) < sizeof process->token) {
-        strcpy(process->token, token);
-    }
+    snprintf(process->token, sizeof process->token, "%s", token ? token : "");
     process->created_at_us = json_integer_value(json_object_get(root, "created_at_us"));
     free(text);
     return fixed;

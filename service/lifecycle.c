@@ -121,6 +121,7 @@ static void fact_started(struct service *service, struct process *process, const
     process->ppid = started.ppid;
     process->pidfd_inode = started.pidfd_inode;
     process->start_ticks = started.start_ticks;
+    process->in_cgroup = started.in_cgroup;
     process->started_at_us = fact->at_us;
     service_log(service, LEVEL_INFO, process, "child process calling %s", process_program(process));
     process_set_state(&service->processes, process, STATE_RUNNING);
@@ -436,8 +437,8 @@ void service_log_progress(void *context, const struct log_progress *progress)
     process->log_first = progress->first_seq;
     process->log_last = progress->last_seq;
     process->log_bytes = progress->stored_bytes;
-    if (progress->deleted_bytes) {
-        process->dropped_bytes += progress->deleted_bytes;
+    if (progress->dropped_bytes) {
+        process->dropped_bytes += progress->dropped_bytes;
         process_touch(service, process, true);
     }
     wait_list_wake_all(&process->followers);

@@ -206,9 +206,9 @@ void process_free(struct process *process)
 
 void process_table_free(struct process_table *table)
 {
-    while (table->first) {
-        struct process *process = table->first;
-        process_table_remove(table, process);
+    struct process *next;
+    for (struct process *process = table->first; process; process = next) {
+        next = process->next;
         process_free(process);
     }
     free(table->buckets);

@@ -74,6 +74,7 @@ struct process {
     bool paused;
     int32_t pid, ppid;
     uint64_t pidfd_inode, start_ticks;
+    unsigned in_cgroup;                /* the number of its cgroup's slot, and 1; 0: none, or not known */
     int64_t started_at_us, exited_at_us;
     enum exit_kind exit_kind;
     int exit_status;

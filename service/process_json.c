@@ -305,16 +305,16 @@ json_t *process_stored_body(const struct process *p)
 void process_row(const struct process *p, struct process_row *row)
 {
     *row = (struct process_row){
-        .num = p->num, .state = p->state, .created_at_us = p->created_at_us,
+        .num = p->num, .state = (int)p->state, .created_at_us = p->created_at_us,
         .started_at_us = p->started_at_us, .exited_at_us = p->exited_at_us, .pid = p->pid,
         .ppid = p->ppid, .pidfd_inode = p->pidfd_inode, .start_ticks = p->start_ticks,
-        .spec = p->spec_text, .token = p->token[0] ? p->token : NULL, .exit_kind = p->exit_kind,
-        .exit_status = p->exit_status, .exit_reason = p->exit_reason,
+        .spec = p->spec_text, .token = p->token[0] ? p->token : NULL, .exit_kind = (int)p->exit_kind,
+        .exit_status = p->exit_status, .exit_reason = (int)p->exit_reason,
         .core_dumped = p->core_dumped, .paused = p->paused, .usage_known = p->usage_known,
         .user_us = p->user_us, .system_us = p->system_us, .max_rss_bytes = p->max_rss_bytes,
         .stdout_bytes = p->stdout_bytes, .stderr_bytes = p->stderr_bytes,
         .dropped_bytes = p->dropped_bytes, .open_streams = p->open_streams,
-        .descendants = p->descendants, .stop_reason = p->stop_reason,
+        .descendants = p->descendants, .stop_reason = (int)p->stop_reason,
         .stop_signal = p->stop_signal_sent, .stop_deadline_at_us = p->stop_deadline_at_us,
         .revision = p->revision};
     memcpy(row->id, p->id.bytes, sizeof row->id);

@@ -55,16 +55,16 @@ void service_log(struct service *service, enum log_level level, const struct pro
                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 const char *log_level_name(enum log_level level);
 bool log_level_from_name(const char *name, enum log_level *out);
-void feeds_stored(void *service);      /* recorder_events.committed: wakes followers */
+void feeds_stored(void *context);      /* recorder_events.committed: wakes followers */
 
 /* ---- lifecycle.c: facts change processes ---- */
-void service_apply(void *service, const struct fact *fact, uint64_t end);
-void service_log_progress(void *service, const struct log_progress *progress);
+void service_apply(void *context, const struct fact *fact, uint64_t end);
+void service_log_progress(void *context, const struct log_progress *progress);
 /* Marks what an executor can no longer observe. */
 void process_lost(struct service *service, struct process *process, enum exit_reason reason);
 /* Its row is to be written with the open batch (revision + 1 when `changed`). */
 void process_touch(struct service *service, struct process *process, bool changed);
-void service_store_dirty(void *service);            /* recorder_events.submit */
+void service_store_dirty(void *context);            /* recorder_events.submit */
 
 /* ---- launch.c: making processes ---- */
 struct launch_ticket;
@@ -104,14 +104,14 @@ struct controlled {
 };
 struct problem *service_signal(struct service *service, struct process *process, int signal,
                                enum signal_scope scope, struct controlled controlled,
-                               struct control_ticket **ticket);
+                               struct control_ticket **out);
 struct problem *service_stop(struct service *service, struct process *process, enum stop_reason reason,
                              int signal, int64_t grace_us, struct controlled controlled,
-                             struct control_ticket **ticket);
+                             struct control_ticket **out);
 struct problem *service_pause(struct service *service, struct process *process, bool paused,
-                              struct controlled controlled, struct control_ticket **ticket);
+                              struct controlled controlled, struct control_ticket **out);
 struct problem *service_stdin_close(struct service *service, struct process *process,
-                                    struct controlled controlled, struct control_ticket **ticket);
+                                    struct controlled controlled, struct control_ticket **out);
 void control_abandon(struct control_ticket *ticket);
 /* The record goes; refused while alive (PROBLEM_PROCESS_ALIVE). */
 struct problem *service_delete(struct service *service, struct process *process);

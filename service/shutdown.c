@@ -70,12 +70,14 @@ void service_shutdown(struct service *service, int64_t deadline_at_us)
     struct shutdown *shutdown = calloc(1, sizeof *shutdown);
     if (!shutdown) {
         recorder_fatal("out of memory for a shutdown");
+        return;
     }
     shutdown->service = service;
     shutdown->deadline_at_us = deadline_at_us;
     shutdown->timer.due = look;
     service->shutdown = shutdown;
     service->shutting_down = true;
+    service->keeper.state = state;
     local_executor_state(service->executor, &state);
     service_log(service, LEVEL_INFO, NULL, "shutting down: joining processes");
     service_change(service, "daemon.shutdown", NULL, NULL);

@@ -277,7 +277,7 @@ static void the_total_limit_deletes_the_oldest_output_first_and_tells(void **sta
     append_line(batch, 20, 0, "x\n");
     batch = fixture_commit(fixture, batch);
     for (size_t i = 0; i < batch->progress_count; i++)
-        deleted += batch->progress[i].deleted_bytes;
+        deleted += batch->progress[i].dropped_bytes;
     batch_free(batch);
     assert_true(deleted >= 19 * sizeof lines - 1000000);
     struct stored_log log = { 0 };
