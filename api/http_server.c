@@ -81,17 +81,19 @@ __attribute__((format(printf, 2, 0))) static void complain(void *context, const 
     struct http *http = context;
     int64_t now = time_monotonic_us();
 
-    if (strcasestr(format, "application reported internal error") != NULL ||
-        strcasestr(format, "application error generating response") != NULL)
+    char text[256];
+
+    vsnprintf(text, sizeof text, format, arguments);
+    if (strcasestr(text, "application reported internal error") != NULL ||
+        strcasestr(text, "application error generating response") != NULL)
         return;
     if (http->complained_us != 0 && now - http->complained_us < COMPLAINTS_US) {
         http->complaints++;
         return;
     }
-    fprintf(stderr, "forkful: libmicrohttpd (and %u more): ", http->complaints);
-    vfprintf(stderr, format, arguments);
-    http->complaints = 0;
+    fprintf(stderr, "forkful: libmicrohttpd (and %u more): %s", http->complaints, text);
     http->complained_us = now;
+    http->complaints = 0;
 }
 
 /* The library's state is broken: nothing but a new process helps, and the keeper makes one. */

@@ -15,7 +15,7 @@
 #define NOTHING SIZE_MAX
 #define UNBOUNDED SIZE_MAX
 
-/* ---- compiling: states ---- */
+/* ---- states ---- */
 
 struct group {
     size_t start;           /* its first state */
@@ -40,81 +40,77 @@ static bool refuse(struct parser *parser, const char *fault)
     return false;
 }
 
-static bool insert(struct parser *parser, size_t at, enum state_kind kind, uint8_t value,
-                   size_t forward)
+static bool insert(struct parser *parser, size_t at, enum state_kind kind, size_t value,
+                   ptrdiff_t jump)
 {
     struct pattern *out = parser->out;
     if (out->count >= PATTERN_STATES)
         return refuse(parser, "it becomes too large (its repeats multiply)");
     struct state *place = &out->states[at];
     memmove(place + 1, place, (out->count - at) * sizeof *place);
-    *place = (struct state){ (uint8_t)kind, value, (int16_t)forward };
+    *place = (struct state){ (uint8_t)kind, (uint8_t)value, (int16_t)jump };
     out->count++;
     return true;
 }
 
-static bool append(struct parser *parser, enum state_kind kind, uint8_t value)
+static bool append(struct parser *parser, enum state_kind kind, size_t value, ptrdiff_t jump)
 {
-    return insert(parser, parser->out->count, kind, value, 0);
-}
-
-static bool append_back(struct parser *parser, enum state_kind kind, size_t backward)
-{
-    bool fine = append(parser, kind, 0);
-    if (fine)
-        parser->out->states[parser->out->count - 1].jump = (int16_t)-(int)backward;
-    return fine;
+    return insert(parser, parser->out->count, kind, value, jump);
 }
 
 static bool append_copy(struct parser *parser, size_t from, size_t count)
 {
-    struct pattern *out = parser->out;
-    if (count > PATTERN_STATES - out->count)
-        return refuse(parser, "it becomes too large (its repeats multiply)");
-    memcpy(&out->states[out->count], &out->states[from], count * sizeof *out->states);
-    out->count += count;
+    const struct state *states = parser->out->states;
+    for (size_t i = from; i < from + count; i++)
+        if (!append(parser, states[i].kind, states[i].value, states[i].jump))
+            return false;
     return true;
 }
 
-/* ---- compiling: repeats ---- */
+/* ---- repeats ---- */
+
+/* How many states what is to be repeated has. */
+static ptrdiff_t atom_length(const struct parser *parser)
+{
+    return (ptrdiff_t)(parser->out->count - parser->atom);
+}
 
 static bool star(struct parser *parser)
 {
-    size_t length = parser->out->count - parser->atom;
+    ptrdiff_t length = atom_length(parser);
     return insert(parser, parser->atom, STATE_FORK, 0, length + 2) &&
-           append_back(parser, STATE_JUMP, length + 1);
+           append(parser, STATE_JUMP, 0, -length - 1);
 }
 
 static bool plus(struct parser *parser)
 {
-    return append_back(parser, STATE_FORK, parser->out->count - parser->atom);
+    return append(parser, STATE_FORK, 0, -atom_length(parser));
 }
 
 static bool question(struct parser *parser)
 {
-    return insert(parser, parser->atom, STATE_FORK, 0, parser->out->count - parser->atom + 1);
+    return insert(parser, parser->atom, STATE_FORK, 0, atom_length(parser) + 1);
 }
 
 /* least,most: the piece `least` times, and then either again and again or up to `most` times. */
 static bool repeat(struct parser *parser, size_t least, size_t most)
 {
-    struct pattern *out = parser->out;
-    size_t length = out->count - parser->atom;
+    ptrdiff_t length = atom_length(parser);
     if (most == 0) {
-        out->count = parser->atom;
+        parser->out->count = parser->atom;
         return true;
     }
     if (most == UNBOUNDED && least == 0)
         return star(parser);
     size_t copies = most == UNBOUNDED ? least : most;
     for (size_t copy = 1; copy < copies; copy++) {
-        if (copy >= least && !insert(parser, out->count, STATE_FORK, 0, length + 1))
+        if (copy >= least && !append(parser, STATE_FORK, 0, length + 1))
             return false;
-        if (!append_copy(parser, parser->atom, length))
+        if (!append_copy(parser, parser->atom, (size_t)length))
             return false;
     }
     if (most == UNBOUNDED)
-        return append_back(parser, STATE_FORK, length);
+        return append(parser, STATE_FORK, 0, -length);
     return least > 0 || insert(parser, parser->atom, STATE_FORK, 0, length + 1);
 }
 
@@ -156,109 +152,36 @@ static bool interval(struct parser *parser)
     return repeat(parser, least, most);
 }
 
-/* ---- compiling: brackets ---- */
-
-static void set_add(uint8_t *set, unsigned byte)
-{
-    set[byte >> 3] |= (uint8_t)(1u << (byte & 7));
-}
-
-/* At "[:", "[." or "[=". */
-static bool opens_class(const struct parser *parser)
-{
-    return parser->end - parser->at >= 2 && parser->at[0] == '[' &&
-           memchr(":.=", parser->at[1], 3) != NULL;
-}
-
-static bool bracket_class(struct parser *parser, uint8_t *set)
-{
-    static const struct {
-        const char *name; /* with what closes it */
-        int (*has)(int);
-    } classes[] = {
-        { "alpha:]", isalpha }, { "digit:]", isdigit }, { "alnum:]", isalnum },
-        { "upper:]", isupper }, { "lower:]", islower }, { "space:]", isspace },
-        { "blank:]", isblank }, { "punct:]", ispunct }, { "print:]", isprint },
-        { "graph:]", isgraph }, { "cntrl:]", iscntrl }, { "xdigit:]", isxdigit },
-    };
-    if (parser->at[1] != ':')
-        return refuse(parser, "[. and [= mean nothing here");
-    parser->at += 2;
-    size_t left = (size_t)(parser->end - parser->at);
-    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
-        size_t bytes = strlen(classes[i].name);
-        if (bytes > left || memcmp(parser->at, classes[i].name, bytes) != 0)
-            continue;
-        for (int byte = 0; byte < 128; byte++)
-            if (classes[i].has(byte))
-                set_add(set, (unsigned)byte);
-        parser->at += bytes;
-        return true;
-    }
-    return refuse(parser, "[: begins no class that is known, like [:digit:]");
-}
-
-/* One byte, a-z, or a class. */
-static bool bracket_item(struct parser *parser, uint8_t *set, bool first)
-{
-    if (opens_class(parser))
-        return bracket_class(parser, set);
-    if (parser->at == parser->end)
-        return refuse(parser, "[ is not closed");
-    unsigned low = (unsigned char)*parser->at++, high = low;
-    if (low == '-' && !first && !is_next(parser, ']'))
-        return refuse(parser, "- must be first or last in a bracket, or between two bytes");
-    if (is_next(parser, '-') && parser->end - parser->at >= 2 && parser->at[1] != ']') {
-        parser->at++;
-        if (opens_class(parser))
-            return refuse(parser, "a class is no end of a range");
-        high = (unsigned char)*parser->at++;
-    }
-    if (low >= 0x80 || high >= 0x80)
-        return refuse(parser, "a bracket may hold ASCII only; write (ä|ö)");
-    if (low > high)
-        return refuse(parser, "a range is the wrong way round");
-    for (unsigned byte = low; byte <= high; byte++)
-        set_add(set, byte);
-    return true;
-}
+/* ---- the other pieces ---- */
 
 static bool bracket(struct parser *parser)
 {
     struct pattern *out = parser->out;
     if (out->set_count == PATTERN_SETS)
         return refuse(parser, "there are more than 128 brackets");
-    uint8_t *set = out->sets[out->set_count];
-    bool negated = is_next(parser, '^');
-    parser->at += negated;
-    for (bool first = true; first || !is_next(parser, ']'); first = false)
-        if (!bracket_item(parser, set, first))
-            return false;
-    parser->at++;
-    for (size_t i = 0; negated && i < sizeof out->sets[0]; i++)
-        set[i] = (uint8_t)~set[i];
+    const char *fault = pattern_set_read(out->sets[out->set_count], &parser->at, parser->end);
+    if (fault)
+        return refuse(parser, fault);
     parser->atom = out->count;
-    return append(parser, STATE_SET, (uint8_t)out->set_count++);
+    return append(parser, STATE_SET, out->set_count++, 0);
 }
-
-/* ---- compiling: the other pieces ---- */
 
 /* A character, whose further bytes come along. */
 static bool literal(struct parser *parser)
 {
     unsigned char byte = (unsigned char)*parser->begun;
     parser->atom = parser->out->count;
-    bool fine = append(parser, STATE_BYTE, byte);
+    bool fine = append(parser, STATE_BYTE, byte, 0);
     for (; fine && byte >= 0xc0 && parser->at < parser->end && (*parser->at & 0xc0) == 0x80;
          parser->at++)
-        fine = append(parser, STATE_BYTE, (uint8_t)*parser->at);
+        fine = append(parser, STATE_BYTE, (uint8_t)*parser->at, 0);
     return fine;
 }
 
 static bool any(struct parser *parser)
 {
     parser->atom = parser->out->count;
-    return append(parser, STATE_ANY, 0);
+    return append(parser, STATE_ANY, 0, 0);
 }
 
 static bool escape(struct parser *parser)
@@ -275,7 +198,7 @@ static bool escape(struct parser *parser)
 static bool anchor(struct parser *parser)
 {
     parser->atom = NOTHING;
-    return append(parser, *parser->begun == '^' ? STATE_BEGIN : STATE_END, 0);
+    return append(parser, *parser->begun == '^' ? STATE_BEGIN : STATE_END, 0, 0);
 }
 
 static bool open_group(struct parser *parser)
@@ -290,13 +213,12 @@ static bool open_group(struct parser *parser)
 
 static bool end_branch(struct parser *parser)
 {
-    struct pattern *out = parser->out;
     struct group *group = &parser->groups[parser->depth - 1];
-    size_t length = out->count - group->branch;
-    if (!insert(parser, group->branch, STATE_FORK, 0, length + 2) || !append(parser, STATE_JUMP, 0))
+    size_t *count = &parser->out->count;
+    if (!insert(parser, group->branch, STATE_FORK, 0, (ptrdiff_t)(*count - group->branch) + 2) ||
+        !append(parser, STATE_JUMP, 0, group->exit ? (ptrdiff_t)(*count + 1 - group->exit) : 0))
         return false;
-    out->states[out->count - 1].jump = (int16_t)(group->exit ? out->count - group->exit : 0);
-    group->exit = group->branch = out->count;
+    group->exit = group->branch = *count;
     parser->atom = NOTHING;
     return true;
 }
@@ -356,7 +278,7 @@ static bool parse(struct parser *parser)
     if (parser->depth > 1)
         return refuse(parser, "( is not closed");
     end_group(parser);
-    return append(parser, STATE_MATCH, 0);
+    return append(parser, STATE_MATCH, 0, 0);
 }
 
 struct pattern *pattern_compile(const char *text, size_t bytes, char *why, size_t why_bytes)

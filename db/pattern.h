@@ -38,7 +38,6 @@ bool pattern_find(const struct pattern *pattern, const char *data, size_t bytes)
 bool pattern_find_counted(const struct pattern *pattern, const char *data, size_t bytes,
                           uint64_t *steps);
 
-size_t pattern_states(const struct pattern *pattern);
 void pattern_free(struct pattern *pattern); /* NULL is fine */
 
 #endif
