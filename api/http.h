@@ -52,7 +52,7 @@ enum scope { SCOPE_PUBLIC, SCOPE_OWNER, SCOPE_ADMIN };
 enum body_kind { BODY_NONE, BODY_JSON, BODY_JSON_OPTIONAL, BODY_RAW };
 
 /* How a query key's value is read. */
-enum param_type { PARAM_TEXT, PARAM_UNSIGNED, PARAM_SECONDS, PARAM_BOOL, PARAM_TIME };
+enum param_type { PARAM_TEXT, PARAM_UNSIGNED, PARAM_LIMIT, PARAM_SECONDS, PARAM_BOOL, PARAM_TIME };
 struct param {
     const char *name; /* NULL ends the table */
     enum param_type type;

@@ -84,7 +84,7 @@ __attribute__((format(printf, 2, 0))) static void complain(void *context, const 
     char text[256];
 
     vsnprintf(text, sizeof text, format, arguments);
-    if (strcasestr(text, "application reported internal error") != NULL ||
+    if (strcasestr(text, "application reported") != NULL ||
         strcasestr(text, "application error generating response") != NULL)
         return;
     if (http->complained_us != 0 && now - http->complained_us < COMPLAINTS_US) {

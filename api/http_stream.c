@@ -125,11 +125,21 @@ void stream_gone(struct stream *stream)
     wake(stream);
 }
 
+/* A connection that ends by what the content reader says is closed by MHD 0.9.75, but put away only
+   at its next event, and none comes. One with a time-out is looked at in each run. */
+static void put_away(const struct request *request)
+{
+    MHD_set_connection_option(request->connection, MHD_CONNECTION_OPTION_TIMEOUT, 1u);
+    port_wake(request->peer->port);
+}
+
 void stream_completed(struct stream *stream)
 {
     struct http *http = stream->request->http;
 
     disown(stream, true);
+    if (stream->broken || stream->request->http_1_0)
+        put_away(stream->request);
     list_take(http, stream);
     stream->request->stream = NULL;
     text_free(&stream->buffer);

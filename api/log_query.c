@@ -38,92 +38,27 @@ static void read_streams(struct problem **problem, const char *text, unsigned *s
 
 /* ---- grep ---- */
 
-/* Behind the bracket expression that begins at `at` ("[]a]", "[^[:alpha:]]"). */
-static const char *skip_bracket(const char *at)
-{
-    at += at[1] == '^' ? 2 : 1;
-    if (*at == ']') {
-        at++;
-    }
-    for (; *at && *at != ']'; at++) {
-        if (*at == '[' && at[1] && strchr(":.=", at[1])) {
-            const char end[] = {at[1], ']', '\0'};
-            const char *close = strstr(at + 2, end);
-            at = close ? close + 1 : at;
-        }
-    }
-    return *at ? at + 1 : at;
-}
-
-static unsigned read_bound(const char **at)
-{
-    unsigned value = 0;
-    for (; **at >= '0' && **at <= '9'; (*at)++) {
-        value = value > GREP_REPEATS_MAX ? value : value * 10 + (unsigned)(**at - '0');
-    }
-    return value;
-}
-
-/* The larger bound of the interval "{2,5}" at `at`; at least 1. That it is well formed, regcomp
-   checks. */
-static unsigned interval_bound(const char *at)
-{
-    at++;
-    unsigned least = read_bound(&at);
-    at += *at == ',';
-    unsigned most = read_bound(&at);
-    unsigned larger = least > most ? least : most;
-    return larger ? larger : 1;
-}
-
-/* Why this expression is not run, or NULL. */
-static const char *grep_refusal(const char *at)
-{
-    unsigned repeats = 1;
-    while (*at) {
-        if (*at == '[') {
-            at = skip_bracket(at);
-            continue;
-        }
-        if (*at == '\\' && at[1] >= '1' && at[1] <= '9') {
-            return "must not refer back to a group";
-        }
-        if (*at == '{') {
-            repeats *= interval_bound(at);
-        }
-        if (repeats > GREP_REPEATS_MAX) {
-            return "repeats too much: its intervals multiply to more than 1000";
-        }
-        at += *at == '\\' && at[1] ? 2 : 1;
-    }
-    return NULL;
-}
-
 static void read_grep(struct problem **problem, const char *text, struct log_choice *choice)
 {
-    char why[200];
+    char why[120];
+    size_t bytes = text ? strlen(text) : 0;
     if (!text) {
         return;
     }
-    if (!*text || strlen(text) > GREP_BYTES_MAX) {
+    if (bytes < 1 || bytes > GREP_BYTES_MAX) {
         param_refuse(problem, "grep", "must have 1 to %d bytes", GREP_BYTES_MAX);
         return;
     }
-    const char *refusal = grep_refusal(text);
-    if (refusal) {
-        param_refuse(problem, "grep", "%s", refusal);
+    choice->grep = pattern_compile(text, bytes, why, sizeof why);
+    choice->query.grep = choice->grep;
+    if (choice->grep) {
         return;
     }
-    int code = regcomp(&choice->grep, text, REG_EXTENDED | REG_NOSUB);
-    if (code == REG_ESPACE) {
+    if (*why) {
+        param_refuse(problem, "grep", "must be an extended regular expression: %s", why);
+    } else {
         problem_free(*problem);
         *problem = problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the regular expression");
-    } else if (code) {
-        regerror(code, &choice->grep, why, sizeof why);
-        param_refuse(problem, "grep", "is not a POSIX extended regular expression: %s", why);
-    } else {
-        choice->has_grep = true;
-        choice->query.grep = &choice->grep;
     }
 }
 
@@ -155,9 +90,7 @@ struct problem *log_choice_read(struct log_choice *choice, const struct log_quer
 
 void log_choice_free(struct log_choice *choice)
 {
-    if (choice->has_grep) {
-        regfree(&choice->grep);
-    }
-    choice->has_grep = false;
+    pattern_free(choice->grep);
+    choice->grep = NULL;
     choice->query.grep = NULL;
 }

@@ -1,9 +1,7 @@
 /*
  * What a request for output asks: its query keys as a struct log_query.
  *
- * Knows no request, only the texts of the keys, so that it can be tested alone. Regular
- * expressions are the reason for care here: they are run by libc over lines of up to 64 KiB, so
- * what makes it slow without bound is refused (references back, intervals that multiply).
+ * Knows no request, only the texts of the keys, so that it can be tested alone.
  */
 #ifndef FORKFUL_API_LOG_QUERY_H
 #define FORKFUL_API_LOG_QUERY_H
@@ -12,7 +10,6 @@
 #include "service/problem.h"
 
 #define GREP_BYTES_MAX 256
-#define GREP_REPEATS_MAX 1000          /* product of all intervals' larger bounds */
 
 /* The keys as they came, NULL where they did not. */
 struct log_query_text {
@@ -20,14 +17,12 @@ struct log_query_text {
     const char *last_event_id;         /* the header; wins over `after` */
 };
 
-/* Must stay where it was filled: query.grep points into it. */
 struct log_choice {
     struct log_query query;            /* the filters; process, sizes and cursor are the caller's */
     uint64_t limit;                    /* records; 0: none was given */
     bool follow;
     bool only_new;                     /* tail=0: nothing of what is stored now */
-    bool has_grep;
-    regex_t grep;
+    struct pattern *grep;              /* owned; query.grep is the same */
 };
 
 /* NULL, or all faults in one problem; then nothing has to be freed. */

@@ -172,7 +172,7 @@ static bool is_by_bytes(const struct log_follow *log)
 {
     const struct log_query *query = &log->choice.query;
     bool open_ended = !query->before && query->since_us <= time_now_us();
-    return log->follow.form == STREAM_FORM_RAW && !log->choice.has_grep && !log->choice.limit &&
+    return log->follow.form == STREAM_FORM_RAW && !query->grep && !log->choice.limit &&
            (open_ended || !log->follow.live);
 }
 
@@ -229,17 +229,8 @@ struct trim {
     struct stored stored;
     struct request *request;
     struct fact_id process;
-    uint64_t dropped_before;           /* the process's dropped_bytes */
+    uint64_t trimmed_before;           /* the process's log_trimmed */
 };
-
-/* A process that its full output blocks may write as much as was deleted. */
-static void give_credit(struct service *service, const struct process *process)
-{
-    if (process->when_full == FULL_BLOCK && process_alive(process)) {
-        problem_free(service->executor->type->credit(
-            service->executor, &process->id, process->max_output_bytes + process->dropped_bytes));
-    }
-}
 
 static void trimmed(struct stored *stored)
 {
@@ -249,8 +240,7 @@ static void trimmed(struct stored *stored)
     struct text body = {0};
     uint64_t deleted = 0;
     if (process) {
-        deleted = process->dropped_bytes - trim->dropped_before;
-        give_credit(service, process);
+        deleted = process->log_trimmed - trim->trimmed_before;
     }
     text_put(&body, "{\"deleted_bytes\":");
     text_unsigned(&body, deleted);
@@ -275,7 +265,7 @@ static void trim_log(struct request *request, const struct process *process, uin
     }
     trim->request = request;
     trim->process = process->id;
-    trim->dropped_before = process->dropped_bytes;
+    trim->trimmed_before = process->log_trimmed;
     http_park(request, (struct park){trim_gone, trim});
     stored_then(app, &trim->stored, trimmed);
 }

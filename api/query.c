@@ -4,6 +4,8 @@
  */
 #include "api/query.h"
 
+#include "api/page.h"
+
 #include <string.h>
 
 #include "api/similar.h"
@@ -68,6 +70,12 @@ static bool valid_unsigned(const char *text)
     return query_unsigned(text, &value);
 }
 
+static bool valid_limit(const char *text)
+{
+    uint64_t value;
+    return query_unsigned(text, &value) && value >= 1 && value <= PAGE_LIMIT_MAX;
+}
+
 static bool valid_seconds(const char *text)
 {
     int64_t value;
@@ -92,6 +100,7 @@ static const struct syntax {
 } syntaxes[] = {
     [PARAM_TEXT] = {valid_text, ""},
     [PARAM_UNSIGNED] = {valid_unsigned, "a whole number that is not negative"},
+    [PARAM_LIMIT] = {valid_limit, "a whole number from 1 to 500"},
     [PARAM_SECONDS] = {valid_seconds, "a number of seconds that is not negative, like 30 or 0.5"},
     [PARAM_BOOL] = {valid_bool, "true or false"},
     [PARAM_TIME] = {valid_time, "a time like 2024-05-01T12:00:00Z, or seconds since 1970"},

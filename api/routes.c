@@ -9,9 +9,12 @@
 /* ---- query keys ---- */
 
 #define END {0}
-#define PAGED {"limit", PARAM_UNSIGNED, false}, {"page_token", PARAM_TEXT, false}
+#define PAGED {"limit", PARAM_LIMIT, false}, {"page_token", PARAM_TEXT, false}
 #define WAIT {"wait", PARAM_SECONDS, false}
-#define STREAMED {"after", PARAM_UNSIGNED, false}, {"follow", PARAM_BOOL, false}, WAIT, PAGED
+/* What the handlers of streams check themselves is text here: all faults are told at once. */
+#define STREAMED                                                                               \
+    {"after", PARAM_TEXT, false}, {"follow", PARAM_TEXT, false}, {"limit", PARAM_TEXT, false}, \
+    {"page_token", PARAM_TEXT, false}, WAIT
 
 static const struct param list_params[] = {
     {"state", PARAM_TEXT, false},
@@ -31,10 +34,10 @@ static const struct param trim_params[] = {{"before", PARAM_UNSIGNED, false}, EN
 
 static const struct param logs_params[] = {
     {"stream", PARAM_TEXT, false},
-    {"before", PARAM_UNSIGNED, false},
-    {"tail", PARAM_UNSIGNED, false},
-    {"since", PARAM_TIME, false},
-    {"until", PARAM_TIME, false},
+    {"before", PARAM_TEXT, false},
+    {"tail", PARAM_TEXT, false},
+    {"since", PARAM_TEXT, false},
+    {"until", PARAM_TEXT, false},
     {"grep", PARAM_TEXT, false},
     STREAMED,
     END};
@@ -42,7 +45,7 @@ static const struct param logs_params[] = {
 static const struct param changes_params[] = {
     {"type", PARAM_TEXT, false},
     {"ref", PARAM_TEXT, false},
-    {"snapshot", PARAM_BOOL, false},
+    {"snapshot", PARAM_TEXT, false},
     STREAMED,
     END};
 
@@ -141,7 +144,7 @@ void routes_print(FILE *out)
     static const char *const bodies[] = {[BODY_NONE] = "none", [BODY_JSON] = "json",
                                          [BODY_JSON_OPTIONAL] = "json-optional",
                                          [BODY_RAW] = "raw"};
-    static const char *const types[] = {[PARAM_TEXT] = "text", [PARAM_UNSIGNED] = "unsigned",
+    static const char *const types[] = {[PARAM_TEXT] = "text", [PARAM_UNSIGNED] = "unsigned", [PARAM_LIMIT] = "unsigned",
                                         [PARAM_SECONDS] = "seconds", [PARAM_BOOL] = "bool",
                                         [PARAM_TIME] = "time"};
     for (const struct route *route = routes; route->path; route++) {

@@ -4,7 +4,8 @@
  *
  * A connection belongs to one thread at a time, so SQLite's own mutexes are off. Caches are small:
  * the writer streams through large transactions (pages spill to the WAL early), readers touch each page
- * once. Checkpoints are the writer's business (upkeep.c), never a side effect of somebody's commit.
+ * once. Checkpoints are never a side effect of somebody's commit (upkeep.c, checkpointer.c); a WAL keeps
+ * the length it has reached until there is nothing to do, because growing it again costs more.
  */
 #include "db/db.h"
 
@@ -46,10 +47,10 @@ static const char *const first_pragmas[DB_FILES] = {
 
 static const char *const writer_pragmas[DB_FILES] = {
     [DB_STATE] = "PRAGMA secure_delete=FAST; PRAGMA foreign_keys=OFF; PRAGMA synchronous=NORMAL;"
-                 "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=4194304;"
+                 "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=67108864;"
                  "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-1000",
     [DB_LOGS] = "PRAGMA secure_delete=FAST; PRAGMA foreign_keys=OFF; PRAGMA synchronous=NORMAL;"
-                "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=4194304;"
+                "PRAGMA wal_autocheckpoint=0; PRAGMA journal_size_limit=67108864;"
                 "PRAGMA temp_store=MEMORY; PRAGMA cache_size=-2000",
 };
 
@@ -256,6 +257,26 @@ struct db *db_open_reader(const char *state_dir, struct db_error *error)
     if (!db)
         return NULL;
     if (open_for_reading(db, DB_STATE, error) && open_for_reading(db, DB_LOGS, error))
+        return db;
+    db_close(db);
+    return NULL;
+}
+
+/* Reading something is what makes a connection know that there is a WAL. */
+struct db *db_open_beside(const struct db *of, int *code)
+{
+    static const char pragmas[] = "PRAGMA synchronous=NORMAL; PRAGMA cache_size=10;"
+                                  "PRAGMA schema_version";
+    struct db *db = calloc(1, sizeof *db);
+    *code = db ? SQLITE_OK : SQLITE_NOMEM;
+    for (int file = 0; db && file < DB_FILES && *code == SQLITE_OK; file++) {
+        memcpy(db->paths[file], of->paths[file], sizeof db->paths[file]);
+        if (!open_file(db, (enum db_file)file, SQLITE_OPEN_READWRITE, NULL))
+            *code = sqlite3_extended_errcode(db->handles[file]);
+        else
+            *code = sqlite3_exec(db->handles[file], pragmas, NULL, NULL, NULL);
+    }
+    if (*code == SQLITE_OK)
         return db;
     db_close(db);
     return NULL;

@@ -12,10 +12,14 @@
 #include "db/log_scan.h"
 #include "db/statement.h"
 
+/* So many steps of grep take as long as to read and split a byte. */
+#define STEPS_PER_BYTE 4
+
 /* ---- what both ways share ---- */
 
-bool log_scan_matches(const struct log_query *query, const struct log_record *record)
+bool log_scan_matches(struct log_scan *scan, const struct log_record *record)
 {
+    const struct log_query *query = scan->query;
     unsigned streams = query->streams;
     if (record->stream && !(streams >> record->stream & 1))
         return false;
@@ -25,10 +29,10 @@ bool log_scan_matches(const struct log_query *query, const struct log_record *re
         return false;
     if (!query->grep || record->gap)
         return true;
-    /* glibc's search by length on what regcomp made; regexec would want a NUL behind the record. */
-    regex_t *pattern = (regex_t *)(uintptr_t)query->grep;
-    int length = (int)record->bytes;
-    return re_search(pattern, record->data, length, 0, length, NULL) >= 0;
+    uint64_t steps = 0;
+    bool found = pattern_find_counted(query->grep, record->data, record->bytes, &steps);
+    scan->scanned += (size_t)(steps / STEPS_PER_BYTE);
+    return found;
 }
 
 bool log_scan_first_gap(const struct log_scan *scan, struct log_record *out)
@@ -126,14 +130,14 @@ static bool within_limits(const struct forward *forward)
 static bool take_record(void *context, const struct log_record *record)
 {
     struct forward *forward = context;
-    const struct log_scan *scan = forward->scan;
+    struct log_scan *scan = forward->scan;
     if (record->seq <= forward->after)
         return true;
     forward->ended = record->seq >= forward->before;
     if (forward->ended)
         return false;
     forward->seen = record->seq;
-    if (!log_scan_matches(scan->query, record))
+    if (!log_scan_matches(scan, record))
         return true;
     forward->records++;
     forward->bytes += record->bytes;
@@ -182,7 +186,7 @@ static bool deliver_first_gap(struct forward *forward)
     if (!log_scan_first_gap(scan, &gap) || gap.seq <= forward->after || gap.seq >= forward->before)
         return true;
     forward->seen = forward->after = gap.seq;
-    if (!log_scan_matches(scan->query, &gap))
+    if (!log_scan_matches(scan, &gap))
         return true;
     forward->records++;
     return scan->record(scan->context, &gap) && within_limits(forward);

@@ -19,11 +19,11 @@ struct log_scan {
     uint64_t trimmed_bytes;        /* of what was deleted: by log_trim */
     uint64_t last_seq;             /* of the last record; 0: none */
     uint64_t total[2];             /* bytes ever appended */
-    size_t scanned;                /* bytes of chunks fed in this call */
+    size_t scanned;                /* bytes of chunks fed in this call, and what grep cost */
 };
 
 /* The record passes streams, times and grep (not the bounds of seq). */
-bool log_scan_matches(const struct log_query *query, const struct log_record *record);
+bool log_scan_matches(struct log_scan *scan, const struct log_record *record);
 /* The gap record that stands for what was deleted; false: nothing was. */
 bool log_scan_first_gap(const struct log_scan *scan, struct log_record *out);
 

@@ -7,7 +7,7 @@
 #include "db/log_scan.h"
 
 struct counting {
-    const struct log_scan *scan;
+    struct log_scan *scan;
     struct log_splitter splitter;
     uint64_t after, before;      /* bounds of seq */
     uint64_t matches;
@@ -22,7 +22,7 @@ static bool count_match(void *context, const struct log_record *record)
         return true;
     if (record->seq >= counting->before)
         return false;
-    if (!log_scan_matches(counting->scan->query, record))
+    if (!log_scan_matches(counting->scan, record))
         return true;
     counting->found_seq = record->seq;
     return ++counting->matches != counting->wanted;

@@ -14,8 +14,7 @@
 #ifndef FORKFUL_DB_LOGS_H
 #define FORKFUL_DB_LOGS_H
 
-#include <regex.h>
-
+#include "db/pattern.h"
 #include "db/writer.h"
 
 #define LOG_LINE_BYTES 65536u
@@ -65,10 +64,11 @@ struct log_query {
     uint64_t before;                /* and seq < before; 0: no bound */
     uint64_t tail;                  /* of what is stored, only the last so many that match; 0: all */
     int64_t since_us, until_us;     /* 0: no bound; since ≤ at < until */
-    const regex_t *grep;            /* NULL: all. Gap records always match */
+    const struct pattern *grep;     /* NULL: all. Gap records always match */
     size_t max_records, max_bytes;  /* of one answer; the call ends after the record that reaches one;
                                        raw: max_bytes exactly. 0: no bound */
-    size_t max_scan_bytes;          /* give up after so many scanned bytes, with a cursor. 0: never */
+    size_t max_scan_bytes;          /* give up after so many scanned bytes, with a cursor. 0: never.
+                                       A grep that costs much counts as more bytes */
     /* Raw form: the bytes of the records that match, newlines included, in order of arrival, and
        behind them (when no `before`/`until_us` ends it) the lines still open. grep must be NULL. */
     bool raw;

@@ -1,8 +1,8 @@
 /*
  * The compiler of patterns: one pass over the text, without a tree and without recursion.
  *
- * It lives on pieces being movable (pattern_program.h): an operator puts a state before or behind the
- * piece it belongs to, {m,n} copies it, | puts a fork before the branch that it ends.
+ * It lives on pieces being movable (pattern_program.h): an operator puts a state before or behind
+ * the piece it belongs to, {m,n} copies it, | puts a fork before the branch that it ends.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -20,8 +20,8 @@
 struct group {
     size_t start;           /* its first state */
     size_t branch;          /* the first state of the branch at hand */
-    size_t exit;            /* 1 + the last jump from a branch's end; it holds the way back to the one
-                               before it, until the end is known. 0: none */
+    size_t exit;            /* 1 + the last jump from a branch's end; it holds the way back to the
+                               one before it, until the end is known. 0: none */
     const char *open;       /* where its ( stands */
 };
 

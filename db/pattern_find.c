@@ -1,32 +1,38 @@
 /*
  * The machine that runs a pattern's program: all threads at once, place by place in the text.
  *
- * A place is before the first byte, between two, or behind the last. The states that wait for a byte
- * are listed for two places, the one before and the one at hand; a state is looked at once a place.
+ * A place is before the first byte, between two, or behind the last. The states that wait for a
+ * byte are listed for two places, the one before and the one at hand; none is listed twice.
  */
 #include <string.h>
 
 #include "db/pattern_program.h"
 
+/* The room of one search. Only `seen` has to be cleared, and of it what the pattern has. */
+struct scratch {
+    uint16_t lists[2][PATTERN_STATES];
+    uint16_t stack[PATTERN_STATES];
+    uint64_t seen[PATTERN_STATES / 64]; /* states that this place has reached already */
+};
+
 struct run {
     const struct pattern *pattern;
+    struct scratch *scratch;
     bool begin, end;        /* whether the place at hand is at this end of the text */
     bool matched;
     uint64_t steps;
     uint16_t *list;         /* the states that wait for a byte at this place */
     size_t count;
     size_t waiting;         /* on the stack */
-    uint16_t stack[PATTERN_STATES];
-    uint64_t seen[PATTERN_STATES / 64]; /* states that this place has reached already */
 };
 
 static void reach(struct run *run, size_t index)
 {
-    uint64_t bit = 1ull << (index & 63);
-    if (run->seen[index >> 6] & bit)
+    uint64_t *seen = &run->scratch->seen[index >> 6], bit = 1ull << (index & 63);
+    if (*seen & bit)
         return;
-    run->seen[index >> 6] |= bit;
-    run->stack[run->waiting++] = (uint16_t)index;
+    *seen |= bit;
+    run->scratch->stack[run->waiting++] = (uint16_t)index;
 }
 
 /* The state, and all that are reached from it without a byte. */
@@ -34,7 +40,7 @@ static void enter(struct run *run, size_t first)
 {
     reach(run, first);
     while (run->waiting) {
-        size_t index = run->stack[--run->waiting];
+        size_t index = run->scratch->stack[--run->waiting];
         const struct state *state = &run->pattern->states[index];
         run->steps++;
         if (state->kind <= STATE_SET)
@@ -56,13 +62,14 @@ static bool takes(const struct pattern *pattern, const struct state *state, unsi
     return state->kind == STATE_ANY || pattern->sets[state->value][byte >> 3] >> (byte & 7) & 1;
 }
 
-static void begin_place(struct run *run, uint16_t *list, size_t at, size_t bytes)
+static void begin_place(struct run *run, size_t at, size_t bytes)
 {
-    run->list = list;
+    struct scratch *scratch = run->scratch;
+    run->list = scratch->lists[at & 1];
     run->count = 0;
     run->begin = at == 0;
     run->end = at == bytes;
-    memset(run->seen, 0, (run->pattern->count + 63) / 64 * sizeof *run->seen);
+    memset(scratch->seen, 0, (run->pattern->count + 63) / 64 * sizeof *scratch->seen);
 }
 
 /* The next place where a match could begin. */
@@ -76,11 +83,10 @@ static size_t skip(const struct pattern *pattern, const char *data, size_t at, s
 static void search(struct run *run, const char *data, size_t bytes)
 {
     const struct pattern *pattern = run->pattern;
-    uint16_t lists[2][PATTERN_STATES];
     size_t before = 0;      /* how many states wait for the byte before `at` */
     for (size_t at = 0; at <= bytes; at++) {
-        const uint16_t *waiting = lists[(at + 1) & 1];
-        begin_place(run, lists[at & 1], at, bytes);
+        const uint16_t *waiting = run->scratch->lists[(at + 1) & 1];
+        begin_place(run, at, bytes);
         run->steps += before;
         for (size_t i = 0; i < before; i++)
             if (takes(pattern, &pattern->states[waiting[i]], (unsigned char)data[at - 1]))
@@ -100,11 +106,8 @@ bool pattern_find_counted(const struct pattern *pattern, const char *data, size_
 {
     if (pattern->is_literal)
         return memmem(data, bytes, pattern->literal, pattern->count - 1) != NULL;
-    struct run run;
-    run.pattern = pattern;
-    run.matched = false;
-    run.steps = 0;
-    run.waiting = 0;
+    struct scratch scratch;
+    struct run run = { .pattern = pattern, .scratch = &scratch };
     search(&run, data, bytes);
     *steps += run.steps;
     return run.matched;
@@ -120,13 +123,13 @@ bool pattern_find(const struct pattern *pattern, const char *data, size_t bytes)
 
 void pattern_prepare(struct pattern *pattern)
 {
-    uint16_t list[PATTERN_STATES];
-    struct run run = { .pattern = pattern };
-    begin_place(&run, list, 1, 2);
+    struct scratch scratch;
+    struct run run = { .pattern = pattern, .scratch = &scratch };
+    begin_place(&run, 1, 2);
     enter(&run, 0);
     for (size_t i = 0; i < run.count; i++)
         for (unsigned byte = 0; byte < 256; byte++)
-            if (takes(pattern, &pattern->states[list[i]], (unsigned char)byte))
+            if (takes(pattern, &pattern->states[run.list[i]], (unsigned char)byte))
                 pattern->first[byte] = true;
     pattern->is_literal = true;
     for (size_t i = 0; i + 1 < pattern->count; i++) {

@@ -1,8 +1,8 @@
 /*
  * Brackets of a pattern: [abc], [a-z], [^…], [[:digit:]_].
  *
- * ASCII only: a byte of a longer character would let through, or keep out, other characters that have
- * it too. A negated set has all bytes from 0x80 on.
+ * ASCII only: a byte of a longer character would let through, or keep out, other characters that
+ * have it too. A negated set has all bytes from 0x80 on.
  */
 #include <ctype.h>
 #include <string.h>
@@ -28,7 +28,7 @@ static bool is_next(const struct reader *reader, char character)
 static bool at_class(const struct reader *reader)
 {
     return reader->end - reader->at >= 2 && reader->at[0] == '[' &&
-           memchr(":.=", reader->at[1], 3) != NULL;
+           (reader->at[1] == ':' || reader->at[1] == '.' || reader->at[1] == '=');
 }
 
 static const char *read_class(struct reader *reader)

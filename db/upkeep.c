@@ -14,6 +14,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "db/checkpointer.h"
 #include "db/statement.h"
 
 #define SLICE_US 20000
@@ -21,9 +22,8 @@
 #define PERIOD_US 30000000         /* ages are looked at so often when nothing else happens */
 #define FAILED_PAUSE_US 5000000
 
-#define CHECKPOINT_BYTES (4 << 20) /* a WAL of this size is copied back right after the commit: while
-                                      it is still in the processor's cache that costs least */
-#define WAL_LIMIT_BYTES (64 << 20) /* of this size: even if readers must be waited for */
+#define REST_AFTER_US 500000       /* without a batch: then the WALs are emptied */
+#define REST_POLL_US 10000
 #define VACUUM_PAGES 256           /* so many free pages are not worth the work */
 #define RETENTION_ROWS 16
 #define DOOMED_ROWS 256
@@ -31,20 +31,31 @@
 #define MERGE_ROWS 256
 #define QUIET_TRANSACTIONS 256u
 
+/* So many bytes of a WAL are copied back at once, while the writer goes on. */
+static const int64_t checkpoint_bytes[DB_FILES] = { [DB_STATE] = 4 << 20, [DB_LOGS] = 8 << 20 };
+/* Of this size the writer waits until all is copied, and for readers. A crash leaves as much to be
+   read at the next start; a wait for each shorter WAL would be felt by more than a hundredth of the spawns. */
+static const int64_t wal_limit_bytes[DB_FILES] = { [DB_STATE] = 32 << 20, [DB_LOGS] = 64 << 20 };
+
 enum outcome { TASK_DONE, TASK_MORE, TASK_FAILED };
 
 struct upkeep {
     struct log_store *store;
     struct db *db;
+    struct checkpointer *checkpointer;
     const struct writer_limits *limits;   /* of this slice */
     int64_t page_bytes[DB_FILES];
-    int wal_frames[DB_FILES];             /* in the WAL since it was last copied back whole */
+    int wal_frames[DB_FILES];             /* in the WAL */
+    int wal_copied[DB_FILES];             /* of these, copied back */
+    bool wal_long[DB_FILES];              /* the WAL has grown since it was last cut */
     int64_t paused_until_us;              /* after a failure */
     int64_t shared_at_us;                 /* when a task that can wait had its turn under load */
     int64_t aged_at_us;                   /* when ages were looked at */
     struct log_merge merge;               /* the process being merged; 0: none */
     unsigned next_task;
-    bool rested;                          /* memory was given back since the last batch */
+    int64_t batch_at_us;                  /* when the last batch came */
+    bool asked_at_rest;                   /* the WALs are being emptied */
+    bool rested;                          /* that is done, and memory was given back */
 };
 
 static int64_t monotonic_us(void)
@@ -114,43 +125,101 @@ static int64_t wal_bytes(const struct upkeep *upkeep, enum db_file file)
     return (int64_t)upkeep->wal_frames[file] * upkeep->page_bytes[file];
 }
 
+static int64_t uncopied_bytes(const struct upkeep *upkeep, enum db_file file)
+{
+    int frames = upkeep->wal_frames[file] - upkeep->wal_copied[file];
+    return (int64_t)frames * upkeep->page_bytes[file];
+}
+
+/* Fewer frames than before: the WAL has begun anew. */
+static void note_wal(struct upkeep *upkeep, enum db_file file, int frames, int copied)
+{
+    upkeep->wal_frames[file] = frames;
+    if (copied > frames || upkeep->wal_copied[file] > frames)
+        copied = 0;
+    upkeep->wal_copied[file] = copied;
+}
+
 static int note_frames(void *context, sqlite3 *handle, const char *name, int frames)
 {
     (void)name;
     struct upkeep *upkeep = context;
-    upkeep->wal_frames[handle == db_handle(upkeep->db, DB_LOGS) ? DB_LOGS : DB_STATE] = frames;
+    enum db_file file = handle == db_handle(upkeep->db, DB_LOGS) ? DB_LOGS : DB_STATE;
+    note_wal(upkeep, file, frames, upkeep->wal_copied[file]);
     return SQLITE_OK;
 }
 
-/* Passive: what readers still look at stays for the next time. Only a WAL that has become far too
-   long because there was always some reader is worth making the writer wait for them. */
+/* Takes in what the checkpointer has done. False: it failed. */
+static bool collect(struct upkeep *upkeep, enum db_file file)
+{
+    struct checkpoint last = checkpointer_collect(upkeep->checkpointer, file);
+    if (last.done && last.copied > upkeep->wal_copied[file])
+        note_wal(upkeep, file, upkeep->wal_frames[file], last.copied);
+    return last.code == SQLITE_OK;
+}
+
+static void ask(struct upkeep *upkeep, enum db_file file)
+{
+    if (!checkpointer_busy(upkeep->checkpointer, file))
+        checkpointer_ask(upkeep->checkpointer, file);
+}
+
+/* Commits come faster than they are copied: waits until all is, so that the WAL can begin anew. When
+   there was always some reader whose snapshot is in the way, these are waited for too. */
+static int empty_wal(struct upkeep *upkeep, enum db_file file)
+{
+    sqlite3 *handle = db_handle(upkeep->db, file);
+    for (int pass = 0; pass < 2; pass++) { /* one may run, which knows only what was there when it began */
+        checkpointer_wait(upkeep->checkpointer, file);
+        if (!collect(upkeep, file))
+            return SQLITE_IOERR;
+        if (!uncopied_bytes(upkeep, file))
+            return SQLITE_OK;
+        if (pass == 0)
+            checkpointer_ask(upkeep->checkpointer, file);
+    }
+    int frames = 0, copied = 0;
+    sqlite3_busy_timeout(handle, 200);
+    int code = sqlite3_wal_checkpoint_v2(handle, NULL, SQLITE_CHECKPOINT_RESTART, &frames, &copied);
+    sqlite3_busy_timeout(handle, 5000);
+    if (code == SQLITE_OK)
+        note_wal(upkeep, file, frames, copied);
+    return code == SQLITE_BUSY ? SQLITE_OK : code;
+}
+
 static enum outcome checkpoint(struct upkeep *upkeep)
 {
-    for (int file = 0; file < DB_FILES; file++) {
-        sqlite3 *handle = db_handle(upkeep->db, (enum db_file)file);
-        int64_t bytes = wal_bytes(upkeep, (enum db_file)file);
-        int frames = 0, copied = 0;
-        if (bytes < CHECKPOINT_BYTES)
-            continue;
-        int mode = bytes > WAL_LIMIT_BYTES ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE;
-        sqlite3_busy_timeout(handle, 200);
-        int code = sqlite3_wal_checkpoint_v2(handle, NULL, mode, &frames, &copied);
-        sqlite3_busy_timeout(handle, 5000);
-        if (code != SQLITE_OK && code != SQLITE_BUSY)
+    for (int i = 0; i < DB_FILES; i++) {
+        enum db_file file = (enum db_file)i;
+        if (!collect(upkeep, file))
             return TASK_FAILED;
-        if (copied == frames)
-            upkeep->wal_frames[file] = 0;
+        int64_t bytes = wal_bytes(upkeep, file);
+        upkeep->wal_long[file] = upkeep->wal_long[file] || bytes >= checkpoint_bytes[file];
+        if (uncopied_bytes(upkeep, file) >= checkpoint_bytes[file])
+            ask(upkeep, file);
+        if (bytes >= wal_limit_bytes[file] && uncopied_bytes(upkeep, file) && empty_wal(upkeep, file) != SQLITE_OK)
+            return TASK_FAILED;
     }
     return TASK_DONE;
+}
+
+/* Empties the WAL and cuts the file: at once when all was copied back before. */
+static void truncate_wal(struct upkeep *upkeep, enum db_file file)
+{
+    sqlite3 *handle = db_handle(upkeep->db, file);
+    sqlite3_busy_timeout(handle, 200);
+    if (sqlite3_wal_checkpoint_v2(handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL) == SQLITE_OK) {
+        note_wal(upkeep, file, 0, 0);
+        upkeep->wal_long[file] = false;
+    }
+    sqlite3_busy_timeout(handle, 5000);
 }
 
 void upkeep_make_room(struct upkeep *upkeep)
 {
     for (int file = 0; file < DB_FILES; file++) {
-        sqlite3 *handle = db_handle(upkeep->db, (enum db_file)file);
-        sqlite3_busy_timeout(handle, 200);
-        sqlite3_wal_checkpoint_v2(handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-        sqlite3_busy_timeout(handle, 5000);
+        checkpointer_wait(upkeep->checkpointer, (enum db_file)file);
+        truncate_wal(upkeep, (enum db_file)file);
     }
 }
 
@@ -313,22 +382,33 @@ static enum outcome vacuum(struct upkeep *upkeep)
     return TASK_DONE;
 }
 
-/* Nothing is left to do: the WALs are copied back and cut, and the caches' memory returned. */
-static enum outcome rest(struct upkeep *upkeep)
+/* Nothing is left to do, and not for a moment only: the WALs are copied back and cut, and the caches'
+   memory returned. Returns after how many microseconds it is to be called again. */
+static int64_t rest(struct upkeep *upkeep, int64_t now)
 {
+    int64_t quiet_us = now - upkeep->batch_at_us;
+    bool busy = false;
     if (upkeep->rested)
-        return TASK_DONE;
-    for (int file = 0; file < DB_FILES; file++) {
-        sqlite3 *handle = db_handle(upkeep->db, (enum db_file)file);
-        if (upkeep->wal_frames[file] &&
-            sqlite3_wal_checkpoint_v2(handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL) ==
-                SQLITE_OK)
-            upkeep->wal_frames[file] = 0;
-        sqlite3_db_release_memory(handle);
+        return PERIOD_US;
+    if (quiet_us < REST_AFTER_US)
+        return REST_AFTER_US - quiet_us;
+    for (int i = 0; i < DB_FILES; i++) {
+        collect(upkeep, (enum db_file)i);
+        if (!upkeep->asked_at_rest && uncopied_bytes(upkeep, (enum db_file)i))
+            ask(upkeep, (enum db_file)i);
+        busy = busy || checkpointer_busy(upkeep->checkpointer, (enum db_file)i);
+    }
+    upkeep->asked_at_rest = true;
+    if (busy)
+        return REST_POLL_US;
+    for (int i = 0; i < DB_FILES; i++) {
+        if (upkeep->wal_long[i])
+            truncate_wal(upkeep, (enum db_file)i);
+        sqlite3_db_release_memory(db_handle(upkeep->db, (enum db_file)i));
     }
     malloc_trim(0);
     upkeep->rested = true;
-    return TASK_DONE;
+    return PERIOD_US;
 }
 
 /* ---- slices ---- */
@@ -349,13 +429,19 @@ static const struct task {
 
 #define TASKS (sizeof tasks / sizeof *tasks)
 
-struct upkeep *upkeep_new(struct log_store *store)
+struct upkeep *upkeep_new(struct log_store *store, int *code)
 {
     struct upkeep *upkeep = calloc(1, sizeof *upkeep);
+    *code = SQLITE_NOMEM;
     if (!upkeep)
         return NULL;
     upkeep->store = store;
     upkeep->db = store->db;
+    upkeep->checkpointer = checkpointer_start(store->db, code);
+    if (!upkeep->checkpointer) {
+        free(upkeep);
+        return NULL;
+    }
     for (int file = 0; file < DB_FILES; file++) {
         static const char sql[] = "PRAGMA page_size";
         upkeep->page_bytes[file] = query_number(upkeep, (enum db_file)file, sql, 4096);
@@ -366,6 +452,8 @@ struct upkeep *upkeep_new(struct log_store *store)
 
 void upkeep_free(struct upkeep *upkeep)
 {
+    if (upkeep)
+        checkpointer_stop(upkeep->checkpointer);
     free(upkeep);
 }
 
@@ -403,13 +491,13 @@ int64_t upkeep_slice(struct upkeep *upkeep, const struct writer_limits *limits, 
     if (now < upkeep->paused_until_us)
         return upkeep->paused_until_us - now;
     if (busy) {
-        upkeep->rested = false;
+        upkeep->batch_at_us = now;
+        upkeep->rested = upkeep->asked_at_rest = false;
         busy_slice(upkeep, now);
         return 10000; /* idle work begins when no batch has come for so long */
     }
     for (size_t i = 0; i < TASKS; i++)
         if (!run_task(upkeep, &tasks[i], now + SLICE_US))
             return 0;
-    rest(upkeep);
-    return PERIOD_US;
+    return rest(upkeep, now);
 }

@@ -8,7 +8,7 @@
 
 struct upkeep;
 
-struct upkeep *upkeep_new(struct log_store *store); /* NULL: out of memory */
+struct upkeep *upkeep_new(struct log_store *store, int *code); /* NULL: *code tells */
 void upkeep_free(struct upkeep *upkeep);
 
 /* Does what is most needed; `busy`: it comes right after a batch, so only what cannot wait. Returns

@@ -95,9 +95,11 @@ static int execute(struct writer *writer, enum db_file file, const char *sql)
     return statement ? statement_run(statement) : db_prepare_failed(writer->db, file);
 }
 
+/* Locks nothing before the first statement that writes: nobody else ever writes, so that cannot fail
+   for another's sake, and a batch that turns out to leave nothing in a file costs nothing there. */
 static int begin(struct writer *writer, enum db_file file)
 {
-    static const char sql[] = "BEGIN IMMEDIATE";
+    static const char sql[] = "BEGIN";
     return execute(writer, file, sql);
 }
 
@@ -145,14 +147,20 @@ static bool touches(const struct batch *batch, enum db_file file)
     return false;
 }
 
+/* When its operations have left nothing (streams that close after a newline, ends of silent processes) the
+   position is not stored: run again they leave nothing again. */
 static int write_logs(struct writer *writer, struct batch *batch)
 {
+    sqlite3 *handle = db_handle(writer->db, DB_LOGS);
+    sqlite3_int64 changes = sqlite3_total_changes64(handle);
+    bool moves = false;
     int code = begin(writer, DB_LOGS);
     if (code == SQLITE_OK)
         code = run_operations(writer, batch, DB_LOGS);
     if (code == SQLITE_OK)
         code = log_store_flush(writer->logs);
-    if (code == SQLITE_OK && batch->has_position)
+    moves = batch->has_position && sqlite3_total_changes64(handle) != changes;
+    if (code == SQLITE_OK && moves)
         code = db_position_set(writer->db, DB_LOGS, &batch->position);
     if (code == SQLITE_OK)
         code = commit(writer, DB_LOGS);
@@ -162,7 +170,7 @@ static int write_logs(struct writer *writer, struct batch *batch)
         return code;
     }
     log_store_committed(writer->logs, batch);
-    if (batch->has_position)
+    if (moves)
         writer->applied = batch->position;
     return SQLITE_OK;
 }
@@ -359,7 +367,7 @@ struct writer *writer_start(struct db *db, int event_fd, struct db_error *error)
     memset(error, 0, sizeof *error);
     struct writer *writer = writer_new(db, event_fd);
     if (writer && (writer->logs = log_store_new(db, &code)) != NULL &&
-        (writer->upkeep = upkeep_new(writer->logs)) != NULL) {
+        (writer->upkeep = upkeep_new(writer->logs, &code)) != NULL) {
         db_position_get(db, DB_LOGS, &writer->applied);
         writer->health.log_bytes = log_store_total(writer->logs);
         if (pthread_create(&writer->thread, NULL, writer_main, writer) == 0)

@@ -7,7 +7,8 @@
  * its eventfd. A batch marked durable commits state.db with synchronous=FULL, others NORMAL. An
  * output-only batch touches logs.db alone.
  *
- * Exactly once: logs.db always commits first, so after a crash only logs.db can be ahead. The loop
+ * Exactly once: logs.db always commits first, so after a crash only logs.db can be ahead (a batch that
+ * leaves no row in logs.db is not noted there: run again it leaves none again). The loop
  * reads again from state.db's position (or the spool's tail, when that is newer) and submits the same facts.
  * Each log operation carries the end position of its fact: the writer leaves it out when logs.db has it
  * already. State operations are never left out, and need no position: state.db is never ahead of
@@ -17,7 +18,7 @@
  * writer_health tells since when and why. Other errors (a constraint: our own mistake) are reported
  * per operation on stderr, and the batch is committed without it. Between batches the writer
  * does background work in slices of ≤ 20 ms: compaction of small chunks, deleting doomed logs,
- * retention, incremental vacuum, WAL checkpoints.
+ * retention, incremental vacuum; a thread of its own copies the WALs back (checkpointer.h).
  */
 #ifndef FORKFUL_DB_WRITER_H
 #define FORKFUL_DB_WRITER_H

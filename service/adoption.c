@@ -52,7 +52,8 @@ static void fill_from_record(struct resume_entry *entry, const struct process *p
     entry->stop_signal = process->stop_signal;
     entry->stop_reason = process->stop_reason;
     entry->grace_us = process->grace_us;
-    entry->max_output_bytes = process->max_output_bytes;
+    entry->max_output_bytes = process->when_full == FULL_BLOCK ? process_output_limit(process)
+                                                               : process->max_output_bytes;
     entry->output_bytes = process->stdout_bytes + process->stderr_bytes;
     if (!ended && process->stop_deadline_at_us) {
         entry->stop_deadline_mono_us = monotonic_of(process->stop_deadline_at_us);

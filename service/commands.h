@@ -4,7 +4,8 @@
  * Server → keeper: one packet is one `struct command`, then its body. Keeper → server: one packet is
  * one `struct notice`, then its body. A packet is at most COMMAND_PACKET_BYTES; a larger spawn body lies in
  * a sealed memfd passed with the packet (COMMAND_BODY_IN_FD). Every command is answered by one
- * NOTICE_REPLY with the same `request`, except HELLO (answered by WELCOME and CUSTODY packets).
+ * NOTICE_REPLY with the same `request`, except HELLO (answered by WELCOME and CUSTODY packets) and
+ * those with `request` 0, for which nobody waits.
  * Durable results travel as facts in the spool, not here: a reply only says whether the keeper has
  * taken the command, and it is sent after the facts the command caused at once were published.
  *

@@ -81,6 +81,7 @@ static void quiet_stored(struct after_commit *after)
     struct process *process =
         (struct process *)((char *)after - offsetof(struct process, tell_quiet));
     process->quiet_stored = true;
+    service_upkeep_soon(process->service);
     wait_list_wake_all(&process->followers);
 }
 
@@ -427,6 +428,21 @@ void service_apply(void *context, const struct fact *fact, uint64_t end)
     }
 }
 
+/* A process that its full output blocks may write as much as is gone. The total is absolute, so
+   telling it twice does no harm. */
+void process_credit(struct service *service, const struct process *process)
+{
+    if (process->when_full == FULL_BLOCK && process_alive(process)) {
+        problem_free(service->executor->type->credit(service->executor, &process->id,
+                                                     process_output_limit(process)));
+    }
+}
+
+uint64_t process_output_limit(const struct process *process)
+{
+    return process->max_output_bytes + process->log_gone;
+}
+
 void service_log_progress(void *context, const struct log_progress *progress)
 {
     struct service *service = context;
@@ -437,9 +453,14 @@ void service_log_progress(void *context, const struct log_progress *progress)
     process->log_first = progress->first_seq;
     process->log_last = progress->last_seq;
     process->log_bytes = progress->stored_bytes;
+    process->log_trimmed += progress->trimmed_bytes;
+    process->log_gone += progress->trimmed_bytes + progress->dropped_bytes;
     if (progress->dropped_bytes) {
         process->dropped_bytes += progress->dropped_bytes;
         process_touch(service, process, true);
+    }
+    if (progress->trimmed_bytes + progress->dropped_bytes) {
+        process_credit(service, process);
     }
     wait_list_wake_all(&process->followers);
 }

@@ -91,6 +91,8 @@ struct process {
 
     /* What is stored of its log (struct log_progress), as of the last commit. */
     uint64_t log_first, log_last, log_bytes;
+    uint64_t log_gone;                 /* bytes deleted from it, whatever the cause, ever */
+    uint64_t log_trimmed;              /* of these: because somebody asked for it */
     bool end_stored;                   /* the end is committed */
     bool quiet_stored;                 /* and so is the end of its output */
 

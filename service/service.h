@@ -59,6 +59,9 @@ void feeds_stored(void *context);      /* recorder_events.committed: wakes follo
 
 /* ---- lifecycle.c: facts change processes ---- */
 void service_apply(void *context, const struct fact *fact, uint64_t end);
+void process_credit(struct service *service, const struct process *process);
+/* Policies block and drop_newest: up to how many bytes, ever, it may write now. */
+uint64_t process_output_limit(const struct process *process);
 void service_log_progress(void *context, const struct log_progress *progress);
 /* Marks what an executor can no longer observe. */
 void process_lost(struct service *service, struct process *process, enum exit_reason reason);
@@ -120,6 +123,7 @@ void service_parent_ended(struct service *service, const struct owner *parent);
 
 /* ---- upkeep.c: retention and other periodic work ---- */
 void service_upkeep_start(struct service *service);
+void service_upkeep_soon(struct service *service);
 
 /* ---- startup.c ---- */
 struct problem *service_load(struct service *service, struct db *db);

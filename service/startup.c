@@ -9,8 +9,29 @@
 
 struct loading {
     struct service *service;
+    struct db *db;
     bool failed;
 };
+
+/* What was deleted from the log of a process that lives: the batch that did it may have been the last
+   of the former server, which then had no time to count it in the row. */
+static bool load_totals(struct loading *loading, struct process *process)
+{
+    struct log_progress totals = {0};
+    struct db_error error = {0};
+    if (!process_alive(process)) {
+        return true;
+    }
+    if (log_totals(loading->db, process->num, &totals, &error)) {
+        return false;
+    }
+    process->log_trimmed = totals.trimmed_bytes;
+    process->log_gone = totals.trimmed_bytes + totals.dropped_bytes;
+    if (process->when_full == FULL_DROP_OLDEST) {
+        process->dropped_bytes = totals.dropped_bytes;
+    }
+    return true;
+}
 
 static bool load_process(void *context, const struct process_row *row)
 {
@@ -27,6 +48,10 @@ static bool load_process(void *context, const struct process_row *row)
     process_from_row(process, row);
     process_set_state(&service->processes, process, (enum process_state)row->state);
     process->inserted = true;
+    if (!load_totals(loading, process)) {
+        loading->failed = true;
+        return false;
+    }
     process->end_stored = process_ended(process);
     process->quiet_stored = process->end_stored && !(process->open_streams & 3u);
     if (process->state != STATE_CREATED) {
@@ -48,7 +73,7 @@ static bool load_session(void *context, const struct session_row *row)
 
 struct problem *service_load(struct service *service, struct db *db)
 {
-    struct loading loading = {.service = service};
+    struct loading loading = {.service = service, .db = db};
     struct db_error error = {0};
     struct feed_bounds changes = {0}, log = {0};
     if (process_rows_load(db, load_process, &loading, &error) ||
@@ -94,9 +119,12 @@ static void settle_ended(struct service *service)
     }
 }
 
-static void settle_orphans(struct service *service)
+static void settle_living(struct service *service)
 {
     for (struct process *p = service->processes.first_live; p; p = p->next_live) {
+        if (p->log_gone) {
+            process_credit(service, p);
+        }
         bool ended = false;
         if (p->parent.kind == PARENT_PROCESS) {
             const struct process *parent =
@@ -115,7 +143,7 @@ void service_reconcile(struct service *service, bool new_boot)
 {
     lose_unknown(service, new_boot ? REASON_REBOOT : REASON_KEEPER_LOST);
     settle_ended(service);
-    settle_orphans(service);
+    settle_living(service);
 }
 
 /* ---- what children inherit ---- */

@@ -8,6 +8,7 @@
 #include "service/service.h"
 
 #define PERIOD_US (60 * 1000000ll)
+#define SOON_US 200000
 #define SLICE 500u                     /* records per turn: some milliseconds */
 
 static bool is_over(const struct service *service, const struct process *process, int64_t now_us)
@@ -33,6 +34,16 @@ static void run(struct timer *timer)
     }
     timer_set(service->loop, timer,
               time_monotonic_us() + (deleted == SLICE ? 20000 : PERIOD_US));
+}
+
+/* One more record has ended for good: above the number to keep, the oldest go soon. */
+void service_upkeep_soon(struct service *service)
+{
+    int64_t soon_us = time_monotonic_us() + SOON_US;
+    if (service->processes.ended > service->config->retention_ended_count &&
+        service->upkeep.due && service->upkeep.deadline_us > soon_us) {
+        timer_set(service->loop, &service->upkeep, soon_us);
+    }
 }
 
 void service_upkeep_start(struct service *service)

@@ -6,14 +6,26 @@
  * switched on. Where no cgroup2 is mounted, or may not be written, there are no slots and tree.c
  * walks /proc instead. The first slots are kept open, two descriptors each; the others only while
  * they are used.
+ *
+ * A slot that was ever killed or frozen is worn, and so is one that a former keeper used: it is
+ * removed and made anew before another child gets it. A frozen one would freeze that child, and Linux 6.14
+ * and later kill whatever is cloned into a cgroup whose count of kills is not that of the keeper's
+ * own. The shared flock on the directory says that a keeper or server lives which needs it; a fresh
+ * keeper removes those beside its own that nobody holds and nobody lives in.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "service/fault.h"
@@ -21,12 +33,15 @@
 #include "service/keeper/proc.h"
 
 #define HOT_SLOTS 256 /* these stay open; with thousands of children, descriptors are dear */
+#define PREFIX "forkful-"
+#define STALE_MAX 64  /* directories of dead keepers removed at one start */
 
 struct slot {
     int directory, events; /* the directory and its cgroup.events; 0: not open */
     int32_t free_next;     /* of those that were given back, -1 ends */
     bool taken;
     bool watched;          /* `events` is in an epoll */
+    bool worn;             /* killed or frozen once, or not made by us: not to be used again */
 };
 
 static struct slot *slots;
@@ -54,55 +69,106 @@ static bool find_word(const char *file, const char *mark, int field, char *word,
     return found;
 }
 
-static void probe_features(struct keeper *keeper)
+/* Removes the slots that are listed in `directory`, and have nobody in them. */
+static void remove_slots(int directory, int patience_ms)
 {
-    int directory = -1, slot = cgroup_take(keeper, &directory);
-    if (slot < 0)
-        return;
-    if (faccessat(directory, "cgroup.kill", W_OK, 0) == 0)
-        keeper->features |= KEEPER_CGROUP_KILL;
-    if (faccessat(directory, "cgroup.freeze", W_OK, 0) == 0)
-        keeper->features |= KEEPER_CGROUP_FREEZE;
-    keeper->cgroup_oom = faccessat(directory, "memory.events", R_OK, 0) == 0;
-    cgroup_give(&slot);
+    size_t count = proc_numbers(directory, "s", listed, CHILDREN_MAX);
+    for (size_t i = 0; i < count; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "s%d", listed[i]);
+        for (int left_ms = patience_ms;; left_ms -= 5) {
+            if (unlinkat(directory, name, AT_REMOVEDIR) == 0 || errno != EBUSY || left_ms <= 0)
+                break;
+            usleep(5000);
+        }
+    }
+}
+
+static bool is_top_name(const char *name)
+{
+    int pid, end = 0;
+    unsigned word;
+    return sscanf(name, PREFIX "%d-%6x%n", &pid, &word, &end) == 2 && name[end] == 0;
+}
+
+/* What keeper and server left behind when both were killed. Only empty cgroups can be removed. */
+static void remove_stale(const char *parent)
+{
+    DIR *beside = opendir(parent);
+    const struct dirent *entry;
+    for (int seen = 0; beside != NULL && seen < STALE_MAX && (entry = readdir(beside)) != NULL;) {
+        if (!is_top_name(entry->d_name))
+            continue;
+        seen++;
+        int directory = openat(dirfd(beside), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (directory >= 0 && flock(directory, LOCK_EX | LOCK_NB) == 0) {
+            remove_slots(directory, 0);
+            unlinkat(dirfd(beside), entry->d_name, AT_REMOVEDIR);
+        }
+        close_one(&directory);
+    }
+    if (beside != NULL)
+        closedir(beside);
+}
+
+/* Makes this keeper's directory. Another fresh keeper may take it for stale until it is locked. */
+static int make_top(struct keeper *keeper, const char *parent)
+{
+    char *path = keeper->cgroup_path;
+    unsigned word = 0;
+    for (int tries = 0; tries < 3; tries++) {
+        if (getrandom(&word, sizeof word, 0) < 0 ||
+            snprintf(path, sizeof keeper->cgroup_path, "%s/" PREFIX "%d-%06x", parent,
+                     (int)keeper->pid, word & 0xffffff) >= (int)sizeof keeper->cgroup_path ||
+            mkdir(path, 0700) < 0)
+            return -1;
+        int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (directory >= 0 && flock(directory, LOCK_SH | LOCK_NB) == 0 &&
+            faccessat(directory, "cgroup.procs", F_OK, 0) == 0)
+            return directory;
+        close_one(&directory);
+        rmdir(path);
+    }
+    return -1;
+}
+
+static int find_top(struct keeper *keeper)
+{
+    char mount[2048], own[1024], parent[3072];
+    if (!find_word("/proc/self/mountinfo", " - cgroup2 ", 4, mount, sizeof mount) ||
+        !find_word("/proc/self/cgroup", "0::/", 0, own, sizeof own))
+        return -1;
+    snprintf(parent, sizeof parent, "%s%s", mount, strcmp(own, "0::/") == 0 ? "" : own + 3);
+    remove_stale(parent);
+    return make_top(keeper, parent);
 }
 
 void cgroup_begin(struct keeper *keeper)
 {
-    char mount[2048], own[1024];
-    unsigned word = 0;
     slots = table_reserve(CHILDREN_MAX, sizeof *slots);
     if (slots == NULL || !(keeper->features & KEEPER_CLONE3) || FAULT_ERRNO("cgroup") != 0)
         return;
-    if (keeper->resume.cgroup_fd < 0 && getrandom(&word, sizeof word, 0) > 0 &&
-        find_word("/proc/self/mountinfo", " - cgroup2 ", 4, mount, sizeof mount) &&
-        find_word("/proc/self/cgroup", "0::/", 0, own, sizeof own)) {
-        snprintf(keeper->cgroup_path, sizeof keeper->cgroup_path, "%s%s/forkful-%d-%06x", mount,
-                 strcmp(own, "0::/") == 0 ? "" : own + 3, (int)keeper->pid, word & 0xffffff);
-        if (mkdir(keeper->cgroup_path, 0700) == 0)
-            keeper->resume.cgroup_fd = open(keeper->cgroup_path,
-                                            O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    }
+    if (keeper->resume.cgroup_fd < 0)
+        keeper->resume.cgroup_fd = find_top(keeper);
     if (keeper->resume.cgroup_fd < 0)
         return;
     top = keeper->resume.cgroup_fd;
+    flock(top, LOCK_SH | LOCK_NB); /* a keeper of an older build may not have done it */
     starting = keeper->spool.header->starting_slots;
     char link[64];
-    snprintf(link, sizeof link, "/proc/self/fd/%d", keeper->resume.cgroup_fd);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", top);
     ssize_t length = readlink(link, keeper->cgroup_path, sizeof keeper->cgroup_path - 1);
     keeper->cgroup_path[length > 0 ? length : 0] = 0;
     keeper->features |= KEEPER_CGROUP;
 }
 
-/* Opens slot N unless it is open; made where it is missing. */
+/* Opens slot N unless it is open. */
 static int slot_open(int32_t slot)
 {
     char name[16];
     if (slots[slot].directory > 0)
         return 0;
     snprintf(name, sizeof name, "s%d", slot);
-    if (mkdirat(top, name, 0700) < 0 && errno != EEXIST)
-        return -errno;
     int directory = openat(top, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int events = directory < 0 ? -1 : openat(directory, "cgroup.events", O_RDONLY | O_CLOEXEC);
     if (events < 0) {
@@ -115,29 +181,67 @@ static int slot_open(int32_t slot)
     return 0;
 }
 
-/* Nobody needs it open just now. */
-void cgroup_rest(int32_t slot)
+static void slot_close(int32_t slot)
 {
-    if (slot < HOT_SLOTS || slots[slot].watched || slots[slot].directory == 0)
+    if (slots[slot].directory == 0)
         return;
     close(slots[slot].directory);
     close(slots[slot].events);
     slots[slot].directory = slots[slot].events = 0;
 }
 
+/* A new cgroup for slot N. -EEXIST: somebody still lives in the old one. */
+static int slot_make(int32_t slot)
+{
+    char name[16];
+    snprintf(name, sizeof name, "s%d", slot);
+    slot_close(slot);
+    unlinkat(top, name, AT_REMOVEDIR);
+    if (mkdirat(top, name, 0700) < 0)
+        return -errno;
+    slots[slot].worn = false;
+    return slot_open(slot);
+}
+
+/* Nobody needs it open just now. */
+void cgroup_rest(int32_t slot)
+{
+    if (slot >= HOT_SLOTS && !slots[slot].watched)
+        slot_close(slot);
+}
+
+/* One that was given back, or -1. */
+static int32_t slot_from_list(void)
+{
+    int32_t slot = slot_free;
+    if (slot < 0 || slot_open(slot) != 0)
+        return -1;
+    slot_free = slots[slot].free_next;
+    return slot;
+}
+
+/* The next number never used, or -1. Taken are adopted ones; in others strangers may live. */
+static int32_t slot_from_number(void)
+{
+    int error = -EEXIST;
+    int32_t slot = slot_count;
+    for (; slot < (int32_t)CHILDREN_MAX && error == -EEXIST; slot++)
+        error = slots[slot].taken ? -EEXIST : slot_make(slot);
+    if (error != 0 && error != -EEXIST)
+        return -1; /* out of descriptors or cgroups: this child goes without */
+    slot_count = slot;
+    return error == 0 ? slot - 1 : -1;
+}
+
 int cgroup_take(struct keeper *keeper, int *directory)
 {
     if (!(keeper->features & KEEPER_CGROUP))
         return -1;
-    while (slot_free < 0 && slot_count < (int32_t)CHILDREN_MAX && slots[slot_count].taken)
-        slot_count++; /* adopted ones */
-    int32_t slot = slot_free >= 0 ? slot_free : slot_count;
-    if (slot == (int32_t)CHILDREN_MAX || slot_open(slot) != 0)
-        return -1; /* out of descriptors or cgroups: this child goes without */
-    if (slot == slot_free)
-        slot_free = slots[slot].free_next;
-    else
-        slot_count++;
+    int32_t slot = slot_from_list();
+    if (slot < 0)
+        slot = slot_from_number();
+    if (slot < 0)
+        return -1;
     slots[slot].taken = true;
     *directory = slots[slot].directory;
     return slot;
@@ -161,19 +265,23 @@ bool cgroup_adopt(struct keeper *keeper, int32_t slot)
         slots[slot].taken || slot_open(slot) != 0)
         return false;
     cgroup_rest(slot);
-    return slots[slot].taken = true;
+    return slots[slot].taken = slots[slot].worn = true;
 }
 
 void cgroup_give(int32_t *slot)
 {
     if (*slot < 0)
         return;
-    slots[*slot].taken = slots[*slot].watched = false;
+    slots[*slot].watched = false;
     cgroup_starting(*slot, false);
+    bool usable = !slots[*slot].worn || slot_make(*slot) == 0;
     cgroup_rest(*slot);
-    slots[*slot].free_next = slot_free;
-    slot_free = *slot;
-    *slot = -1;
+    if (usable) {
+        slots[*slot].taken = false;
+        slots[*slot].free_next = slot_free;
+        slot_free = *slot;
+    }
+    *slot = -1; /* not usable: it stays taken for ever, there are many */
 }
 
 int cgroup_events(int32_t slot)
@@ -223,6 +331,7 @@ int cgroup_write(int32_t slot, const char *file, const char *text)
     int fd = file_open(slot, file, O_WRONLY);
     if (fd < 0)
         return fd;
+    slots[slot].worn = true; /* what is written is cgroup.kill and cgroup.freeze */
     ssize_t put = write(fd, text, strlen(text));
     int error = put < 0 ? -errno : 0;
     close(fd);
@@ -251,13 +360,38 @@ static void kill_unknown(void)
     }
 }
 
+/* Does a child live that is cloned into a new slot? Not where the keeper's own cgroup was killed before
+   the keeper came into it (see above). */
+static bool slot_is_safe(int directory)
+{
+    int status = 0;
+    struct clone_args arguments = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD,
+                                   .cgroup = (unsigned)directory};
+    long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
+    if (pid == 0)
+        _exit(0);
+    return pid > 0 && waitpid((pid_t)pid, &status, 0) == pid && status == 0;
+}
+
 void cgroup_probe(struct keeper *keeper)
 {
+    int directory = -1;
     if (!(keeper->features & KEEPER_CGROUP))
         return;
     if (keeper->resume.occasion == RESUME_ADOPT)
         kill_unknown();
-    probe_features(keeper);
+    int slot = cgroup_take(keeper, &directory);
+    if (slot < 0 || !slot_is_safe(directory)) {
+        keeper_log("children cannot be started in cgroups of their own; they get none");
+        keeper->features &= ~(uint32_t)KEEPER_CGROUP;
+        return;
+    }
+    if (faccessat(directory, "cgroup.kill", W_OK, 0) == 0)
+        keeper->features |= KEEPER_CGROUP_KILL;
+    if (faccessat(directory, "cgroup.freeze", W_OK, 0) == 0)
+        keeper->features |= KEEPER_CGROUP_FREEZE;
+    keeper->cgroup_oom = faccessat(directory, "memory.events", R_OK, 0) == 0;
+    cgroup_give(&slot);
 }
 
 /* Removes all slots, once their processes are gone, and the directory. */
@@ -265,15 +399,6 @@ void cgroup_end(struct keeper *keeper)
 {
     if (keeper->resume.cgroup_fd < 0)
         return;
-    size_t count = proc_numbers(keeper->resume.cgroup_fd, "s", listed, CHILDREN_MAX);
-    for (size_t i = 0; i < count; i++) {
-        char name[16];
-        snprintf(name, sizeof name, "s%d", listed[i]);
-        for (int tries = 0; tries < 200; tries++) {
-            if (unlinkat(keeper->resume.cgroup_fd, name, AT_REMOVEDIR) == 0 || errno != EBUSY)
-                break;
-            usleep(5000);
-        }
-    }
+    remove_slots(keeper->resume.cgroup_fd, 1000);
     rmdir(keeper->cgroup_path);
 }

@@ -1,163 +1,165 @@
 /*
  * The child's half of a spawn: everything between fork and exec, in the order the kernel needs.
  *
- * It runs in a copy of the keeper, so it may use the keeper's memory and must touch nothing shared.
- * The keeper's signals are all at their default and blocked, and all its descriptors are
- * FD_CLOEXEC and above 2; hence no loop over signals and no close_range here. What fails is
- * reported over the status pipe as {errno, stage}; a successful exec closes it.
+ * As a rule it runs in the keeper's memory, at the same time as the keeper (spawn.c says why). So it
+ * lives in its plan, reads nothing else that is written, and uses no function of the C library but
+ * pure ones on strings: not even errno is its own. The keeper's signals are all at their default
+ * and blocked, and all its descriptors FD_CLOEXEC and above 2; hence no loop over signals and no
+ * close_range here. What fails is reported over the status pipe as {errno, stage}; a successful
+ * exec closes it.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
-#include <sched.h>
 #include <signal.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include "service/fault.h"
 #include "service/keeper/keeper.h"
+#include "service/keeper/plan.h"
+#include "service/keeper/raw.h"
 
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+#define KERNEL_SIGSET_BYTES 8 /* not what the C library calls a sigset_t */
 
-static _Noreturn void fail(const struct child_plan *plan, enum spawn_stage stage, int error)
+static uintptr_t address(const void *pointer)
 {
-    int32_t report[2] = {error, (int32_t)stage};
-    (void)!write(plan->status_fd, report, sizeof report);
-    _exit(127);
+    return (uintptr_t)pointer;
 }
 
-static void set_limits(const struct child_plan *plan)
+static _Noreturn void fail(const struct plan *plan, enum spawn_stage stage, long error)
 {
-    const struct command_spawn *fixed = &plan->spawn->fixed;
-    for (unsigned r = 0; r < SPAWN_RLIMITS; r++) {
-        struct rlimit limit = {fixed->rlimits[r].soft, fixed->rlimits[r].hard};
-        if ((fixed->rlimit_mask >> r & 1) && setrlimit((__rlimit_resource_t)r, &limit) < 0)
-            fail(plan, STAGE_RLIMIT, errno);
+    int32_t report[2] = {(int32_t)error, (int32_t)stage};
+    raw_call(SYS_write, (uintptr_t)plan->status_fd, address(report), sizeof report, 0);
+    for (;;) {
+        raw_call(SYS_exit_group, 127, 0, 0, 0);
     }
 }
 
-/* By raw system calls: the library's wrappers signal threads that this process does not have. */
-static void set_ids(const struct child_plan *plan)
+/* `result` is that of a raw call. */
+static void must(const struct plan *plan, enum spawn_stage stage, long result)
 {
-    static gid_t groups[NGROUPS_MAX];
-    const struct command_spawn *fixed = &plan->spawn->fixed;
-    memcpy(groups, plan->spawn->groups, fixed->group_count * sizeof *groups);
-    if (syscall(SYS_setgroups, (size_t)fixed->group_count, groups) < 0)
-        fail(plan, STAGE_GROUPS, errno);
-    if (syscall(SYS_setresgid, fixed->gid, fixed->gid, fixed->gid) < 0)
-        fail(plan, STAGE_GROUP, errno);
-    if (syscall(SYS_setresuid, fixed->uid, fixed->uid, fixed->uid) < 0)
-        fail(plan, STAGE_USER, errno);
+    if (result < 0) {
+        fail(plan, stage, -result);
+    }
 }
 
-void child_restore_limits(uint64_t soft_nofile, bool oom_score_lowered, int oom_score_adj)
+void child_restore_limits(uint64_t soft_nofile)
 {
     struct rlimit limit;
-    if (soft_nofile != 0 && getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+    if (soft_nofile != 0 &&
+        raw_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, address(&limit)) == 0 &&
         limit.rlim_cur != soft_nofile && soft_nofile <= limit.rlim_max) {
         limit.rlim_cur = soft_nofile;
-        setrlimit(RLIMIT_NOFILE, &limit);
+        raw_call(SYS_prlimit64, 0, RLIMIT_NOFILE, address(&limit), 0);
     }
-    int fd = oom_score_lowered ? open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC) : -1;
-    if (fd < 0)
-        return;
-    char text[16];
-    int length = snprintf(text, sizeof text, "%d", oom_score_adj);
-    (void)!write(fd, text, (size_t)length);
-    close(fd);
 }
 
-/* Pointers to `count` strings, and the NULL behind them; moves *strings behind the last. */
-static char **point_at(const char **strings, uint32_t count, char **pointers)
+static void set_limits(const struct plan *plan)
 {
-    for (uint32_t i = 0; i < count; i++) {
-        pointers[i] = (char *)(uintptr_t)*strings;
-        *strings += strlen(*strings) + 1;
+    for (unsigned r = 0; r < SPAWN_RLIMITS; r++) {
+        struct rlimit limit = {plan->fixed.rlimits[r].soft, plan->fixed.rlimits[r].hard};
+        if (plan->fixed.rlimit_mask >> r & 1) {
+            must(plan, STAGE_RLIMIT, raw_call(SYS_prlimit64, 0, r, address(&limit), 0));
+        }
     }
-    pointers[count] = NULL;
-    return pointers + count + 1;
 }
 
-static const char *search_path(char *const *environment)
+static void set_ids(const struct plan *plan)
 {
-    for (; *environment != NULL; environment++)
-        if (strncmp(*environment, "PATH=", 5) == 0)
-            return *environment + 5;
-    return DEFAULT_PATH;
+    uint32_t uid = plan->fixed.uid, gid = plan->fixed.gid;
+    must(plan, STAGE_GROUPS,
+         raw_call(SYS_setgroups, plan->fixed.group_count, address(plan->groups), 0, 0));
+    must(plan, STAGE_GROUP, raw_call(SYS_setresgid, gid, gid, gid, 0));
+    must(plan, STAGE_USER, raw_call(SYS_setresuid, uid, uid, uid, 0));
 }
 
-/* As execvpe(3), with the child's own PATH and without its fall-back to /bin/sh. Returns errno. */
-static int exec_searching(const char *name, char *const *arguments, char *const *environment)
+static long execute(const struct plan *plan, const char *path)
 {
-    int error = ENOENT;
-    for (const char *at = search_path(environment), *end; at != NULL;
-         at = *end == ':' ? end + 1 : NULL) {
-        char path[PATH_MAX];
+    return raw_call(SYS_execve, address(path), address(plan->arguments),
+                    address(plan->environment), 0);
+}
+
+/* The directory's `length` bytes, a slash, and `name`. False: too long. */
+static bool join(char path[PATH_MAX], const char *directory, size_t length, const char *name)
+{
+    size_t name_bytes = strlen(name) + 1;
+    if (length + 1 + name_bytes > PATH_MAX) {
+        return false;
+    }
+    memcpy(path, directory, length);
+    path[length] = '/';
+    memcpy(path + length + 1, name, name_bytes);
+    return true;
+}
+
+static bool is_missing(long error)
+{
+    return error == -ENOENT || error == -ENOTDIR || error == -ESTALE || error == -ENODEV ||
+           error == -ETIMEDOUT;
+}
+
+/* As execvpe(3), with the child's own PATH and without its fall-back to /bin/sh. */
+static long execute_searching(const struct plan *plan)
+{
+    char path[PATH_MAX];
+    long error = -ENOENT;
+    for (const char *at = plan->search_path, *end; at != NULL; at = *end == ':' ? end + 1 : NULL) {
         end = strchrnul(at, ':');
-        int length = snprintf(path, sizeof path, "%.*s%s%s", (int)(end - at), at,
-                              end > at ? "/" : "./", name);
-        if (length >= (int)sizeof path)
+        size_t length = (size_t)(end - at);
+        if (!join(path, length > 0 ? at : ".", length > 0 ? length : 1, plan->arguments[0])) {
             continue;
-        execve(path, arguments, environment);
-        if (errno == EACCES)
-            error = EACCES; /* remembered: something was there, but not to be run */
-        else if (errno != ENOENT && errno != ENOTDIR && errno != ESTALE && errno != ENODEV &&
-                 errno != ETIMEDOUT)
-            return errno;
+        }
+        long result = execute(plan, path);
+        if (result == -EACCES) {
+            error = -EACCES; /* remembered: something was there, but not to be run */
+        } else if (!is_missing(result)) {
+            return result;
+        }
     }
     return error;
 }
 
-static _Noreturn void run_program(const struct child_plan *plan)
+static _Noreturn void run_program(const struct plan *plan)
 {
-    const struct command_spawn *fixed = &plan->spawn->fixed;
-    size_t count = (size_t)fixed->argc + fixed->envc + 2;
-    char **arguments = mmap(NULL, count * sizeof *arguments, PROT_READ | PROT_WRITE,
-                            MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (arguments == MAP_FAILED)
-        fail(plan, STAGE_EXEC, errno);
-    const char *strings = plan->spawn->strings;
-    char **environment = point_at(&strings, fixed->argc, arguments);
-    point_at(&strings, fixed->envc, environment);
-    int error = FAULT_ERRNO("execve");
-    if (error == 0 && arguments[0][0] == 0)
-        error = ENOENT;
-    if (error == 0 && (fixed->flags & SPAWN_SEARCH_PATH) && strchr(arguments[0], '/') == NULL)
-        error = exec_searching(arguments[0], arguments, environment);
-    else if (error == 0 && execve(arguments[0], arguments, environment) < 0)
-        error = errno;
-    fail(plan, STAGE_EXEC, error);
+    const char *name = plan->arguments[0];
+    long error = -plan->exec_error;
+    if (error == 0 && *name == 0) {
+        error = -ENOENT;
+    } else if (error == 0 && (plan->fixed.flags & SPAWN_SEARCH_PATH) && strchr(name, '/') == NULL) {
+        error = execute_searching(plan);
+    } else if (error == 0) {
+        error = execute(plan, name);
+    }
+    fail(plan, STAGE_EXEC, -error);
 }
 
-void child_run(const struct child_plan *plan)
+void child_run(void *context)
 {
-    const struct command_spawn *fixed = &plan->spawn->fixed;
-    if (setsid() < 0)
-        fail(plan, STAGE_SESSION, errno);
-    if ((fixed->flags & SPAWN_SET_NICE) && setpriority(PRIO_PROCESS, 0, fixed->nice) < 0)
-        fail(plan, STAGE_NICE, errno);
-    if (fixed->flags & SPAWN_SET_UMASK)
-        umask((mode_t)fixed->umask & 0777);
-    child_restore_limits(plan->soft_nofile, plan->oom_score_lowered, plan->oom_score_adj);
+    const struct plan *plan = context;
+    const struct command_spawn *fixed = &plan->fixed;
+    const uint64_t no_signals = 0;
+    must(plan, STAGE_SESSION, raw_call(SYS_setsid, 0, 0, 0, 0));
+    if (fixed->flags & SPAWN_SET_NICE) {
+        must(plan, STAGE_NICE,
+             raw_call(SYS_setpriority, PRIO_PROCESS, 0, (uintptr_t)fixed->nice, 0));
+    }
+    if (fixed->flags & SPAWN_SET_UMASK) {
+        raw_call(SYS_umask, fixed->umask & 0777, 0, 0, 0);
+    }
+    child_restore_limits(plan->soft_nofile);
     set_limits(plan);
-    if (fixed->flags & SPAWN_SET_IDS)
+    if (fixed->flags & SPAWN_SET_IDS) {
         set_ids(plan);
-    if (*plan->spawn->cwd != 0 && chdir(plan->spawn->cwd) < 0)
-        fail(plan, STAGE_CWD, errno);
-    for (int i = 0; i < 3; i++)
-        if (dup2(plan->standard[i], i) < 0)
-            fail(plan, STAGE_STDIO, errno);
-    if ((fixed->flags & SPAWN_NO_NEW_PRIVS) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-        fail(plan, STAGE_USER, errno);
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
+    }
+    if (*plan->cwd != 0) {
+        must(plan, STAGE_CWD, raw_call(SYS_chdir, address(plan->cwd), 0, 0, 0));
+    }
+    for (unsigned i = 0; i < 3; i++) {
+        must(plan, STAGE_STDIO, raw_call(SYS_dup3, (uintptr_t)plan->standard[i], i, 0, 0));
+    }
+    if (fixed->flags & SPAWN_NO_NEW_PRIVS) {
+        must(plan, STAGE_USER, raw_call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0));
+    }
+    raw_call(SYS_rt_sigprocmask, SIG_SETMASK, address(&no_signals), 0, KERNEL_SIGSET_BYTES);
     run_program(plan);
 }

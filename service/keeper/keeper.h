@@ -59,10 +59,12 @@ struct child {
     int32_t stopping_signal;      /* of the stop under way */
     uint32_t stop_reason;         /* enum stop_reason; of the first stop */
     int32_t slot;                 /* cgroup slot, -1: none */
+    int64_t forked_us;            /* wall clock right before the fork, for FACT_STARTED */
     int64_t grace_us;
     int64_t stop_deadline_us, timeout_deadline_us; /* monotonic; 0: none */
     uint64_t output_bytes, max_output_bytes;
     uint64_t dropped[2];          /* thrown away and not yet told */
+    struct plan *plan;            /* while the child runs in it */
     unsigned char *record;        /* until STARTED or SPAWN_FAILED is out */
     uint32_t record_bytes;
     uint32_t oom_before;          /* the slot's count of OOM kills at the start */
@@ -102,13 +104,16 @@ struct keeper {
     int exit_status;
     char *upgrade_path;           /* not empty: re-execute this when the server has ended */
     int64_t upgrade_deadline_us;
-    int64_t now_us, mono_us;      /* taken once per turn */
+    int64_t now_us, mono_us;      /* taken once per turn, and at each fork and end in it */
     int64_t next_deadline_us;     /* no deadline of a child or check is before this */
     int64_t check_deadline_us;    /* when trees and adopted zombies are looked at again; 0: never */
     int64_t drop_deadline_us;     /* when counts of dropped bytes are told; 0: none are due */
     uint32_t starting;            /* children between fork and exec */
-    int oom_score_adj;            /* children get this back */
+    int oom_score_adj;            /* as it was at the start: what children get */
+    int oom_score_fd;             /* /proc/self/oom_score_adj where we may lower it, or -1 */
     bool oom_score_lowered;
+    int64_t oom_deadline_us;      /* when it is lowered again; 0: it is, or never */
+    bool shares_memory;           /* children begin in the keeper's memory: spawn.c */
     struct server server;
     /* cgroup.c */
     char cgroup_path[4096];       /* of the directory that holds the slots */
@@ -160,16 +165,14 @@ int spawn_child(struct keeper *keeper, const struct fact_id *process, const stru
                 int stdin_file, uint32_t *stage);
 bool spawn_settle(struct keeper *keeper, struct child *child); /* reads the exec status */
 void spawn_reaped(struct keeper *keeper, struct child *child); /* one that never came to exec */
-struct child_plan {               /* what the child half needs; all numbers above 2 */
-    const struct spawn *spawn;
-    int standard[3];              /* stdin, stdout, stderr */
-    int status_fd;
-    uint64_t soft_nofile;
-    int oom_score_adj;
-    bool oom_score_lowered;
-};
-_Noreturn void child_run(const struct child_plan *plan);
-void child_restore_limits(uint64_t soft_nofile, bool oom_score_lowered, int oom_score_adj);
+bool spawn_can_share(void); /* may children begin in the keeper's memory on this kernel? */
+void child_run(void *plan);   /* never comes back */
+void child_restore_limits(uint64_t soft_nofile);
+
+/* oom.c */
+void oom_begin(struct keeper *keeper);
+void oom_before_fork(struct keeper *keeper);
+void oom_deadline(struct keeper *keeper);
 
 /* pipes.c */
 void pipes_watch(struct keeper *keeper, struct child *child);

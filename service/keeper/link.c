@@ -86,8 +86,8 @@ void link_reply(struct keeper *keeper, uint32_t request, int error, uint32_t sta
 {
     struct server *server = &keeper->server;
     uint32_t at = (server->reply_first + server->reply_count) % REPLIES_MAX;
-    if (server->link < 0 || server->reply_count == REPLIES_MAX)
-        return; /* never full: link_receive has seen to it */
+    if (request == 0 || server->link < 0 || server->reply_count == REPLIES_MAX)
+        return; /* nobody waits for it; never full: link_receive has seen to it */
     server->reply_count++;
     server->replies[at].request = request;
     server->replies[at].reply = (struct notice_reply){error, stage};

@@ -23,7 +23,6 @@
 #include "service/keeper/keeper.h"
 
 #define NOFILE_WANTED (1u << 20)
-#define OOM_SCORE_ADJ (-900)
 #define PIDFS_MAGIC 0x50494446u
 
 static struct keeper the_keeper;
@@ -70,21 +69,6 @@ static void begin_limits(struct keeper *keeper)
         setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* The kernel's OOM killer should take anybody else first. Children get the old value back. */
-static void begin_oom_score(struct keeper *keeper)
-{
-    char text[16] = "";
-    int fd = open("/proc/self/oom_score_adj", O_RDWR | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    (void)!read(fd, text, sizeof text - 1);
-    keeper->oom_score_adj = keeper->resume.occasion == RESUME_UPGRADE
-                                ? keeper->resume.oom_score_adj : atoi(text);
-    int length = snprintf(text, sizeof text, "%d", OOM_SCORE_ADJ);
-    keeper->oom_score_lowered = pwrite(fd, text, (size_t)length, 0) == length;
-    close(fd);
-}
-
 static void begin_features(struct keeper *keeper)
 {
     struct statfs info;
@@ -105,6 +89,7 @@ static void begin_features(struct keeper *keeper)
         close(ends[0]);
         close(ends[1]);
     }
+    keeper->shares_memory = spawn_can_share();
     reap_probe(keeper);
     prctl(PR_SET_NAME, "forkful", 0, 0, 0);
 }
@@ -154,7 +139,7 @@ static int begin(struct keeper *keeper, const char *blob_fd)
         keeper->resume.keeper_started_at_us = keeper->now_us;
     keeper->server.restarts = keeper->resume.server_restarts;
     begin_limits(keeper);
-    begin_oom_score(keeper);
+    oom_begin(keeper);
     begin_features(keeper);
     cgroup_begin(keeper);
     resume_begin(keeper);

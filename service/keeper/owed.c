@@ -34,7 +34,9 @@ static int publish_started(struct keeper *keeper, struct child *child)
         started.pidfd_inode = info.st_ino;
     else if (proc_stat_read(child->pid, &stat))
         started.start_ticks = stat.start_ticks;
-    int error = append(keeper, child, FACT_STARTED, STREAM_NONE, &started, sizeof started);
+    int error = spool_append(&keeper->spool, FACT_STARTED, STREAM_NONE, &child->process,
+                             child->forked_us, &started, sizeof started, child->record,
+                             child->record_bytes);
     if (error == 0) {
         record_drop(child);
         FAULT_POINT("keeper_after_started");

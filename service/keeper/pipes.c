@@ -62,7 +62,7 @@ ssize_t pipe_take(const struct keeper *keeper, int fd, void *bytes, size_t size)
 uint32_t pipes_dropped(const struct child *child)
 {
     return (child->dropped[0] > 0 ? OWED_DROPPED_STREAM : 0u) |
-           (child->dropped[1] > 0 ? OWED_DROPPED_STREAM << 1 : 0u);
+           (child->dropped[1] > 0 ? (uint32_t)OWED_DROPPED_STREAM << 1 : 0u);
 }
 
 static void stream_closed(struct keeper *keeper, struct child *child, int s)
@@ -107,7 +107,7 @@ static void reading(struct keeper *keeper, const struct child *child, int s, siz
 /* A pipe found full belongs to a heavy writer: a larger one saves it and us many switches. */
 static void stream_widen(struct child *child, int s, ssize_t got)
 {
-    if (got < PIPE_BYTES || (child->marks & (MARK_WIDE_STREAM << s)))
+    if (got < PIPE_BYTES || (child->marks & ((uint32_t)MARK_WIDE_STREAM << s)))
         return;
     child->marks |= (uint32_t)MARK_WIDE_STREAM << s;
     fcntl(child->output[s], F_SETPIPE_SZ, WIDE_PIPE_BYTES);
@@ -179,7 +179,7 @@ void pipes_read(struct keeper *keeper)
 
 static bool is_readable(const struct child *child, int s)
 {
-    return child->output[s] >= 0 && !(child->marks & (MARK_BLOCKED_STREAM << s));
+    return child->output[s] >= 0 && !(child->marks & ((uint32_t)MARK_BLOCKED_STREAM << s));
 }
 
 /* What the pipes hold now, so that the end of the process stands behind it. Bounded by what is left
@@ -214,7 +214,7 @@ void pipes_credit(struct keeper *keeper, struct child *child, uint64_t max_outpu
         return;
     child->max_output_bytes = max_output_bytes;
     for (int s = 0; s < 2; s++)
-        if (child->output[s] >= 0 && (child->marks & (MARK_BLOCKED_STREAM << s)))
+        if (child->output[s] >= 0 && (child->marks & ((uint32_t)MARK_BLOCKED_STREAM << s)))
             watch_add(keeper->pipes_epoll, child->output[s], EPOLLIN, SOURCE_PIPES, s,
                       table_index(keeper, child));
     child->marks &= ~(uint32_t)(MARK_BLOCKED_STREAM | MARK_BLOCKED_STREAM << 1 | ENTRY_BLOCKED);

@@ -85,6 +85,7 @@ static bool reap_child(struct keeper *keeper, struct child *child, const siginfo
                        const struct rusage *usage)
 {
     siginfo_t ignored;
+    loop_take_time(keeper); /* it may have begun in this very turn */
     if (child->state == CHILD_STARTING && !spawn_settle(keeper, child))
         return false;
     if (child->state == CHILD_FAILED) {
@@ -175,6 +176,7 @@ void reap_adopted(struct keeper *keeper, struct child *child)
     struct fact_exited exited = {.kind = EXIT_LOST};
     if (child->state != CHILD_RUNNING)
         return;
+    loop_take_time(keeper);
     if (reaped_status(child->pidfd, &status) || zombie_status(child, &status)) {
         exited.kind = WIFEXITED(status) ? EXIT_EXITED : EXIT_SIGNALED;
         exited.status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);

@@ -89,7 +89,6 @@ static _Noreturn void server_run(const struct keeper *keeper, int link)
     unsetenv(SERVER_ENV_NOTIFY_FD);
     set_environment(keeper);
     place_fds(keeper, link);
-    child_restore_limits(0, keeper->oom_score_lowered, keeper->oom_score_adj);
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
@@ -107,6 +106,7 @@ int server_start(struct keeper *keeper)
         return -errno;
     setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     int error = watch_add(keeper->epoll, pair[0], EPOLLIN, SOURCE_LINK, 0, 0);
+    oom_before_fork(keeper);
     pid_t pid = error == 0 ? fork() : -1;
     if (pid == 0)
         server_run(keeper, pair[1]);
@@ -163,10 +163,10 @@ void server_reap(struct keeper *keeper)
     if (pid == 0 || waitpid(pid, &status, WNOHANG) != pid)
         return;
     server->pid = 0;
-    server->kill_deadline_us = 0;
     while (server->link >= 0 && link_receive(keeper)) /* its last words are still in the socket */
         ;
     link_close(keeper);
+    server->kill_deadline_us = 0; /* it was for this one, and its silence may have set it just now */
     if (server->ended_by_us)
         return;
     if (refused_to_start(keeper, status)) {

@@ -1,23 +1,33 @@
 /*
  * The parent's half of a spawn: entry, pipes, cgroup slot, fork; and what the exec status says.
  *
- * A fork-style clone, not a vfork: the keeper never waits for an exec that hangs. The child's way
- * to exec ends on the status pipe, which the loop reads: end-of-file means exec worked, 8 bytes are
- * {errno, stage}. Until then the entry is CHILD_STARTING and its output is not read, so that
- * FACT_STARTED stands before all else. A failed child gives its fact when it has been reaped:
- * then nothing of it is left.
+ * The child begins in the keeper's memory (CLONE_VM), on a stack of its own, for to copy the page
+ * tables and then each page either side writes costs more than all else the keeper does for a spawn.
+ * Unlike vfork this does not stop the keeper, so an exec that hangs holds up nobody; child.c keeps
+ * to what may run beside it. The price: should the OOM killer choose the child in the microseconds
+ * before its exec, it takes the keeper along (the server then adopts the children).
+ *
+ * The child's way to exec ends on the status pipe, which the loop reads: end-of-file means exec
+ * worked, 8 bytes are {errno, stage}. The kernel takes the old memory off the child before it closes
+ * descriptors, at exec as at exit, so end-of-file also says that nobody runs in the plan any more.
+ * Until then the entry is CHILD_STARTING and its output is not read, so that FACT_STARTED stands
+ * before all else. A failed child gives its fact when it has been reaped: then nothing of it is left.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include "service/fault.h"
 #include "service/keeper/keeper.h"
+#include "service/keeper/plan.h"
+#include "service/keeper/raw.h"
 
 static int open_pipe(int *read_end, int *write_end, int flags)
 {
@@ -57,7 +67,20 @@ static int open_standard(const struct keeper *keeper, struct child *child, int e
     return error;
 }
 
-static pid_t clone_child(struct child *child, int cgroup)
+/* Linux 5.16 ended the habit of killing all who share the memory of a process that dumps core. */
+bool spawn_can_share(void)
+{
+    struct utsname system;
+    unsigned major = 0, minor = 0;
+    return KEEPER_SHARES && uname(&system) == 0 &&
+           sscanf(system.release, "%u.%u", &major, &minor) == 2 &&
+           (major > 5 || (major == 5 && minor >= 16));
+}
+
+/* The pid or a negative errno; the child does not come back. One that changes its user is forked: the
+   kernel would take the memory it shares for another user's, and another user could look into it. */
+static pid_t clone_child(const struct keeper *keeper, struct child *child, struct plan *plan,
+                         int cgroup)
 {
     struct clone_args arguments = {.flags = CLONE_PIDFD, .pidfd = (uintptr_t)&child->pidfd,
                                    .exit_signal = SIGCHLD};
@@ -66,62 +89,80 @@ static pid_t clone_child(struct child *child, int cgroup)
         arguments.cgroup = (unsigned)cgroup;
     }
     int error = FAULT_ERRNO("fork");
-    if (error != 0)
+    if (error != 0) {
         return -error;
+    }
+    if (keeper->shares_memory && !(plan->fixed.flags & SPAWN_SET_IDS)) {
+        arguments.flags |= CLONE_VM;
+        arguments.stack = (uintptr_t)plan->stack;
+        arguments.stack_size = PLAN_STACK_BYTES;
+        return (pid_t)raw_clone(&arguments, child_run, plan);
+    }
     long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
+    if (pid == 0) {
+        child_run(plan); /* the table, and so *child, does not exist here */
+    }
     return pid < 0 ? -errno : (pid_t)pid;
 }
 
 /* Where clone3 is missing or forbidden (seccomp filters answer ENOSYS or EPERM). */
-static pid_t fork_child(struct child *child)
+static pid_t fork_child(struct child *child, struct plan *plan)
 {
     pid_t pid = fork();
-    if (pid < 0)
+    if (pid == 0) {
+        child_run(plan);
+    }
+    if (pid < 0) {
         return -errno;
-    if (pid > 0)
-        child->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    }
+    child->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     return pid;
 }
 
-/* 0 in the child, the pid in the parent, or a negative errno. */
-static pid_t fork_into_slot(struct keeper *keeper, struct child *child)
+static pid_t fork_into_slot(struct keeper *keeper, struct child *child, struct plan *plan)
 {
     int directory = -1;
     child->slot = cgroup_take(keeper, &directory);
     cgroup_starting(child->slot, true);
-    if (!(keeper->features & KEEPER_CLONE3))
-        return fork_child(child);
-    pid_t pid = clone_child(child, directory);
-    if (pid >= 0 || pid == -EAGAIN || pid == -ENOMEM)
+    if (!(keeper->features & KEEPER_CLONE3)) {
+        return fork_child(child, plan);
+    }
+    pid_t pid = clone_child(keeper, child, plan, directory);
+    if (pid >= 0 || pid == -EAGAIN || pid == -ENOMEM) {
         return pid;
+    }
     if (child->slot >= 0) {
         keeper_log("clone3 into a cgroup: %s; children get none from now on", strerror(-pid));
         keeper->features &= ~(uint32_t)(KEEPER_CGROUP | KEEPER_CGROUP_KILL | KEEPER_CGROUP_FREEZE);
         cgroup_give(&child->slot);
-        pid = clone_child(child, -1);
+        pid = clone_child(keeper, child, plan, -1);
     }
-    if (pid != -ENOSYS && pid != -EPERM)
+    if (pid != -ENOSYS && pid != -EPERM) {
         return pid;
+    }
     keeper->features &= ~(uint32_t)KEEPER_CLONE3;
-    return fork_child(child);
+    return fork_child(child, plan);
 }
 
-/* In the child only what lies on the stack, in `keeper` and in `spawn` exists: not the table. */
 static pid_t fork_planned(struct keeper *keeper, struct child *child, const struct spawn *spawn,
                           const int standard[3], int status_fd)
 {
-    pid_t pid = fork_into_slot(keeper, child);
-    if (pid != 0)
-        return pid;
-    struct child_plan plan = {.spawn = spawn, .status_fd = status_fd,
-                              .soft_nofile = keeper->resume.soft_nofile,
-                              .oom_score_adj = keeper->oom_score_adj,
-                              .oom_score_lowered = keeper->oom_score_lowered};
-    for (int i = 0; i < 3; i++)
-        plan.standard[i] = standard[i] >= 0 ? standard[i] : keeper->null_fd;
-    if (spawn->fixed.flags & SPAWN_STDERR_MERGED)
-        plan.standard[2] = plan.standard[1];
-    child_run(&plan);
+    struct plan *plan = child->plan = plan_make(spawn);
+    if (plan == NULL) {
+        return -ENOMEM;
+    }
+    plan->status_fd = status_fd;
+    plan->soft_nofile = keeper->resume.soft_nofile;
+    for (int i = 0; i < 3; i++) {
+        plan->standard[i] = standard[i] >= 0 ? standard[i] : keeper->null_fd;
+    }
+    if (plan->fixed.flags & SPAWN_STDERR_MERGED) {
+        plan->standard[2] = plan->standard[1];
+    }
+    oom_before_fork(keeper);
+    loop_take_time(keeper);
+    child->forked_us = keeper->now_us;
+    return fork_into_slot(keeper, child, plan);
 }
 
 static void spawn_failed(struct keeper *keeper, struct child *child, enum spawn_stage stage,
@@ -133,6 +174,7 @@ static void spawn_failed(struct keeper *keeper, struct child *child, enum spawn_
     pipes_close(keeper, child);
     watch_close(keeper->epoll, &child->stdin_fd);
     cgroup_give(&child->slot);
+    plan_free(&child->plan);
     owe(keeper, child, OWED_FAILED);
 }
 
@@ -213,6 +255,7 @@ bool spawn_settle(struct keeper *keeper, struct child *child)
         return true;
     }
     child->state = CHILD_RUNNING;
+    plan_free(&child->plan);
     if (child->timeout_deadline_us != 0) {
         child->timeout_deadline_us += keeper->mono_us;
         deadline_at(keeper, child->timeout_deadline_us);

@@ -93,6 +93,7 @@ void deadlines_run(struct keeper *keeper)
     }
     deadline_at(keeper, keeper->check_deadline_us);
     deadline_at(keeper, keeper->drop_deadline_us);
+    oom_deadline(keeper);
 }
 
 int deadlines_timeout(const struct keeper *keeper)

@@ -28,9 +28,13 @@ async function table() {
 
 const resolve = (one) => (one?.$ref ? one.$ref.slice(2).split('/').reduce((place, key) => place[key], document) : one);
 
+/** Handlers of streams read their keys themselves and tell all faults at once, so their table has text but for `wait`. */
+const is_stream = (operation) => Boolean(resolve(operation.responses['200'])?.content?.['text/event-stream']);
+
 /** The word that the table has for a query key of this schema. */
-function type_of(parameter) {
+function type_of(parameter, operation) {
   const schema = resolve(parameter.schema);
+  if (is_stream(operation) && parameter.name !== 'wait') return 'text';
   if (schema.format === 'date-time') return 'time';
   return { boolean: 'bool', integer: 'unsigned', number: 'seconds' }[schema.type] ?? 'text';
 }
@@ -48,7 +52,7 @@ function described() {
     for (const method of methods.filter((one) => item[one])) {
       const operation = item[method];
       const parameters = [...(item.parameters ?? []), ...(operation.parameters ?? [])].map(resolve);
-      const query = parameters.filter((one) => one.in === 'query').map((one) => `${one.name} ${type_of(one)}`).sort();
+      const query = parameters.filter((one) => one.in === 'query').map((one) => `${one.name} ${type_of(one, operation)}`).sort();
       rows.push({ method: method.toUpperCase(), path: where, operation: operation.operationId, scope: operation['x-scope'], body: body_of(operation), query });
     }
   }

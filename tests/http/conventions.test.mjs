@@ -107,9 +107,10 @@ suite('paths and methods', () => {
     for (const where of ['/nothing', '/v1', '/v1/', '/v1/process', '/v2/processes', '/v1/processes/', `/v1/processes/${strange_id}/nothing`,
       `/v1/processes/${strange_id}`, '/v1/processes/17', '/v1/processes/p_', `/v1/processes/${strange_id.toUpperCase()}`,
       '/v1/processes/s_01jd8m3q7v0x4t5k6n7p8q9r0s', `/v1/processes/${strange_id}/join`, '/v1/sessions/s_01jd8m3q7v0x4t5k6n7p8q9r0s',
-      '/v1/processes/%00', '/v1/processes/..%2f..%2ftoken', '/v1//processes', '//v1/processes']) {
+      '/v1/processes/s_']) {
       problem(await d.call('GET', where), 404, 'not_found');
     }
+    for (const where of ['/v1/processes/%00', '/v1/processes/..%2f..%2ftoken', '/v1//processes', '//v1/processes']) problem(await d.call('GET', where), 400, 'bad_request');
     for (const verb of ['start', 'terminate', 'kill', 'stop', 'pause', 'resume', 'stdin']) {
       problem(await d.post(`/v1/processes/${strange_id}/${verb}`), 404, 'not_found');
     }

@@ -10,15 +10,11 @@ suite('the daemon\'s log', () => {
   daemonTest('tells of a process that it began and with what it ended', async (d) => {
     const { id } = await d.run({ argv: ['sh', '-c', 'echo own output; exit 3'], name: 'worker 1' });
     const { items } = await page(d, `?process=${id}`);
-    assert.ok(items.length >= 2);
     assert.ok(items.every((one) => one.process === id && one.process_name === 'worker 1'));
-    assert.match(items[0].text, /child process calling/);
-    assert.match(items.at(-1).text, /process exiting with exitcode 3/);
-    assert.ok(items.every((one) => !one.text.includes('own output')));
+    assert.deepEqual(items.map((one) => `${one.level}: ${one.text}`), ['info: child process calling sh', 'debug: process shutting down', 'info: process exiting with exitcode 3']);
   });
 
   daemonTest('is filtered by level, that one and graver', async (d) => {
-    await d.call('PUT', '/v1/log/level', { body: { level: 'debug' }, expect: 200 });
     await d.run({ argv: ['true'] });
     for (const level of ['debug', 'info', 'warning', 'error']) {
       const { items } = await page(d, `?level=${level}`);
@@ -28,9 +24,13 @@ suite('the daemon\'s log', () => {
   });
 
   daemonTest('has its level, which can be changed while it runs', async (d) => {
-    assert.equal((await d.get('/v1/log/level')).body.level, 'info');
+    assert.equal((await d.get('/v1/log/level')).body.level, 'debug');
     await d.run({ argv: ['true'] });
-    assert.ok((await page(d)).items.every((one) => one.level !== 'debug'));
+    assert.ok((await page(d)).items.some((one) => one.level === 'debug'));
+    assert.equal((await d.call('PUT', '/v1/log/level', { body: { level: 'info' }, expect: 200 })).body.level, 'info');
+    const { id } = await d.run({ argv: ['true'] });
+    const { items } = await page(d, `?process=${id}`);
+    assert.deepEqual(items.map((one) => one.level), ['info', 'info']);
     assert.equal((await d.call('PUT', '/v1/log/level', { body: { level: 'error' }, expect: 200 })).body.level, 'error');
     const before = (await page(d, '?limit=500')).items.length;
     await d.run({ argv: ['true'] });

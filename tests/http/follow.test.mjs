@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
 import { daemonTest, suite, soon, until } from '../lib/daemon.mjs';
 import { lineBytes, range, texts } from '../lib/check.mjs';
+import { exchange, head } from '../lib/raw.mjs';
 import { take } from '../lib/streams.mjs';
 
 const logs = (id, query = '') => `/v1/processes/${id}/logs${query}`;
@@ -187,12 +188,31 @@ suite('slow and gone clients', () => {
     assert.equal(bytes.toString(), `${wanted(400000).join('\n')}\n`);
   });
 
-  daemonTest('followers that go away leave nothing behind', async (d) => {
-    const { id } = await d.sh('while :; do echo tick; sleep 0.01; done');
-    const streams = await Promise.all(Array.from({ length: 30 }, (_, i) => d.stream(logs(id, '?follow=true'), { accept: ['application/x-ndjson', 'text/event-stream', 'text/plain'][i % 3] })));
-    for (const one of streams) one.close();
+  daemonTest('followers that go away leave nothing behind, whether there is output or none', async (d) => {
+    const busy = await d.sh('while :; do echo tick; sleep 0.01; done');
+    const quiet = await d.spawn({ argv: ['sleep', '1000'] });
     const { server_pid } = await d.system();
-    await until('their connections are closed', () => readdirSync(`/proc/${server_pid}/fd`).length < 30 + 25);
+    const fds = () => readdirSync(`/proc/${server_pid}/fd`).length;
+    const before = fds();
+    for (const { id } of [busy, quiet]) {
+      const streams = await Promise.all(Array.from({ length: 30 }, (_, i) => d.stream(logs(id, '?follow=true'), { accept: ['application/x-ndjson', 'text/event-stream', 'text/plain'][i % 3] })));
+      assert.ok(fds() >= before + 30);
+      for (const one of streams) one.close();
+      await until('their connections are closed', () => fds() <= before);
+    }
+  });
+
+  daemonTest('followers that speak HTTP/1.0 get all to the end of the connection, and leave nothing behind', async (d) => {
+    const living = await d.sh('echo first; read x; echo last', { stdin: 'pipe' });
+    const { server_pid } = await d.system();
+    const fds = () => readdirSync(`/proc/${server_pid}/fd`).length;
+    const before = fds();
+    const request = head(d, `GET ${logs(living.id, '?follow=true')}`).replace('HTTP/1.1', 'HTTP/1.0');
+    const readers = Array.from({ length: 10 }, () => exchange(d, request));
+    await until('all are there', () => fds() >= before + 10);
+    await d.call('POST', `/v1/processes/${living.id}/stdin`, { raw: '\n', expect: 202 });
+    for (const one of await Promise.all(readers)) assert.deepEqual([one.status, one.text], [200, 'first\nlast\n']);
+    await until('their connections are closed', () => fds() <= before);
   });
 
   daemonTest('lines of bytes that are no text come as base64', async (d) => {

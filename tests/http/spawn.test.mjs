@@ -106,10 +106,10 @@ suite('surroundings', () => {
     };
     const added = await environment({ env: { K: 'v', BOTH: 'child', EMPTY: '', 'odd-name.x': 'ü = "\n"' } });
     assert.deepEqual([added.FROM_DAEMON, added.K, added.BOTH, added.EMPTY, added['odd-name.x']], ['yes', 'v', 'child', '', 'ü = "\n"']);
-    const cleared = await environment({ argv: ['/usr/bin/env', 'python3', '-c', 'import json,os; print(json.dumps(dict(os.environ)))'], env: { PATH: process.env.PATH, K: 'v' }, clear_env: true });
-    const own = ['PATH', 'K', 'LC_CTYPE', 'FORKFUL_URL', 'FORKFUL_SOCKET', 'FORKFUL_TOKEN', 'FORKFUL_PROCESS_ID', 'FORKFUL_PROCESS_NAME'];
-    assert.deepEqual(Object.keys(cleared).filter((name) => !own.includes(name)), []);
-    assert.equal(cleared.K, 'v');
+    const { id } = await d.run({ argv: ['/usr/bin/env'], env: { K: 'v' }, clear_env: true });
+    const names = (await d.logsText(id)).trim().split('\n').map((line) => line.split('=')[0]);
+    assert.deepEqual(names.sort(), ['FORKFUL_PROCESS_ID', 'FORKFUL_PROCESS_NAME', 'FORKFUL_SOCKET', 'FORKFUL_TOKEN', 'FORKFUL_URL', 'K']);
+    assert.match(await d.logsText(id), /^K=v$/m);
   });
 
   daemonTest('env_keys names what was given and no value is ever shown', async (d) => {
@@ -162,7 +162,7 @@ suite('surroundings', () => {
     assert.deepEqual((await d.logsText(by_number.id)).trim().split('\n'), ['65534', '1', '1']);
     const only_group = await d.run({ shell: 'id -u; id -g', group: 1 });
     assert.deepEqual((await d.logsText(only_group.id)).trim().split('\n'), ['0', '1']);
-    const caps = await d.run({ argv: ['grep', '-E', 'Cap(Eff|Prm|Inh|Amb)', '/proc/self/status'], user: 'nobody' });
+    const caps = await d.run({ argv: ['grep', '-E', 'Cap(Eff|Prm|Inh|Amb)', '/proc/self/status'], user: 'nobody', cwd: '/' });
     for (const line of (await d.logsText(caps.id)).trim().split('\n')) assert.match(line, /\t0+$/);
   });
 });
@@ -179,8 +179,9 @@ suite('standard streams', () => {
   });
 
   daemonTest('stdin takes a text or any bytes', async (d) => {
-    const text = await d.run({ ...echo_stdin, stdin: { text: 'zwei\nZeilen ü\0' } });
-    assert.equal(await d.logsText(text.id), 'zwei\nZeilen ü\0');
+    const text = await d.run({ ...echo_stdin, stdin: { text: 'zwei\nZeilen ü' } });
+    assert.equal(await d.logsText(text.id), 'zwei\nZeilen ü');
+    problem(await d.post('/v1/processes', { ...echo_stdin, stdin: { text: 'a NUL goes as base64: \0' } }), 400, 'invalid_json');
     const bytes = Buffer.from(Array.from({ length: 200_000 }, (_, i) => (i * 7) & 255));
     const binary = await d.run({ ...echo_stdin, stdin: { base64: bytes.toString('base64') } });
     assert.ok((await d.logsBytes(binary.id)).equals(bytes));

@@ -1,5 +1,7 @@
 // Stop: the whole tree, first asked, then killed.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { daemonTest, suite, until } from '../lib/daemon.mjs';
 import { between, exitedWith, killedBy, micros, problem } from '../lib/check.mjs';
 import { alive, stat } from '../lib/proc.mjs';
@@ -10,7 +12,7 @@ const ready = (d, id) => until('it is ready', async () => (await d.logsText(id))
 
 suite('stop', () => {
   daemonTest('sends SIGTERM and tells when SIGKILL follows', async (d) => {
-    const { id } = await d.sh('trap "sleep 0.3; exit 4" TERM; echo ready; while :; do sleep 0.02; done');
+    const { id } = await d.sh('trap "while [ ! -e go ]; do sleep 0.02; done; exit 4" TERM; echo ready; while :; do sleep 0.02; done', { cwd: d.dir });
     await ready(d, id);
     const before = Date.now();
     const { body } = await stop(d, id, { grace_seconds: 100 });
@@ -19,6 +21,7 @@ suite('stop', () => {
     assert.ok(away > 99 && away < 100 + 30, `${away}`);
     assert.equal((await d.process(id)).state, 'stopping');
     assert.equal((await d.process(id)).alive, true);
+    writeFileSync(path.join(d.dir, 'go'), '');
     const done = await d.join(id);
     exitedWith(done, 4);
     assert.equal(done.exit.reason, 'stopped');
@@ -49,10 +52,11 @@ suite('stop', () => {
       (sleep 1002 & echo $!)
       setsid sh -c 'trap "" TERM HUP; echo $$; sleep 1003; sleep 1004' &
       setsid setsid sh -c '(setsid sleep 1005 & echo $!); exit' &
-      sleep 0.2; echo ready; wait; while :; do sleep 1006; done`);
-    await ready(d, id);
-    const pids = (await d.logsText(id)).split('\n').filter((line) => /^\d+$/.test(line)).map(Number);
-    assert.equal(pids.length, 4);
+      while :; do sleep 1006; done`);
+    const pids = await until('all four have told their pid', async () => {
+      const told = (await d.logsText(id)).split('\n').filter((line) => /^\d+$/.test(line)).map(Number);
+      return told.length === 4 && told;
+    });
     assert.ok(pids.every(alive));
     await stop(d, id, { grace_seconds: 0.5 });
     await d.join(id);

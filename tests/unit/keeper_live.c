@@ -243,6 +243,20 @@ static void fork_and_pipe_failures_become_facts(void **state)
     assert_int_equal(exited(&id, NULL).status, 3);
 }
 
+/* Everything about a short program may happen in one turn of the keeper's loop. */
+static void a_short_program_ends_after_it_has_started(void **state)
+{
+    for (int i = 0; i < 20; i++) {
+        struct fact_id id = run_shell("echo x");
+        int64_t started_us = live_until(&live, FACT_STARTED, &id, NULL)->at_us;
+        int64_t output_us = live_until(&live, FACT_OUTPUT, &id, NULL)->at_us;
+        int64_t exited_us = live_until(&live, FACT_EXITED, &id, NULL)->at_us;
+        assert_true(started_us < exited_us);
+        assert_true(started_us <= output_us && output_us <= exited_us);
+        assert_true(exited_us - started_us < 10000000);
+    }
+}
+
 /* ---- stdin ---- */
 
 static void stdin_from_a_file_is_read_to_its_end(void **state)
@@ -401,6 +415,39 @@ static void a_paused_tree_stands_still_and_can_be_killed(void **state)
     assert_int_equal(exited(&id, NULL).status, SIGKILL);
 }
 
+/* Kernels from 6.14 on kill whoever is cloned into a cgroup that was killed before. */
+static void programs_after_a_killed_tree_are_not_killed_too(void **state)
+{
+    struct command_signal kill_tree = {SIGKILL, SCOPE_TREE};
+    struct fact_id ids[20];
+    for (int round = 0; round < 3; round++) {
+        struct fact_id id = run_shell("sleep 300 & sleep 300");
+        live_until(&live, FACT_STARTED, &id, NULL);
+        assert_int_equal(live_call(&live, COMMAND_SIGNAL, &id, &kill_tree, sizeof kill_tree), 0);
+        assert_int_equal(exited(&id, NULL).status, SIGKILL);
+        for (int i = 0; i < 20; i++)
+            ids[i] = run_shell("exit 0");
+        for (int i = 0; i < 20; i++) {
+            struct fact_exited end = exited(&ids[i], NULL);
+            assert_int_equal(end.kind, EXIT_EXITED);
+            assert_int_equal(end.status, 0);
+        }
+    }
+}
+
+static void programs_after_a_tree_killed_in_a_pause_are_not_paused_too(void **state)
+{
+    for (int round = 0; round < 3; round++) {
+        struct fact_id id = run_shell("sleep 300 & sleep 300");
+        live_until(&live, FACT_STARTED, &id, NULL);
+        assert_int_equal(live_call(&live, COMMAND_PAUSE, &id, NULL, 0), 0);
+        assert_int_equal(stop(&id, SIGKILL, 10000000), 0);
+        assert_int_equal(exited(&id, NULL).status, SIGKILL);
+        id = run_shell("exit 5");
+        assert_int_equal(exited(&id, NULL).status, 5);
+    }
+}
+
 static void signals_reach_their_scope(void **state)
 {
     struct fact_id id = run_shell("sh -c 'trap \"echo inner; exit\" USR1; while :; do sleep 0.01; done' &"
@@ -539,6 +586,122 @@ static void state_is_kept_for_the_next_server(void **state)
     live_lose_server(&live);
     live_meet(&live);
     assert_memory_equal(&live.welcome.state, &shutdown, sizeof shutdown);
+}
+
+/* The keeper learns of a child's end and of the server's in one turn, before it reads the socket. */
+static void a_killed_servers_silence_does_not_end_the_next_one(void **state)
+{
+    struct fact_id id = run_shell("echo up; exec sleep 300");
+    live_until(&live, FACT_OUTPUT, &id, NULL);
+    while (live_custody_of(&live, &id) == NULL)
+        assert_true(live_receive(&live, 5000));
+    pid_t child = live_custody_of(&live, &id)->pid, server = live.server;
+    live_applied(&live);
+    kill(live.keeper, SIGSTOP);
+    kill(child, SIGKILL);
+    wait_gone(child);
+    live_lose_server(&live);
+    wait_gone(server);
+    kill(live.keeper, SIGCONT);
+    live_meet(&live);
+    assert_int_equal(exited(&id, NULL).status, SIGKILL);
+    for (int i = 0; i < 15; i++) { /* silence is punished after a second */
+        usleep(100000);
+        assert_false(is_gone(live.server));
+    }
+}
+
+/* Where the keeper may lower its score: children never get that, and it has it while it is idle. */
+static void the_oom_score_is_lowered_between_spawns(void **state)
+{
+    char path[64], text[16] = "", own[16] = "";
+    snprintf(path, sizeof path, "/proc/%d/oom_score_adj", (int)live.keeper);
+    int fd = open("/proc/self/oom_score_adj", O_RDWR);
+    ssize_t length = read(fd, own, sizeof own - 1);
+    bool may_lower = length > 0 && atoi(own) > -900 && pwrite(fd, "-900", 4, 0) == 4;
+    (void)!pwrite(fd, own, (size_t)length, 0);
+    close(fd);
+    for (int round = 0; round < 2; round++) {
+        struct live_output output = {0};
+        struct fact_id id = run_shell("cat /proc/self/oom_score_adj");
+        exited(&id, &output);
+        assert_string_equal(output.bytes, own);
+        for (int i = 0; may_lower && i < 500 && atoi(text) != -900; i++) {
+            usleep(10000);
+            fd = open(path, O_RDONLY);
+            memset(text, 0, sizeof text);
+            (void)!read(fd, text, sizeof text - 1);
+            close(fd);
+        }
+        assert_true(!may_lower || atoi(text) == -900);
+        text[0] = 0;
+    }
+}
+
+/* Those with another user are forked and do not share the keeper's memory. */
+static void a_child_with_another_user_and_one_that_cannot_have_it(void **state)
+{
+    struct live_output output = {0};
+    struct fact_id id = run((struct live_spawn){.argv = SHELL("id -u; id -g"),
+                                                .flags = SPAWN_SET_IDS, .uid = 65534,
+                                                .gid = 65534});
+    if (getuid() != 0) {
+        const struct fact_spawn_failed *failed =
+            fact_payload(live_until(&live, FACT_SPAWN_FAILED, &id, NULL));
+        assert_int_equal(failed->error, EPERM);
+        return;
+    }
+    exited(&id, &output);
+    assert_string_equal(output.bytes, "65534\n65534\n");
+}
+
+/* It shares the keeper's memory there; SIGQUIT would even dump it. */
+static void a_child_ended_on_its_way_to_exec_harms_nobody(void **state)
+{
+    static const int signals[] = {SIGKILL, SIGQUIT, 0, SIGTERM};
+    const char *const missing[] = {"/no/such/program", NULL};
+    struct fact_id ids[400];
+    pid_t keeper = live.keeper;
+    for (unsigned i = 0; i < 400; i++) {
+        bool fails = i % 5 == 0;
+        struct command_signal ask = {signals[i % 4], i % 3 == 0 ? SCOPE_TREE : SCOPE_MAIN};
+        ids[i] = fails ? run((struct live_spawn){.argv = missing}) : run_shell("exit 0");
+        live_send(&live, COMMAND_SIGNAL, &ids[i], &ask, sizeof ask);
+    }
+    for (unsigned ended = 0; ended < 400;) {
+        const struct fact *fact = live_fact(&live, 10000);
+        assert_non_null(fact);
+        ended += fact->type == FACT_EXITED || fact->type == FACT_SPAWN_FAILED;
+    }
+    live_applied(&live);
+    for (unsigned i = 0; i < 400; i++) {
+        forget(&ids[i]);
+    }
+    struct fact_id id = run_shell("exit 6");
+    assert_int_equal(exited(&id, NULL).status, 6);
+    assert_int_equal(live.keeper, keeper);
+    assert_false(is_gone(keeper));
+}
+
+/* More than a kept region holds, and the longest search. */
+static void arguments_of_any_size_arrive_whole(void **state)
+{
+    static char longest[120000];
+    struct live_output output = {0};
+    memset(longest, 'x', sizeof longest - 1);
+    const char *const many[] = {"sh", "-c", "echo $#${#1}${#4}", "sh", longest, "", "a", longest,
+                                NULL};
+    for (int i = 0; i < 3; i++) {
+        struct fact_id id = run((struct live_spawn){.argv = many});
+        assert_int_equal(exited(&id, &output).status, 0);
+    }
+    assert_string_equal(output.bytes, "4119999119999\n4119999119999\n4119999119999\n");
+    const char *const path[] = {"PATH=:/no/such/dir::/etc/passwd:/bin:/usr/bin", NULL};
+    struct fact_id id = run((struct live_spawn){.argv = SHELL("exit 8"), .env = path, .cwd = "/"});
+    assert_int_equal(exited(&id, NULL).status, 8);
+    const char *const here[] = {"PATH=", NULL};
+    id = run((struct live_spawn){.argv = SHELL("exit 9"), .env = here, .cwd = "/bin"});
+    assert_int_equal(exited(&id, NULL).status, 9);
 }
 
 #define LOAD_CHILDREN 60
@@ -744,6 +907,60 @@ static void a_child_forked_by_a_keeper_that_died_of_it_does_not_live_on(void **s
     unlink(path);
 }
 
+/* The cgroup of process `pid`, absolute; "" where there is none. */
+static void cgroup_of(pid_t pid, char path[4200])
+{
+    char file[64], line[4096];
+    snprintf(file, sizeof file, "/proc/%d/cgroup", (int)pid);
+    FILE *lines = fopen(file, "re");
+    const char *const mounts[] = {"/sys/fs/cgroup", "/sys/fs/cgroup/unified"};
+    path[0] = 0;
+    while (lines != NULL && path[0] == 0 && fgets(line, sizeof line, lines) != NULL) {
+        line[strcspn(line, "\n")] = 0;
+        for (int m = 0; m < 2 && strncmp(line, "0::", 3) == 0; m++) {
+            snprintf(path, 4200, "%s%s", mounts[m], line + 3);
+            if (access(path, F_OK) == 0)
+                break;
+            path[0] = 0;
+        }
+    }
+    if (lines != NULL)
+        fclose(lines);
+}
+
+static void what_a_killed_keeper_and_server_left_is_removed_by_the_next(void **state)
+{
+    static struct live dead, used;
+    char stale[4200], present[4200];
+    struct fact_id id = run_shell("echo up; exec sleep 300");
+    live_until(&live, FACT_OUTPUT, &id, NULL);
+    cgroup_of(entry_of(&id, true).pid, present);
+    if (!(live.welcome.features & KEEPER_CGROUP) || present[0] == 0)
+        return;
+    used = live; /* the keeper of the set-up goes on beside the dead one */
+    live_start(&live);
+    id = run_shell("echo up; exec sleep 300");
+    live_until(&live, FACT_OUTPUT, &id, NULL);
+    pid_t child = entry_of(&id, true).pid;
+    cgroup_of(child, stale);
+    kill(live.keeper, SIGKILL);
+    waitpid(live.keeper, NULL, 0);
+    kill(child, SIGKILL);
+    wait_gone(child);
+    dead = live;
+    live_lose_server(&dead);
+    wait_gone(live.server);
+    while (waitpid(-1, NULL, WNOHANG) > 0)
+        ;
+    assert_int_equal(access(stale, F_OK), 0);
+    live_start(&live);
+    assert_int_not_equal(access(stale, F_OK), 0);
+    assert_int_equal(access(present, F_OK), 0);
+    live_end(&live);
+    live = used;
+    assert_int_equal(stop(&id, SIGKILL, 0), ESRCH); /* the dead one's: but this one answers */
+}
+
 static void an_adopted_child_reaped_by_somebody_else_still_tells_its_status(void **state)
 {
     if (!(live.welcome.features & KEEPER_PIDFD_EXIT_INFO))
@@ -840,6 +1057,7 @@ int main(int argc, char **argv)
         LIVE(an_id_that_is_known_is_refused),
         {"fork_and_pipe_failures_become_facts", fork_and_pipe_failures_become_facts,
          setup_failing_fork, teardown, NULL},
+        LIVE(a_short_program_ends_after_it_has_started),
         LIVE(stdin_from_a_file_is_read_to_its_end),
         LIVE(stdin_written_through_custody_ends_when_both_sides_close),
         LIVE(stdin_whose_reader_is_gone_is_told),
@@ -854,6 +1072,10 @@ int main(int argc, char **argv)
         LIVE_WITHOUT_CGROUPS(a_pipe_held_by_a_descendant_is_read_to_its_end),
         LIVE(a_paused_tree_stands_still_and_can_be_killed),
         LIVE_WITHOUT_CGROUPS(a_paused_tree_stands_still_and_can_be_killed),
+        LIVE(programs_after_a_killed_tree_are_not_killed_too),
+        LIVE_WITHOUT_CGROUPS(programs_after_a_killed_tree_are_not_killed_too),
+        LIVE(programs_after_a_tree_killed_in_a_pause_are_not_paused_too),
+        LIVE_WITHOUT_CGROUPS(programs_after_a_tree_killed_in_a_pause_are_not_paused_too),
         LIVE(signals_reach_their_scope),
         LIVE_WITHOUT_CGROUPS(signals_reach_their_scope),
         LIVE(drop_newest_keeps_exactly_the_limit_and_counts_the_rest),
@@ -864,6 +1086,11 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_server_that_refuses_to_start_ends_the_keeper),
         LIVE(signals_to_the_keeper_are_told_also_to_a_later_server),
         LIVE(a_server_that_talks_nonsense_is_replaced),
+        LIVE(a_killed_servers_silence_does_not_end_the_next_one),
+        LIVE(the_oom_score_is_lowered_between_spawns),
+        LIVE(a_child_with_another_user_and_one_that_cannot_have_it),
+        LIVE(a_child_ended_on_its_way_to_exec_harms_nobody),
+        LIVE(arguments_of_any_size_arrive_whole),
         LIVE(state_is_kept_for_the_next_server),
         LIVE(a_server_killed_again_and_again_loses_no_line_and_no_exit_code),
         LIVE(an_upgrade_keeps_children_bytes_and_deadlines),
@@ -874,6 +1101,7 @@ int main(int argc, char **argv)
         {"a_child_forked_by_a_keeper_that_died_of_it_does_not_live_on",
          a_child_forked_by_a_keeper_that_died_of_it_does_not_live_on, setup_dying_after_fork,
          teardown, NULL},
+        LIVE(what_a_killed_keeper_and_server_left_is_removed_by_the_next),
         LIVE(an_adopted_child_reaped_by_somebody_else_still_tells_its_status),
         LIVE(nothing_is_left_open_when_all_is_forgotten),
     };

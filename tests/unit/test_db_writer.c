@@ -67,6 +67,33 @@ static void wait_for_number(struct db_fixture *fixture, enum db_file file, const
 
 /* ---- positions ---- */
 
+static void a_silent_end_leaves_nothing_in_logs_and_no_position(void **state)
+{
+    struct db_fixture *fixture = *state;
+    struct db_position position;
+    struct batch *batch = fixture_batch(fixture);
+    append_line(batch, 1, fixture->position = batch->position.position = 50, "line\n");
+    batch_free(fixture_commit(fixture, batch));
+    fixture->position = 100;
+    long wal = file_bytes(fixture, "logs.db-wal");
+    batch = fixture_batch(fixture);
+    struct process_row row = a_process(2);
+    assert_true(process_row_insert(batch, &row));
+    assert_true(log_close_stream(batch, 1, 90, LOG_STDOUT, 1));
+    assert_true(log_close_stream(batch, 2, 95, LOG_STDERR, 1));
+    assert_true(log_finished(batch, 2, 100));
+    batch_free(fixture_commit(fixture, batch));
+    assert_int_equal(file_bytes(fixture, "logs.db-wal"), wal);
+    assert_true(db_position_get(fixture->reader, DB_LOGS, &position));
+    assert_int_equal(position.position, 50);
+    assert_true(db_position_get(fixture->reader, DB_STATE, &position));
+    assert_int_equal(position.position, 100);
+    batch = fixture_batch(fixture);
+    append_line(batch, 1, fixture->position = batch->position.position = 120, "more\n");
+    batch_free(fixture_commit(fixture, batch));
+    assert_int_equal(count_records(fixture, 1), 2);
+}
+
 static void both_files_hold_the_position_of_a_batch_that_touches_both(void **state)
 {
     struct db_fixture *fixture = *state;
@@ -374,7 +401,7 @@ static void feeds_and_answers_are_kept_within_their_limits(void **state)
     struct db *db = db_open(fixture->dir, &error);
     int code;
     struct log_store *store = log_store_new(db, &code);
-    struct upkeep *upkeep = upkeep_new(store);
+    struct upkeep *upkeep = upkeep_new(store, &code);
     struct writer_limits limits = { .changes_max = 100, .log_max = 1, .idempotency_age_us = 1000 };
     while (upkeep_slice(upkeep, &limits, false) == 0)
         ;
@@ -384,7 +411,7 @@ static void feeds_and_answers_are_kept_within_their_limits(void **state)
     assert_int_equal(bounds.last, 9000);
     assert_int_equal(number(db, DB_STATE, "SELECT count(*) FROM answer"), 0);
     upkeep_free(upkeep);
-    upkeep = upkeep_new(store);
+    upkeep = upkeep_new(store, &code);
     limits.feed_age_us = 1;
     while (upkeep_slice(upkeep, &limits, false) == 0)
         ;
@@ -394,6 +421,24 @@ static void feeds_and_answers_are_kept_within_their_limits(void **state)
     log_store_free(store);
     db_close(db);
     fixture_open(fixture);
+}
+
+static void a_long_wal_is_copied_back_and_cut_when_nothing_is_left_to_do(void **state)
+{
+    struct db_fixture *fixture = *state;
+    static char bytes[1 << 20];
+    memset(bytes, '\n', sizeof bytes);
+    for (int i = 0; i < 24; i++) {
+        struct batch *batch = fixture_batch(fixture);
+        log_append(batch, 1, 0, LOG_STDOUT, i, bytes, sizeof bytes, 0);
+        batch_free(fixture_commit(fixture, batch));
+    }
+    assert_true(file_bytes(fixture, "logs.db-wal") > 8 << 20);
+    for (int i = 0; i < 2000 && file_bytes(fixture, "logs.db-wal") > 0; i++)
+        usleep(5000);
+    assert_int_equal(file_bytes(fixture, "logs.db-wal"), 0);
+    assert_true(file_bytes(fixture, "logs.db") > 24 << 20);
+    assert_int_equal(number(fixture->reader, DB_LOGS, "SELECT sum(records) FROM chunk"), 24 << 20);
 }
 
 /* ---- readers beside the writer ---- */
@@ -500,6 +545,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
+        TEST(a_silent_end_leaves_nothing_in_logs_and_no_position),
         TEST(both_files_hold_the_position_of_a_batch_that_touches_both),
         TEST(output_alone_moves_only_the_logs),
         TEST(facts_that_are_submitted_again_are_stored_once),
@@ -514,6 +560,7 @@ int main(void)
         TEST(small_chunks_of_a_finished_process_are_merged),
         TEST(small_chunks_of_a_running_process_are_merged_while_it_writes),
         TEST(feeds_and_answers_are_kept_within_their_limits),
+        TEST(a_long_wal_is_copied_back_and_cut_when_nothing_is_left_to_do),
         TEST(the_wal_stays_bounded_under_a_flood_with_readers),
         TEST(finished_jobs_come_back_in_order_and_cancelled_ones_do_not_run),
     };
