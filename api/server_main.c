@@ -216,11 +216,17 @@ static void drain_then(struct server *server, void (*drained)(struct server *ser
     timer_set(server->loop, &server->drain, time_monotonic_us() + 1000);
 }
 
+/* The readers first: who closes last, and may write, folds the write-ahead log into the database. */
+static void close_database(struct server *server)
+{
+    readers_stop(server->app.service.readers);
+    recorder_stop(server->app.service.recorder);
+}
+
 static void end_for_good(struct server *server)
 {
     http_stop(server->app.http);
-    recorder_stop(server->app.service.recorder);
-    readers_stop(server->app.service.readers);
+    close_database(server);
     if (server->app.service.socket_path[0]) {
         unlink(server->app.service.socket_path);
     }
@@ -238,8 +244,7 @@ static void end_for_upgrade(struct server *server)
 {
     struct reply nobody = {0};
     http_stop(server->app.http);
-    recorder_stop(server->app.service.recorder);
-    readers_stop(server->app.service.readers);
+    close_database(server);
     problem_free(local_executor_upgrade(server->app.service.executor, server->upgrade_path, nobody));
     local_executor_flush(server->app.service.executor, 1000);
     loop_end(server->loop);

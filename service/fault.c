@@ -3,8 +3,8 @@
  *
  * FORKFUL_FAULT=name:N and FORKFUL_FAULT_ONCE=file for fault_point; FORKFUL_FAIL=name:ERRNO[:N]
  * for fault_errno. The environment is looked at on each passage, so a process that clears it is
- * safe from then on. The counters are this process's own; keeper and server each count for themselves.
- * Other builds contain nothing of this.
+ * safe from then on. The counters are this process's own; keeper and server each count for
+ * themselves. Other builds contain nothing of this.
  */
 #include "service/fault.h"
 
@@ -31,8 +31,9 @@ static const char *fault_argument(const char *variable, const char *name)
 {
     const char *value = getenv(variable);
     size_t length = strlen(name);
-    if (value == NULL || strncmp(value, name, length) != 0 || value[length] != ':')
+    if (value == NULL || strncmp(value, name, length) != 0 || value[length] != ':') {
         return NULL;
+    }
     return value + length + 1;
 }
 
@@ -40,11 +41,13 @@ static const char *fault_argument(const char *variable, const char *name)
 static bool fault_first_time(void)
 {
     const char *path = getenv("FORKFUL_FAULT_ONCE");
-    if (path == NULL)
+    if (path == NULL) {
         return true;
+    }
     int fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
-    if (fd < 0)
+    if (fd < 0) {
         return false;
+    }
     close(fd);
     return true;
 }
@@ -53,26 +56,32 @@ void fault_point(const char *name)
 {
     static _Atomic long passages;
     const char *count = fault_argument("FORKFUL_FAULT", name);
-    if (count == NULL || atomic_fetch_add(&passages, 1) + 1 != strtol(count, NULL, 10))
+    if (count == NULL || atomic_fetch_add(&passages, 1) + 1 != strtol(count, NULL, 10)) {
         return;
-    if (fault_first_time())
+    }
+    if (fault_first_time()) {
         kill(getpid(), SIGKILL);
+    }
 }
 
 int fault_errno(const char *name)
 {
     static _Atomic long failures;
     const char *word = fault_argument("FORKFUL_FAIL", name);
-    if (word == NULL)
+    if (word == NULL) {
         return 0;
+    }
     const char *limit = strchr(word, ':');
     size_t length = limit != NULL ? (size_t)(limit - word) : strlen(word);
-    if (limit != NULL && atomic_fetch_add(&failures, 1) >= strtol(limit + 1, NULL, 10))
+    if (limit != NULL && atomic_fetch_add(&failures, 1) >= strtol(limit + 1, NULL, 10)) {
         return 0;
-    for (size_t i = 0; i < sizeof fault_errnos / sizeof *fault_errnos; i++)
+    }
+    for (size_t i = 0; i < sizeof fault_errnos / sizeof *fault_errnos; i++) {
         if (strlen(fault_errnos[i].name) == length &&
-            strncmp(fault_errnos[i].name, word, length) == 0)
+            strncmp(fault_errnos[i].name, word, length) == 0) {
             return fault_errnos[i].number;
+        }
+    }
     return EIO;
 }
 

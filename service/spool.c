@@ -3,10 +3,11 @@
  * moves `tail`. The contract is in spool.h.
  *
  * Why it is safe without locks: each position has one writer. A frame's bytes are written before
- * `head` is stored with release order, so whoever reads `head` with acquire order sees whole frames.
- * Room is never written before `tail` was read with acquire order, so the consumer is done with it.
- * Sleeping uses the classic pair: the sleeper sets its flag, then looks again; the other side moves
- * its position, then looks at the flag; a full fence stands between the two steps on both sides.
+ * `head` is stored with release order, so whoever reads `head` with acquire order sees whole
+ * frames. Room is never written before `tail` was read with acquire order, so the consumer is
+ * done with it. Sleeping uses the classic pair: the sleeper sets its flag, then looks again; the
+ * other side moves its position, then looks at the flag; a full fence stands between the two
+ * steps on both sides.
  */
 #include "service/spool.h"
 
@@ -33,8 +34,9 @@ static int spool_map(struct spool *spool, int fd, uint64_t ring_bytes)
 {
     size_t bytes = SPOOL_HEADER_BYTES + ring_bytes;
     unsigned char *at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (at == MAP_FAILED)
+    if (at == MAP_FAILED) {
         return -errno;
+    }
     memset(spool, 0, sizeof *spool);
     spool->header = (struct spool_header *)at;
     spool->ring = at + SPOOL_HEADER_BYTES;
@@ -45,14 +47,17 @@ static int spool_map(struct spool *spool, int fd, uint64_t ring_bytes)
 
 int spool_create(struct spool *spool, int fd, uint64_t ring_bytes, const char *boot_id)
 {
-    if (ring_bytes == 0 || ring_bytes % 4096 != 0 || ring_bytes > (1ull << 40))
+    if (ring_bytes == 0 || ring_bytes % 4096 != 0 || ring_bytes > (1ull << 40)) {
         return -EINVAL;
+    }
     int error = posix_fallocate(fd, 0, (off_t)(SPOOL_HEADER_BYTES + ring_bytes));
-    if (error != 0)
+    if (error != 0) {
         return -error;
+    }
     error = spool_map(spool, fd, ring_bytes);
-    if (error < 0)
+    if (error < 0) {
         return error;
+    }
     struct spool_header *header = spool->header;
     uint64_t id = 0;
     if (getrandom(&id, sizeof id, 0) != (ssize_t)sizeof id) {
@@ -85,13 +90,16 @@ static bool header_is_sound(const struct spool_header *header, uint64_t file_byt
 int spool_attach(struct spool *spool, int fd)
 {
     struct stat info;
-    if (fstat(fd, &info) < 0)
+    if (fstat(fd, &info) < 0) {
         return -errno;
-    if (info.st_size < (off_t)(SPOOL_HEADER_BYTES + 4096))
+    }
+    if (info.st_size < (off_t)(SPOOL_HEADER_BYTES + 4096)) {
         return -EPROTO;
+    }
     void *page = mmap(NULL, SPOOL_HEADER_BYTES, PROT_READ, MAP_SHARED, fd, 0);
-    if (page == MAP_FAILED)
+    if (page == MAP_FAILED) {
         return -errno;
+    }
     const struct spool_header *header = page;
     bool sound = header_is_sound(header, (uint64_t)info.st_size);
     uint64_t ring_bytes = header->ring_bytes;
@@ -102,18 +110,21 @@ int spool_attach(struct spool *spool, int fd)
 int spool_open(struct spool *spool, int fd, const char *boot_id)
 {
     int error = spool_attach(spool, fd);
-    if (error < 0)
+    if (error < 0) {
         return error;
-    if (strncmp(spool->header->boot_id, boot_id, sizeof spool->header->boot_id - 1) == 0)
+    }
+    if (strncmp(spool->header->boot_id, boot_id, sizeof spool->header->boot_id - 1) == 0) {
         return 0;
+    }
     spool_close(spool);
     return -ESTALE;
 }
 
 void spool_close(struct spool *spool)
 {
-    if (spool->header != NULL)
+    if (spool->header != NULL) {
         munmap(spool->header, SPOOL_HEADER_BYTES + spool->ring_bytes);
+    }
     memset(spool, 0, sizeof *spool);
     spool->fd = -1;
 }
@@ -129,14 +140,17 @@ void spool_producer_begin(struct spool *spool)
     uint64_t last = 0;
     for (uint64_t at = tail; at < spool->position;) {
         const struct fact *fact = (const void *)(spool->ring + at % spool->ring_bytes);
-        if (fact->bytes < PAD_FRAME_BYTES)
+        if (fact->bytes < PAD_FRAME_BYTES) {
             return; /* damaged: the consumer will say so */
-        if (fact->type != FACT_PAD)
+        }
+        if (fact->type != FACT_PAD) {
             last = fact->sequence;
+        }
         at += frame_bytes(fact->bytes);
     }
-    if (last != 0)
+    if (last != 0) {
         spool->sequence = last;
+    }
 }
 
 /* The payload that a frame filling `room` bytes has. */
@@ -170,8 +184,9 @@ void *spool_reserve(struct spool *spool, size_t payload_bytes, size_t reserve)
     spool_rooms(spool, reserve, &here, &wrapped);
     uint64_t offset = spool->position % spool->ring_bytes;
     if (payload_bytes > here) {
-        if (payload_bytes > wrapped)
+        if (payload_bytes > wrapped) {
             return NULL;
+        }
         uint64_t to_end = spool->ring_bytes - offset;
         struct fact *pad = (struct fact *)(spool->ring + offset);
         pad->bytes = (uint32_t)to_end;
@@ -205,15 +220,19 @@ int spool_append(struct spool *spool, enum fact_type type, enum fact_stream stre
                  const struct fact_id *process, int64_t at_us, const void *first,
                  size_t first_bytes, const void *second, size_t second_bytes)
 {
-    if (second_bytes > UINT32_MAX / 2 || first_bytes > UINT32_MAX / 4)
+    if (second_bytes > UINT32_MAX / 2 || first_bytes > UINT32_MAX / 4) {
         return -EINVAL;
+    }
     unsigned char *payload = spool_reserve(spool, first_bytes + second_bytes, 0);
-    if (payload == NULL)
+    if (payload == NULL) {
         return -EAGAIN;
-    if (first_bytes > 0)
+    }
+    if (first_bytes > 0) {
         memcpy(payload, first, first_bytes);
-    if (second_bytes > 0)
+    }
+    if (second_bytes > 0) {
         memcpy(payload + first_bytes, second, second_bytes);
+    }
     spool_publish(spool, type, stream, process, at_us, first_bytes + second_bytes);
     return 0;
 }
@@ -221,8 +240,9 @@ int spool_append(struct spool *spool, enum fact_type type, enum fact_stream stre
 bool spool_take_consumer_wake(struct spool *spool)
 {
     atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&spool->header->consumer_waits, memory_order_relaxed) == 0)
+    if (atomic_load_explicit(&spool->header->consumer_waits, memory_order_relaxed) == 0) {
         return false;
+    }
     return atomic_exchange(&spool->header->consumer_waits, 0) != 0;
 }
 
@@ -230,8 +250,9 @@ bool spool_producer_wait(struct spool *spool, size_t need, size_t reserve)
 {
     atomic_store_explicit(&spool->header->producer_waits, 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst);
-    if (spool_room(spool, need, reserve) < need)
+    if (spool_room(spool, need, reserve) < need) {
         return false;
+    }
     atomic_store_explicit(&spool->header->producer_waits, 0, memory_order_relaxed);
     return true;
 }
@@ -242,8 +263,9 @@ int spool_consumer_begin(struct spool *spool, uint64_t position)
 {
     uint64_t head = atomic_load_explicit(&spool->header->head, memory_order_acquire);
     uint64_t tail = atomic_load_explicit(&spool->header->tail, memory_order_acquire);
-    if (position > head || position % FRAME_ALIGN != 0)
+    if (position > head || position % FRAME_ALIGN != 0) {
         return -EPROTO;
+    }
     spool->position = position > tail ? position : tail;
     spool->sequence = 0; /* unknown: the first fact read sets it */
     return 0;
@@ -254,10 +276,12 @@ static bool frame_is_sound(const struct spool *spool, const struct fact *fact, u
 {
     uint64_t to_end = spool->ring_bytes - spool->position % spool->ring_bytes;
     uint64_t frame = frame_bytes(fact->bytes);
-    if (fact->bytes < PAD_FRAME_BYTES || frame > available || frame > to_end)
+    if (fact->bytes < PAD_FRAME_BYTES || frame > available || frame > to_end) {
         return false;
-    if (fact->type == FACT_PAD)
+    }
+    if (fact->type == FACT_PAD) {
         return frame == to_end;
+    }
     return fact->type < FACT_TYPES && fact->bytes >= sizeof *fact &&
            (spool->sequence == 0 || fact->sequence == spool->sequence + 1);
 }
@@ -274,8 +298,9 @@ const struct fact *spool_next(struct spool *spool, int *error)
             return NULL;
         }
         spool->position += frame_bytes(fact->bytes);
-        if (fact->type == FACT_PAD)
+        if (fact->type == FACT_PAD) {
             continue;
+        }
         spool->sequence = fact->sequence;
         return fact;
     }
@@ -285,11 +310,13 @@ const struct fact *spool_next(struct spool *spool, int *error)
 bool spool_release(struct spool *spool, uint64_t position)
 {
     uint64_t tail = atomic_load_explicit(&spool->header->tail, memory_order_relaxed);
-    if (position > tail)
+    if (position > tail) {
         atomic_store_explicit(&spool->header->tail, position, memory_order_release);
+    }
     atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&spool->header->producer_waits, memory_order_relaxed) == 0)
+    if (atomic_load_explicit(&spool->header->producer_waits, memory_order_relaxed) == 0) {
         return false;
+    }
     return atomic_exchange(&spool->header->producer_waits, 0) != 0;
 }
 
@@ -297,8 +324,9 @@ bool spool_consumer_sleep(struct spool *spool)
 {
     atomic_store_explicit(&spool->header->consumer_waits, 1, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst);
-    if (atomic_load_explicit(&spool->header->head, memory_order_acquire) == spool->position)
+    if (atomic_load_explicit(&spool->header->head, memory_order_acquire) == spool->position) {
         return false;
+    }
     atomic_store_explicit(&spool->header->consumer_waits, 0, memory_order_relaxed);
     return true;
 }

@@ -8,10 +8,10 @@
  * they are used.
  *
  * A slot that was ever killed or frozen is worn, and so is one that a former keeper used: it is
- * removed and made anew before another child gets it. A frozen one would freeze that child, and Linux 6.14
- * and later kill whatever is cloned into a cgroup whose count of kills is not that of the keeper's
- * own. The shared flock on the directory says that a keeper or server lives which needs it; a fresh
- * keeper removes those beside its own that nobody holds and nobody lives in.
+ * removed and made anew before another child gets it. A frozen one would freeze that child, and
+ * Linux 6.14 and later kill whatever is cloned into a cgroup whose count of kills is not that of
+ * the keeper's own. The shared flock on the directory says that a keeper or server lives which
+ * needs it; a fresh keeper removes those beside its own that nobody holds or lives in.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -50,22 +50,25 @@ static int32_t listed[CHILDREN_MAX];
 static int top = -1; /* the directory of the slots: resume.cgroup_fd */
 static _Atomic uint8_t *starting; /* spool_header.starting_slots */
 
-/* One word of a line of /proc/self/FILE: of the line that contains `mark`, the `field`th (from 0). */
+/* One word of /proc/self/FILE: of the line that contains `mark`, the `field`th (from 0). */
 static bool find_word(const char *file, const char *mark, int field, char *word, size_t size)
 {
     char line[8192];
     FILE *lines = fopen(file, "re");
     bool found = false;
     while (lines != NULL && !found && fgets(line, sizeof line, lines) != NULL) {
-        if (strstr(line, mark) == NULL)
+        if (strstr(line, mark) == NULL) {
             continue;
+        }
         char *at = strtok(line, " \n");
-        while (at != NULL && field-- > 0)
+        while (at != NULL && field-- > 0) {
             at = strtok(NULL, " \n");
+        }
         found = at != NULL && snprintf(word, size, "%s", at) < (int)size;
     }
-    if (lines != NULL)
+    if (lines != NULL) {
         fclose(lines);
+    }
     return found;
 }
 
@@ -77,8 +80,9 @@ static void remove_slots(int directory, int patience_ms)
         char name[16];
         snprintf(name, sizeof name, "s%d", listed[i]);
         for (int left_ms = patience_ms;; left_ms -= 5) {
-            if (unlinkat(directory, name, AT_REMOVEDIR) == 0 || errno != EBUSY || left_ms <= 0)
+            if (unlinkat(directory, name, AT_REMOVEDIR) == 0 || errno != EBUSY || left_ms <= 0) {
                 break;
+            }
             usleep(5000);
         }
     }
@@ -97,8 +101,9 @@ static void remove_stale(const char *parent)
     DIR *beside = opendir(parent);
     const struct dirent *entry;
     for (int seen = 0; beside != NULL && seen < STALE_MAX && (entry = readdir(beside)) != NULL;) {
-        if (!is_top_name(entry->d_name))
+        if (!is_top_name(entry->d_name)) {
             continue;
+        }
         seen++;
         int directory = openat(dirfd(beside), entry->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (directory >= 0 && flock(directory, LOCK_EX | LOCK_NB) == 0) {
@@ -107,8 +112,9 @@ static void remove_stale(const char *parent)
         }
         close_one(&directory);
     }
-    if (beside != NULL)
+    if (beside != NULL) {
         closedir(beside);
+    }
 }
 
 /* Makes this keeper's directory. Another fresh keeper may take it for stale until it is locked. */
@@ -120,12 +126,14 @@ static int make_top(struct keeper *keeper, const char *parent)
         if (getrandom(&word, sizeof word, 0) < 0 ||
             snprintf(path, sizeof keeper->cgroup_path, "%s/" PREFIX "%d-%06x", parent,
                      (int)keeper->pid, word & 0xffffff) >= (int)sizeof keeper->cgroup_path ||
-            mkdir(path, 0700) < 0)
+            mkdir(path, 0700) < 0) {
             return -1;
+        }
         int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         if (directory >= 0 && flock(directory, LOCK_SH | LOCK_NB) == 0 &&
-            faccessat(directory, "cgroup.procs", F_OK, 0) == 0)
+            faccessat(directory, "cgroup.procs", F_OK, 0) == 0) {
             return directory;
+        }
         close_one(&directory);
         rmdir(path);
     }
@@ -136,8 +144,9 @@ static int find_top(struct keeper *keeper)
 {
     char mount[2048], own[1024], parent[3072];
     if (!find_word("/proc/self/mountinfo", " - cgroup2 ", 4, mount, sizeof mount) ||
-        !find_word("/proc/self/cgroup", "0::/", 0, own, sizeof own))
+        !find_word("/proc/self/cgroup", "0::/", 0, own, sizeof own)) {
         return -1;
+    }
     snprintf(parent, sizeof parent, "%s%s", mount, strcmp(own, "0::/") == 0 ? "" : own + 3);
     remove_stale(parent);
     return make_top(keeper, parent);
@@ -146,12 +155,15 @@ static int find_top(struct keeper *keeper)
 void cgroup_begin(struct keeper *keeper)
 {
     slots = table_reserve(CHILDREN_MAX, sizeof *slots);
-    if (slots == NULL || !(keeper->features & KEEPER_CLONE3) || FAULT_ERRNO("cgroup") != 0)
+    if (slots == NULL || !(keeper->features & KEEPER_CLONE3) || FAULT_ERRNO("cgroup") != 0) {
         return;
-    if (keeper->resume.cgroup_fd < 0)
+    }
+    if (keeper->resume.cgroup_fd < 0) {
         keeper->resume.cgroup_fd = find_top(keeper);
-    if (keeper->resume.cgroup_fd < 0)
+    }
+    if (keeper->resume.cgroup_fd < 0) {
         return;
+    }
     top = keeper->resume.cgroup_fd;
     flock(top, LOCK_SH | LOCK_NB); /* a keeper of an older build may not have done it */
     starting = keeper->spool.header->starting_slots;
@@ -166,8 +178,9 @@ void cgroup_begin(struct keeper *keeper)
 static int slot_open(int32_t slot)
 {
     char name[16];
-    if (slots[slot].directory > 0)
+    if (slots[slot].directory > 0) {
         return 0;
+    }
     snprintf(name, sizeof name, "s%d", slot);
     int directory = openat(top, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     int events = directory < 0 ? -1 : openat(directory, "cgroup.events", O_RDONLY | O_CLOEXEC);
@@ -183,8 +196,9 @@ static int slot_open(int32_t slot)
 
 static void slot_close(int32_t slot)
 {
-    if (slots[slot].directory == 0)
+    if (slots[slot].directory == 0) {
         return;
+    }
     close(slots[slot].directory);
     close(slots[slot].events);
     slots[slot].directory = slots[slot].events = 0;
@@ -197,8 +211,9 @@ static int slot_make(int32_t slot)
     snprintf(name, sizeof name, "s%d", slot);
     slot_close(slot);
     unlinkat(top, name, AT_REMOVEDIR);
-    if (mkdirat(top, name, 0700) < 0)
+    if (mkdirat(top, name, 0700) < 0) {
         return -errno;
+    }
     slots[slot].worn = false;
     return slot_open(slot);
 }
@@ -206,16 +221,18 @@ static int slot_make(int32_t slot)
 /* Nobody needs it open just now. */
 void cgroup_rest(int32_t slot)
 {
-    if (slot >= HOT_SLOTS && !slots[slot].watched)
+    if (slot >= HOT_SLOTS && !slots[slot].watched) {
         slot_close(slot);
+    }
 }
 
 /* One that was given back, or -1. */
 static int32_t slot_from_list(void)
 {
     int32_t slot = slot_free;
-    if (slot < 0 || slot_open(slot) != 0)
+    if (slot < 0 || slot_open(slot) != 0) {
         return -1;
+    }
     slot_free = slots[slot].free_next;
     return slot;
 }
@@ -225,23 +242,28 @@ static int32_t slot_from_number(void)
 {
     int error = -EEXIST;
     int32_t slot = slot_count;
-    for (; slot < (int32_t)CHILDREN_MAX && error == -EEXIST; slot++)
+    for (; slot < (int32_t)CHILDREN_MAX && error == -EEXIST; slot++) {
         error = slots[slot].taken ? -EEXIST : slot_make(slot);
-    if (error != 0 && error != -EEXIST)
+    }
+    if (error != 0 && error != -EEXIST) {
         return -1; /* out of descriptors or cgroups: this child goes without */
+    }
     slot_count = slot;
     return error == 0 ? slot - 1 : -1;
 }
 
 int cgroup_take(struct keeper *keeper, int *directory)
 {
-    if (!(keeper->features & KEEPER_CGROUP))
+    if (!(keeper->features & KEEPER_CGROUP)) {
         return -1;
+    }
     int32_t slot = slot_from_list();
-    if (slot < 0)
+    if (slot < 0) {
         slot = slot_from_number();
-    if (slot < 0)
+    }
+    if (slot < 0) {
         return -1;
+    }
     slots[slot].taken = true;
     *directory = slots[slot].directory;
     return slot;
@@ -250,28 +272,32 @@ int cgroup_take(struct keeper *keeper, int *directory)
 void cgroup_starting(int32_t slot, bool is_starting)
 {
     uint8_t bit = (uint8_t)(1u << (slot & 7));
-    if (slot < 0 || slot >= (int32_t)SPOOL_STARTING_SLOTS)
+    if (slot < 0 || slot >= (int32_t)SPOOL_STARTING_SLOTS) {
         return;
-    if (is_starting)
+    }
+    if (is_starting) {
         starting[slot / 8] |= bit;
-    else
+    } else {
         starting[slot / 8] &= (uint8_t)~bit;
+    }
 }
 
 /* A slot that a resumed entry lives in; false: there is none such. */
 bool cgroup_adopt(struct keeper *keeper, int32_t slot)
 {
     if (slot < 0 || slot >= (int32_t)CHILDREN_MAX || !(keeper->features & KEEPER_CGROUP) ||
-        slots[slot].taken || slot_open(slot) != 0)
+        slots[slot].taken || slot_open(slot) != 0) {
         return false;
+    }
     cgroup_rest(slot);
     return slots[slot].taken = slots[slot].worn = true;
 }
 
 void cgroup_give(int32_t *slot)
 {
-    if (*slot < 0)
+    if (*slot < 0) {
         return;
+    }
     slots[*slot].watched = false;
     cgroup_starting(*slot, false);
     bool usable = !slots[*slot].worn || slot_make(*slot) == 0;
@@ -304,8 +330,9 @@ static int file_open(int32_t slot, const char *file, int flags)
 {
     int error = slot_open(slot);
     int fd = error != 0 ? error : openat(slots[slot].directory, file, flags | O_CLOEXEC);
-    if (fd < 0 && error == 0)
+    if (fd < 0 && error == 0) {
         fd = -errno;
+    }
     cgroup_rest(slot);
     return fd;
 }
@@ -313,8 +340,9 @@ static int file_open(int32_t slot, const char *file, int flags)
 ssize_t cgroup_read(int32_t slot, const char *file, char *text, size_t size)
 {
     int fd = file_open(slot, file, O_RDONLY);
-    if (fd < 0)
+    if (fd < 0) {
         return fd;
+    }
     size_t have = 0;
     ssize_t got = 1;
     while (got > 0 && have < size - 1) {
@@ -329,8 +357,9 @@ ssize_t cgroup_read(int32_t slot, const char *file, char *text, size_t size)
 int cgroup_write(int32_t slot, const char *file, const char *text)
 {
     int fd = file_open(slot, file, O_WRONLY);
-    if (fd < 0)
+    if (fd < 0) {
         return fd;
+    }
     slots[slot].worn = true; /* what is written is cgroup.kill and cgroup.freeze */
     ssize_t put = write(fd, text, strlen(text));
     int error = put < 0 ? -errno : 0;
@@ -341,8 +370,9 @@ int cgroup_write(int32_t slot, const char *file, const char *text)
 uint32_t cgroup_oom_kills(const struct keeper *keeper, int32_t slot)
 {
     char text[512];
-    if (slot < 0 || !keeper->cgroup_oom || cgroup_read(slot, "memory.events", text, 512) <= 0)
+    if (slot < 0 || !keeper->cgroup_oom || cgroup_read(slot, "memory.events", text, 512) <= 0) {
         return 0;
+    }
     const char *at = strstr(text, "oom_kill ");
     return at != NULL ? (uint32_t)strtoul(at + 9, NULL, 10) : 0;
 }
@@ -352,44 +382,51 @@ uint32_t cgroup_oom_kills(const struct keeper *keeper, int32_t slot)
 static void kill_unknown(void)
 {
     for (int32_t slot = 0; slot < (int32_t)SPOOL_STARTING_SLOTS; slot++) {
-        if (!(starting[slot / 8] >> (slot & 7) & 1))
+        if (!(starting[slot / 8] >> (slot & 7) & 1)) {
             continue;
-        if (!slots[slot].taken)
+        }
+        if (!slots[slot].taken) {
             cgroup_write(slot, "cgroup.kill", "1");
+        }
         cgroup_starting(slot, false);
     }
 }
 
-/* Does a child live that is cloned into a new slot? Not where the keeper's own cgroup was killed before
-   the keeper came into it (see above). */
+/* Does a child live that is cloned into a new slot? Not where the keeper's own cgroup was killed
+   before the keeper came into it (see above). */
 static bool slot_is_safe(int directory)
 {
     int status = 0;
     struct clone_args arguments = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD,
                                    .cgroup = (unsigned)directory};
     long pid = syscall(SYS_clone3, &arguments, sizeof arguments);
-    if (pid == 0)
+    if (pid == 0) {
         _exit(0);
+    }
     return pid > 0 && waitpid((pid_t)pid, &status, 0) == pid && status == 0;
 }
 
 void cgroup_probe(struct keeper *keeper)
 {
     int directory = -1;
-    if (!(keeper->features & KEEPER_CGROUP))
+    if (!(keeper->features & KEEPER_CGROUP)) {
         return;
-    if (keeper->resume.occasion == RESUME_ADOPT)
+    }
+    if (keeper->resume.occasion == RESUME_ADOPT) {
         kill_unknown();
+    }
     int slot = cgroup_take(keeper, &directory);
     if (slot < 0 || !slot_is_safe(directory)) {
         keeper_log("children cannot be started in cgroups of their own; they get none");
         keeper->features &= ~(uint32_t)KEEPER_CGROUP;
         return;
     }
-    if (faccessat(directory, "cgroup.kill", W_OK, 0) == 0)
+    if (faccessat(directory, "cgroup.kill", W_OK, 0) == 0) {
         keeper->features |= KEEPER_CGROUP_KILL;
-    if (faccessat(directory, "cgroup.freeze", W_OK, 0) == 0)
+    }
+    if (faccessat(directory, "cgroup.freeze", W_OK, 0) == 0) {
         keeper->features |= KEEPER_CGROUP_FREEZE;
+    }
     keeper->cgroup_oom = faccessat(directory, "memory.events", R_OK, 0) == 0;
     cgroup_give(&slot);
 }
@@ -397,8 +434,9 @@ void cgroup_probe(struct keeper *keeper)
 /* Removes all slots, once their processes are gone, and the directory. */
 void cgroup_end(struct keeper *keeper)
 {
-    if (keeper->resume.cgroup_fd < 0)
+    if (keeper->resume.cgroup_fd < 0) {
         return;
+    }
     remove_slots(keeper->resume.cgroup_fd, 1000);
     rmdir(keeper->cgroup_path);
 }

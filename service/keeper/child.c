@@ -1,12 +1,12 @@
 /*
  * The child's half of a spawn: everything between fork and exec, in the order the kernel needs.
  *
- * As a rule it runs in the keeper's memory, at the same time as the keeper (spawn.c says why). So it
- * lives in its plan, reads nothing else that is written, and uses no function of the C library but
- * pure ones on strings: not even errno is its own. The keeper's signals are all at their default
- * and blocked, and all its descriptors FD_CLOEXEC and above 2; hence no loop over signals and no
- * close_range here. What fails is reported over the status pipe as {errno, stage}; a successful
- * exec closes it.
+ * As a rule it runs in the keeper's memory, at the same time as the keeper (spawn.c says why). So
+ * it lives in its plan, reads nothing else that is written, and uses no function of the C library
+ * but pure ones on strings: not even errno is its own. The keeper's signals are all at their
+ * default and blocked, and all its descriptors FD_CLOEXEC and above 2; hence no loop over signals
+ * and no close_range here. What fails is reported over the status pipe as {errno, stage}; a
+ * successful exec closes it.
  */
 #include <errno.h>
 #include <limits.h>

@@ -17,8 +17,9 @@
 static int act_hello(struct keeper *keeper, struct child *child, struct packet *packet)
 {
     (void)child;
-    if (packet->fixed.hello.version != COMMANDS_VERSION)
+    if (packet->fixed.hello.version != COMMANDS_VERSION) {
         return -EPROTO;
+    }
     link_greet(keeper, packet->command.request);
     ring_retry(keeper); /* the server before may have died between making room and saying so */
     return 0;
@@ -36,8 +37,9 @@ static int run_spawn(struct keeper *keeper, struct packet *packet, const unsigne
 {
     struct spawn spawn;
     if (decode_spawn(body, packet->command.body_bytes, &spawn) != 0 ||
-        ((spawn.fixed.flags & SPAWN_STDIN_FILE) != 0) != (stdin_file >= 0))
+        ((spawn.fixed.flags & SPAWN_STDIN_FILE) != 0) != (stdin_file >= 0)) {
         return -EPROTO;
+    }
     return spawn_child(keeper, &packet->command.process, &spawn, stdin_file, &packet->stage);
 }
 
@@ -45,8 +47,9 @@ static int act_spawn(struct keeper *keeper, struct child *child, struct packet *
 {
     (void)child;
     size_t bytes = packet->command.body_bytes;
-    if (packet->body != NULL)
+    if (packet->body != NULL) {
         return run_spawn(keeper, packet, packet->body, packet->fds[0]);
+    }
     /* Copied, not mapped: whoever holds the memfd could still change it under the decoder. */
     unsigned char *body = mmap(NULL, bytes + 1, PROT_READ | PROT_WRITE,
                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -55,8 +58,9 @@ static int act_spawn(struct keeper *keeper, struct child *child, struct packet *
         return -errno;
     }
     int error = -EPROTO;
-    if (pread(packet->fds[0], body, bytes, 0) == (ssize_t)bytes)
+    if (pread(packet->fds[0], body, bytes, 0) == (ssize_t)bytes) {
         error = run_spawn(keeper, packet, body, packet->fds[1]);
+    }
     munmap(body, bytes + 1);
     return error;
 }
@@ -72,13 +76,16 @@ static int signal_main(const struct child *child, int signal)
 static int act_signal(struct keeper *keeper, struct child *child, struct packet *packet)
 {
     const struct command_signal *ask = &packet->fixed.signal;
-    if (ask->scope == SCOPE_TREE)
+    if (ask->scope == SCOPE_TREE) {
         return tree_signal(keeper, child, ask->signal);
-    if (child->state == CHILD_ENDED || child->pid <= 1) /* kill(-1) would be everybody */
+    }
+    if (child->state == CHILD_ENDED || child->pid <= 1) { /* kill(-1) would be everybody */
         return -ESRCH;
+    }
     int error = signal_main(child, ask->scope == SCOPE_GROUP ? 0 : ask->signal);
-    if (error == 0 && ask->scope == SCOPE_GROUP && kill(-child->pid, ask->signal) < 0)
+    if (error == 0 && ask->scope == SCOPE_GROUP && kill(-child->pid, ask->signal) < 0) {
         error = errno == ESRCH ? signal_main(child, ask->signal) : -errno; /* before setsid */
+    }
     return error;
 }
 
@@ -95,8 +102,9 @@ static int act_pause(struct keeper *keeper, struct child *child, struct packet *
 static int act_stdin_close(struct keeper *keeper, struct child *child, struct packet *packet)
 {
     (void)packet;
-    if (child->stdin_fd < 0)
+    if (child->stdin_fd < 0) {
         return -EPIPE;
+    }
     watch_close(keeper->epoll, &child->stdin_fd);
     owe(keeper, child, OWED_STDIN_CLOSED);
     return 0;
@@ -111,8 +119,9 @@ static int act_credit(struct keeper *keeper, struct child *child, struct packet 
 static int act_forget(struct keeper *keeper, struct child *child, struct packet *packet)
 {
     (void)packet;
-    if (child->state != CHILD_ENDED)
+    if (child->state != CHILD_ENDED) {
         return -EBUSY;
+    }
     child->marks |= ENTRY_FORGOTTEN;
     child_release(keeper, child);
     return 0;
@@ -172,11 +181,14 @@ int command_act(struct keeper *keeper, struct packet *packet)
         child = table_find(keeper, &packet->command.process);
         error = child == NULL || child->state == CHILD_FAILED ? -ESRCH : 0;
     }
-    if (error == 0)
+    if (error == 0) {
         error = rows[type].act(keeper, child, packet);
-    if (error == -EPROTO)
+    }
+    if (error == -EPROTO) {
         return error;
-    if (!(rows[type].flags & ROW_NO_REPLY))
+    }
+    if (!(rows[type].flags & ROW_NO_REPLY)) {
         link_reply(keeper, packet->command.request, -error, packet->stage);
+    }
     return 0;
 }

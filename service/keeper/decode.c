@@ -45,27 +45,33 @@ int decode_packet(const unsigned char *bytes, size_t size, struct packet *packet
 {
     memset(packet, 0, sizeof *packet);
     packet->fds[0] = packet->fds[1] = -1;
-    if (size < sizeof packet->command)
+    if (size < sizeof packet->command) {
         return -EPROTO;
+    }
     memcpy(&packet->command, bytes, sizeof packet->command);
     size -= sizeof packet->command;
     packet->body = bytes + sizeof packet->command;
     uint32_t type = packet->command.type, body_bytes = packet->command.body_bytes;
-    if (type == COMMAND_NONE || type >= COMMAND_TYPES)
+    if (type == COMMAND_NONE || type >= COMMAND_TYPES) {
         return -EPROTO;
+    }
     if (packet->command.flags & COMMAND_BODY_IN_FD) {
         packet->body = NULL;
         return type == COMMAND_SPAWN && size == 0 && body_bytes <= COMMAND_BODY_LIMIT ? 0 : -EPROTO;
     }
-    if (body_bytes != size || (bodies[type].kind == BODY_NONE && size != 0))
+    if (body_bytes != size || (bodies[type].kind == BODY_NONE && size != 0)) {
         return -EPROTO;
-    if (bodies[type].kind == BODY_PATH)
+    }
+    if (bodies[type].kind == BODY_PATH) {
         return size > 1 && size <= PATH_MAX && memchr(packet->body, 0, size) ==
                packet->body + size - 1 ? 0 : -EPROTO;
-    if (bodies[type].kind != BODY_FIXED)
+    }
+    if (bodies[type].kind != BODY_FIXED) {
         return 0;
-    if (size != bodies[type].bytes)
+    }
+    if (size != bodies[type].bytes) {
         return -EPROTO;
+    }
     memcpy(&packet->fixed, packet->body, size);
     return fixed_is_sound(packet) ? 0 : -EPROTO;
 }
@@ -76,8 +82,9 @@ static const char *last_string(const char *strings, size_t size, uint64_t count)
     const char *at = strings, *end = strings + size, *last = NULL;
     while (at < end) {
         const char *nul = memchr(at, 0, (size_t)(end - at));
-        if (nul == NULL || count-- == 0)
+        if (nul == NULL || count-- == 0) {
             return NULL;
+        }
         last = at;
         at = nul + 1;
     }
@@ -95,14 +102,16 @@ static int spawn_is_sound(const struct command_spawn *fixed)
 int decode_spawn(const unsigned char *body, size_t size, struct spawn *spawn)
 {
     memset(spawn, 0, sizeof *spawn);
-    if (size < sizeof spawn->fixed || size > COMMAND_BODY_LIMIT)
+    if (size < sizeof spawn->fixed || size > COMMAND_BODY_LIMIT) {
         return -EPROTO;
+    }
     memcpy(&spawn->fixed, body, sizeof spawn->fixed);
     const struct command_spawn *fixed = &spawn->fixed;
     uint64_t groups_bytes = (uint64_t)fixed->group_count * sizeof(uint32_t);
     uint64_t total = (uint64_t)fixed->strings_bytes + fixed->record_bytes + groups_bytes;
-    if (!spawn_is_sound(fixed) || total != size - sizeof spawn->fixed)
+    if (!spawn_is_sound(fixed) || total != size - sizeof spawn->fixed) {
         return -EPROTO;
+    }
     spawn->strings = (const char *)body + sizeof spawn->fixed;
     spawn->record = (const unsigned char *)spawn->strings + fixed->strings_bytes;
     spawn->groups = spawn->record + fixed->record_bytes;

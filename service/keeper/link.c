@@ -27,16 +27,18 @@ static void take_fds(struct msghdr *message, int kept[2])
     size_t count = 0;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL;
          part = CMSG_NXTHDR(message, part)) {
-        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS) {
             continue;
+        }
         size_t fds = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
         for (size_t i = 0; i < fds; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
-            if (count < 2)
+            if (count < 2) {
                 kept[count++] = fd;
-            else
+            } else {
                 close(fd);
+            }
         }
     }
 }
@@ -44,8 +46,9 @@ static void take_fds(struct msghdr *message, int kept[2])
 static bool packet_run(struct keeper *keeper, size_t size, const int fds[2])
 {
     struct packet packet;
-    if (decode_packet(packet_bytes, size, &packet) != 0)
+    if (decode_packet(packet_bytes, size, &packet) != 0) {
         return false;
+    }
     packet.fds[0] = fds[0];
     packet.fds[1] = fds[1];
     bool greeting = packet.command.type == COMMAND_HELLO;
@@ -62,20 +65,25 @@ bool link_receive(struct keeper *keeper)
                                  .msg_controllen = sizeof control};
         int fds[2] = {-1, -1};
         ssize_t got = recvmsg(server->link, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-        if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
             return false;
+        }
         take_fds(&message, fds);
         bool sound = got > 0 && !(message.msg_flags & MSG_TRUNC) &&
                      packet_run(keeper, (size_t)got, fds);
-        for (int f = 0; f < 2; f++)
-            if (fds[f] >= 0)
+        for (int f = 0; f < 2; f++) {
+            if (fds[f] >= 0) {
                 close(fds[f]);
-        if (got > 0 && !sound)
+            }
+        }
+        if (got > 0 && !sound) {
             server_distrust(keeper, "malformed packet");
-        else if (got <= 0)
+        } else if (got <= 0) {
             server_silent(keeper);
-        if (!sound || server->link < 0)
+        }
+        if (!sound || server->link < 0) {
             return false;
+        }
     }
     return server->reply_count < REPLIES_MAX;
 }
@@ -86,8 +94,9 @@ void link_reply(struct keeper *keeper, uint32_t request, int error, uint32_t sta
 {
     struct server *server = &keeper->server;
     uint32_t at = (server->reply_first + server->reply_count) % REPLIES_MAX;
-    if (request == 0 || server->link < 0 || server->reply_count == REPLIES_MAX)
+    if (request == 0 || server->link < 0 || server->reply_count == REPLIES_MAX) {
         return; /* nobody waits for it; never full: link_receive has seen to it */
+    }
     server->reply_count++;
     server->replies[at].request = request;
     server->replies[at].reply = (struct notice_reply){error, stage};
@@ -97,14 +106,16 @@ void link_custody(struct keeper *keeper, struct child *child)
 {
     struct server *server = &keeper->server;
     uint32_t index = table_index(keeper, child);
-    if (!server->greeted || child->state == CHILD_FREE || (child->marks & MARK_CUSTODY))
+    if (!server->greeted || child->state == CHILD_FREE || (child->marks & MARK_CUSTODY)) {
         return;
+    }
     child->marks |= MARK_CUSTODY;
     child->queue_next = 0;
-    if (server->custody_first == 0)
+    if (server->custody_first == 0) {
         server->custody_first = index;
-    else
+    } else {
         keeper->children[server->custody_last].queue_next = index;
+    }
     server->custody_last = index;
 }
 
@@ -115,8 +126,9 @@ void link_greet(struct keeper *keeper, uint32_t request)
     server->welcome_request = request;
     for (uint32_t i = 1; i <= keeper->used; i++) {
         struct child *child = &keeper->children[i];
-        if (child->state != CHILD_RUNNING && child->state != CHILD_ENDED)
+        if (child->state != CHILD_RUNNING && child->state != CHILD_ENDED) {
             continue;
+        }
         link_custody(keeper, child);
         server->custody_greeting++;
     }
@@ -140,10 +152,12 @@ static bool send_notice(struct keeper *keeper, enum notice_type type, uint32_t r
         part->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
         memcpy(CMSG_DATA(part), fds, fd_count * sizeof(int));
     }
-    if (sendmsg(keeper->server.link, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+    if (sendmsg(keeper->server.link, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
         return true;
-    if (errno == ETOOMANYREFS)
+    }
+    if (errno == ETOOMANYREFS) {
         deadline_at(keeper, keeper->mono_us + RETRY_US);
+    }
     return false; /* a broken socket shows as end-of-file on the way in */
 }
 
@@ -155,9 +169,10 @@ static bool send_welcome(struct keeper *keeper)
         .server_restarts = server->restarts, .entries = server->custody_greeting,
         .features = keeper->features, .state = keeper->resume.state,
         .keeper_started_at_us = keeper->resume.keeper_started_at_us};
-    if (server->welcome_due)
+    if (server->welcome_due) {
         server->welcome_due = !send_notice(keeper, NOTICE_WELCOME, server->welcome_request,
                                            &welcome, sizeof welcome, NULL, 0);
+    }
     return !server->welcome_due;
 }
 
@@ -166,12 +181,14 @@ static bool send_signals(struct keeper *keeper)
     bool sent = true;
     for (int i = 0; i < 3; i++) {
         struct notice_signal *signal = &keeper->server.signals[i];
-        if (signal->signal == 0)
+        if (signal->signal == 0) {
             continue;
-        if (send_notice(keeper, NOTICE_SIGNAL, 0, signal, sizeof *signal, NULL, 0))
+        }
+        if (send_notice(keeper, NOTICE_SIGNAL, 0, signal, sizeof *signal, NULL, 0)) {
             signal->signal = 0;
-        else
+        } else {
             sent = false;
+        }
     }
     return sent;
 }
@@ -182,8 +199,9 @@ static bool send_replies(struct keeper *keeper)
     while (server->reply_count > 0) {
         uint32_t at = server->reply_first;
         if (!send_notice(keeper, NOTICE_REPLY, server->replies[at].request,
-                         &server->replies[at].reply, sizeof server->replies[at].reply, NULL, 0))
+                         &server->replies[at].reply, sizeof server->replies[at].reply, NULL, 0)) {
             return false;
+        }
         server->reply_first = (at + 1) % REPLIES_MAX;
         server->reply_count--;
     }
@@ -203,15 +221,17 @@ static bool send_custody_packet(struct keeper *keeper)
         const int own[4] = {child->pidfd, child->output[0], child->output[1], child->stdin_fd};
         bodies[count] = (struct notice_custody){child->process, 0, child->pid};
         for (unsigned i = 0; i < 4; i++) {
-            if (own[i] < 0)
+            if (own[i] < 0) {
                 continue;
+            }
             bodies[count].fds |= 1u << i;
             fds[fd_count++] = own[i];
         }
         next = child->queue_next;
     }
-    if (!send_notice(keeper, NOTICE_CUSTODY, 0, bodies, count * sizeof *bodies, fds, fd_count))
+    if (!send_notice(keeper, NOTICE_CUSTODY, 0, bodies, count * sizeof *bodies, fds, fd_count)) {
         return false;
+    }
     server->custody_greeting -= count < server->custody_greeting ? (uint32_t)count
                                                                  : server->custody_greeting;
     while (server->custody_first != next) {
@@ -228,28 +248,34 @@ static bool send_custody(struct keeper *keeper)
 {
     struct server *server = &keeper->server;
     for (;;) {
-        if (server->done_due && server->custody_greeting == 0)
+        if (server->done_due && server->custody_greeting == 0) {
             server->done_due = !send_notice(keeper, NOTICE_CUSTODY_DONE, 0, NULL, 0, NULL, 0);
-        if (server->done_due && server->custody_greeting == 0)
+        }
+        if (server->done_due && server->custody_greeting == 0) {
             return false;
-        if (server->custody_first == 0)
+        }
+        if (server->custody_first == 0) {
             return true;
-        if (!send_custody_packet(keeper))
+        }
+        if (!send_custody_packet(keeper)) {
             return false;
+        }
     }
 }
 
 void link_flush(struct keeper *keeper)
 {
     struct server *server = &keeper->server;
-    if (server->link < 0 || !server->greeted)
+    if (server->link < 0 || !server->greeted) {
         return;
+    }
     bool sent = send_welcome(keeper) && send_signals(keeper) && send_replies(keeper) &&
                 send_custody(keeper);
     uint32_t interest = (server->reply_count < REPLIES_MAX ? EPOLLIN : 0u) |
                         (sent ? 0u : EPOLLOUT);
-    if (interest == server->interest)
+    if (interest == server->interest) {
         return;
+    }
     struct epoll_event event = {.events = interest, .data.u64 = SOURCE_LINK};
     epoll_ctl(keeper->epoll, EPOLL_CTL_MOD, server->link, &event);
     server->interest = interest;

@@ -25,8 +25,9 @@ void keeper_log(const char *format, ...)
     va_start(values, format);
     length += vsnprintf(line + length, sizeof line - (size_t)length - 1, format, values);
     va_end(values);
-    if (length > (int)sizeof line - 2)
+    if (length > (int)sizeof line - 2) {
         length = (int)sizeof line - 2;
+    }
     line[length++] = '\n';
     (void)!write(STDERR_FILENO, line, (size_t)length);
 }
@@ -40,23 +41,26 @@ int watch_add(int epoll, int fd, uint32_t events, enum source source, int stream
 
 void close_one(int *fd)
 {
-    if (*fd >= 0)
+    if (*fd >= 0) {
         close(*fd);
+    }
     *fd = -1;
 }
 
 void watch_close(int epoll, int *fd)
 {
-    if (*fd >= 0)
+    if (*fd >= 0) {
         epoll_ctl(epoll, EPOLL_CTL_DEL, *fd, NULL);
+    }
     close_one(fd);
 }
 
 void deadline_at(struct keeper *keeper, int64_t deadline_us)
 {
     if (deadline_us != 0 &&
-        (keeper->next_deadline_us == 0 || deadline_us < keeper->next_deadline_us))
+        (keeper->next_deadline_us == 0 || deadline_us < keeper->next_deadline_us)) {
         keeper->next_deadline_us = deadline_us;
+    }
 }
 
 static int64_t clock_us(clockid_t clock)
@@ -84,27 +88,32 @@ static void on_signals(struct keeper *keeper, struct child *child)
     for (size_t i = 0; got > 0 && i < (size_t)got / sizeof *infos; i++) {
         int signal = (int)infos[i].ssi_signo;
         child_ended |= signal == SIGCHLD;
-        for (int f = 0; f < 3; f++)
-            if (signal == forwarded[f])
+        for (int f = 0; f < 3; f++) {
+            if (signal == forwarded[f]) {
                 keeper->server.signals[f] =
                     (struct notice_signal){signal, (int32_t)infos[i].ssi_pid};
+            }
+        }
     }
-    if (child_ended)
+    if (child_ended) {
         reap_children(keeper);
+    }
 }
 
 static void on_link(struct keeper *keeper, struct child *child)
 {
     (void)child;
-    if (keeper->server.link >= 0)
+    if (keeper->server.link >= 0) {
         link_receive(keeper);
+    }
 }
 
 static void on_pipes(struct keeper *keeper, struct child *child)
 {
     (void)child;
-    if (!keeper->ring_waits)
+    if (!keeper->ring_waits) {
         pipes_read(keeper);
+    }
 }
 
 static void on_room(struct keeper *keeper, struct child *child)
@@ -117,29 +126,33 @@ static void on_room(struct keeper *keeper, struct child *child)
 
 static void on_status(struct keeper *keeper, struct child *child)
 {
-    if (child->status_fd >= 0)
+    if (child->status_fd >= 0) {
         spawn_settle(keeper, child);
+    }
 }
 
 /* Only errors are watched for: the last reader is gone. */
 static void on_stdin(struct keeper *keeper, struct child *child)
 {
-    if (child->stdin_fd < 0)
+    if (child->stdin_fd < 0) {
         return;
+    }
     watch_close(keeper->epoll, &child->stdin_fd);
     owe(keeper, child, OWED_STDIN_CLOSED);
 }
 
 static void on_pidfd(struct keeper *keeper, struct child *child)
 {
-    if (child->pidfd >= 0)
+    if (child->pidfd >= 0) {
         reap_adopted(keeper, child);
+    }
 }
 
 static void on_tree(struct keeper *keeper, struct child *child)
 {
-    if (child->marks & MARK_EVENTS)
+    if (child->marks & MARK_EVENTS) {
         tree_check(keeper, child);
+    }
 }
 
 static void (*const on_event[SOURCES])(struct keeper *, struct child *) = {
@@ -160,10 +173,12 @@ void loop_turn(struct keeper *keeper)
     deadlines_run(keeper);
     link_flush(keeper);
     table_collect(keeper);
-    if (spool_take_consumer_wake(&keeper->spool))
+    if (spool_take_consumer_wake(&keeper->spool)) {
         (void)!write(keeper->facts_event, &(uint64_t){1}, sizeof(uint64_t));
-    if (keeper->upgrade_path[0] != 0 && keeper->server.pid == 0)
+    }
+    if (keeper->upgrade_path[0] != 0 && keeper->server.pid == 0) {
         upgrade_run(keeper);
+    }
 }
 
 int loop_begin(struct keeper *keeper)
@@ -173,12 +188,15 @@ int loop_begin(struct keeper *keeper)
     keeper->facts_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     keeper->room_event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (keeper->epoll < 0 || keeper->pipes_epoll < 0 || keeper->facts_event < 0 ||
-        keeper->room_event < 0)
+        keeper->room_event < 0) {
         return -errno;
+    }
     int error = watch_add(keeper->epoll, keeper->signals, EPOLLIN, SOURCE_SIGNALS, 0, 0);
-    if (error == 0)
+    if (error == 0) {
         error = watch_add(keeper->epoll, keeper->pipes_epoll, EPOLLIN, SOURCE_PIPES, 0, 0);
-    if (error == 0)
+    }
+    if (error == 0) {
         error = watch_add(keeper->epoll, keeper->room_event, EPOLLIN, SOURCE_ROOM, 0, 0);
+    }
     return error;
 }

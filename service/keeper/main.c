@@ -34,8 +34,9 @@ static int begin_fds(struct keeper *keeper)
 {
     do {
         keeper->null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
-        if (keeper->null_fd < 0)
+        if (keeper->null_fd < 0) {
             return -errno;
+        }
     } while (keeper->null_fd <= 2 && fcntl(keeper->null_fd, F_SETFD, 0) == 0);
     syscall(SYS_close_range, 3, ~0u, CLOSE_RANGE_CLOEXEC);
     return 0;
@@ -44,14 +45,16 @@ static int begin_fds(struct keeper *keeper)
 static int begin_signals(struct keeper *keeper)
 {
     sigset_t all, wanted;
-    for (int signal = 1; signal < NSIG; signal++)
+    for (int signal = 1; signal < NSIG; signal++) {
         sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
+    }
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     sigemptyset(&wanted);
     const int ours[] = {SIGCHLD, SIGTERM, SIGINT, SIGHUP, SIGPIPE};
-    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
+    for (size_t i = 0; i < sizeof ours / sizeof *ours; i++) {
         sigaddset(&wanted, ours[i]);
+    }
     keeper->signals = signalfd(-1, &wanted, SFD_CLOEXEC | SFD_NONBLOCK);
     return keeper->signals < 0 ? -errno : 0;
 }
@@ -59,14 +62,17 @@ static int begin_signals(struct keeper *keeper)
 static void begin_limits(struct keeper *keeper)
 {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0) {
         return;
+    }
     struct rlimit more = {NOFILE_WANTED, NOFILE_WANTED};
-    if (keeper->resume.soft_nofile == 0)
+    if (keeper->resume.soft_nofile == 0) {
         keeper->resume.soft_nofile = limit.rlim_cur;
+    }
     limit.rlim_cur = limit.rlim_max;
-    if (limit.rlim_max >= NOFILE_WANTED || setrlimit(RLIMIT_NOFILE, &more) < 0)
+    if (limit.rlim_max >= NOFILE_WANTED || setrlimit(RLIMIT_NOFILE, &more) < 0) {
         setrlimit(RLIMIT_NOFILE, &limit);
+    }
 }
 
 static void begin_features(struct keeper *keeper)
@@ -75,12 +81,14 @@ static void begin_features(struct keeper *keeper)
     char byte;
     int ends[2], pidfd = (int)syscall(SYS_pidfd_open, keeper->pid, 0);
     keeper->features = KEEPER_CLONE3; /* taken back by the first spawn that finds it missing */
-    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0)
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0) {
         keeper->features |= KEEPER_SUBREAPER;
+    }
     if (pidfd >= 0) {
         keeper->features |= KEEPER_PIDFD;
-        if (fstatfs(pidfd, &info) == 0 && (uint32_t)info.f_type == PIDFS_MAGIC)
+        if (fstatfs(pidfd, &info) == 0 && (uint32_t)info.f_type == PIDFS_MAGIC) {
             keeper->features |= KEEPER_PIDFD_INODE;
+        }
         close(pidfd);
     }
     if (pipe2(ends, O_CLOEXEC) == 0) {
@@ -97,15 +105,17 @@ static void begin_features(struct keeper *keeper)
 static int begin_spool(struct keeper *keeper)
 {
     int error = spool_attach(&keeper->spool, keeper->resume.spool_fd);
-    if (error != 0)
+    if (error != 0) {
         return error;
+    }
     struct spool *spool = &keeper->spool;
     madvise(spool->header, SPOOL_HEADER_BYTES + spool->ring_bytes, MADV_DONTFORK);
     spool_producer_begin(spool);
     struct fact_keeper_started started = {.keeper_pid = keeper->pid,
                                           .occasion = keeper->resume.occasion};
-    if (keeper->resume.occasion == RESUME_ADOPT)
+    if (keeper->resume.occasion == RESUME_ADOPT) {
         started.unsure_bytes = spool->header->reading_bytes;
+    }
     bool unsure = started.unsure_bytes > 0;
     error = spool_append(spool, FACT_KEEPER_STARTED,
                          unsure ? (enum fact_stream)spool->header->reading_stream : STREAM_NONE,
@@ -123,20 +133,27 @@ static int begin(struct keeper *keeper, const char *blob_fd)
     keeper->server.link = -1;
     loop_take_time(keeper);
     int error = begin_fds(keeper);
-    if (error == 0)
+    if (error == 0) {
         error = table_begin(keeper);
-    if (error == 0)
+    }
+    if (error == 0) {
         error = resume_read(keeper, atoi(blob_fd));
-    if (error == 0)
+    }
+    if (error == 0) {
         error = begin_signals(keeper);
-    if (error == 0)
+    }
+    if (error == 0) {
         error = loop_begin(keeper);
-    if (error == 0)
+    }
+    if (error == 0) {
         error = begin_spool(keeper);
-    if (error != 0)
+    }
+    if (error != 0) {
         return error;
-    if (keeper->resume.keeper_started_at_us == 0)
+    }
+    if (keeper->resume.keeper_started_at_us == 0) {
         keeper->resume.keeper_started_at_us = keeper->now_us;
+    }
     keeper->server.restarts = keeper->resume.server_restarts;
     begin_limits(keeper);
     oom_begin(keeper);
@@ -155,15 +172,18 @@ static int begin(struct keeper *keeper, const char *blob_fd)
 static void end(struct keeper *keeper)
 {
     char path[4096];
-    for (uint32_t i = 1; i <= keeper->used; i++)
-        if (keeper->children[i].state != CHILD_FREE)
+    for (uint32_t i = 1; i <= keeper->used; i++) {
+        if (keeper->children[i].state != CHILD_FREE) {
             tree_signal(keeper, &keeper->children[i], SIGKILL);
+        }
+    }
     cgroup_end(keeper);
-    while (waitpid(-1, NULL, WNOHANG) > 0)
-        ;
+    while (waitpid(-1, NULL, WNOHANG) > 0) {
+    }
     const char *directory = resume_string(keeper, 3);
-    if (*directory != 0 && snprintf(path, sizeof path, "%s/spool", directory) < (int)sizeof path)
+    if (*directory != 0 && snprintf(path, sizeof path, "%s/spool", directory) < (int)sizeof path) {
         unlink(path);
+    }
 }
 
 int main(int count, char **arguments)
@@ -178,8 +198,9 @@ int main(int count, char **arguments)
         keeper_log("start: %s", strerror(-error));
         return 1;
     }
-    while (!keeper->exiting || keeper->server.pid != 0)
+    while (!keeper->exiting || keeper->server.pid != 0) {
         loop_turn(keeper);
+    }
     end(keeper);
     return keeper->exit_status;
 }

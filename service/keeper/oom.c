@@ -4,7 +4,8 @@
  * A child inherits it at the fork and must not keep it. It cannot set its own while it shares the
  * keeper's memory: the kernel gives all sharers the same. So the keeper takes the old value back
  * before it forks, and lowers it again when for a second no child was started and none is between
- * fork and exec. In the meantime the server, which maps the same ring and more, has the higher score.
+ * fork and exec. In the meantime the server, which maps the same ring and more, has the higher
+ * score.
  */
 #include <fcntl.h>
 #include <stdio.h>

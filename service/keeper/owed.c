@@ -30,10 +30,11 @@ static int publish_started(struct keeper *keeper, struct child *child)
                                    .record_bytes = child->record_bytes};
     struct stat info;
     struct proc_stat stat;
-    if ((keeper->features & KEEPER_PIDFD_INODE) && fstat(child->pidfd, &info) == 0)
+    if ((keeper->features & KEEPER_PIDFD_INODE) && fstat(child->pidfd, &info) == 0) {
         started.pidfd_inode = info.st_ino;
-    else if (proc_stat_read(child->pid, &stat))
+    } else if (proc_stat_read(child->pid, &stat)) {
         started.start_ticks = stat.start_ticks;
+    }
     int error = spool_append(&keeper->spool, FACT_STARTED, STREAM_NONE, &child->process,
                              child->forked_us, &started, sizeof started, child->record,
                              child->record_bytes);
@@ -49,8 +50,9 @@ static int publish_failed(struct keeper *keeper, struct child *child)
     struct fact_spawn_failed failed = {.error = child->error, .stage = child->stage,
                                        .record_bytes = child->record_bytes};
     int error = append(keeper, child, FACT_SPAWN_FAILED, STREAM_NONE, &failed, sizeof failed);
-    if (error == 0)
+    if (error == 0) {
         record_drop(child);
+    }
     return error;
 }
 
@@ -59,8 +61,9 @@ static int publish_stopping(struct keeper *keeper, struct child *child)
     struct fact_stopping stopping = {.reason = child->stop_reason,
                                      .signal = child->stopping_signal,
                                      .deadline_at_us = keeper->now_us};
-    if (child->stop_deadline_us != 0)
+    if (child->stop_deadline_us != 0) {
         stopping.deadline_at_us += child->stop_deadline_us - keeper->mono_us;
+    }
     return append(keeper, child, FACT_STOPPING, STREAM_NONE, &stopping, sizeof stopping);
 }
 
@@ -69,8 +72,9 @@ static int publish_dropped(struct keeper *keeper, struct child *child, int strea
     struct fact_dropped dropped = {.bytes = child->dropped[stream]};
     int error = append(keeper, child, FACT_DROPPED, stream == 0 ? STREAM_STDOUT : STREAM_STDERR,
                        &dropped, sizeof dropped);
-    if (error == 0)
+    if (error == 0) {
         child->dropped[stream] = 0;
+    }
     return error;
 }
 
@@ -108,8 +112,9 @@ static const struct {
 bool owed_publish(struct keeper *keeper, struct child *child)
 {
     for (size_t i = 0; child->owed != 0 && i < sizeof owed_rows / sizeof *owed_rows; i++) {
-        if (!(child->owed & owed_rows[i].bit))
+        if (!(child->owed & owed_rows[i].bit)) {
             continue;
+        }
         int error = owed_rows[i].publish != NULL
                         ? owed_rows[i].publish(keeper, child)
                         : append(keeper, child, owed_rows[i].type, owed_rows[i].stream, NULL, 0);
@@ -125,8 +130,9 @@ bool owed_publish(struct keeper *keeper, struct child *child)
 void owe(struct keeper *keeper, struct child *child, uint32_t facts)
 {
     child->owed |= facts;
-    if (owed_publish(keeper, child))
+    if (owed_publish(keeper, child)) {
         child_release(keeper, child);
+    }
 }
 
 void child_release(struct keeper *keeper, struct child *child)
@@ -134,8 +140,9 @@ void child_release(struct keeper *keeper, struct child *child)
     bool stored = (child->state == CHILD_FAILED && child->record == NULL) ||
                   (child->state == CHILD_ENDED && (child->marks & ENTRY_FORGOTTEN));
     if (!stored || child->owed != 0 || child->output[0] >= 0 || child->output[1] >= 0 ||
-        (child->marks & (MARK_TREE | MARK_CUSTODY)))
+        (child->marks & (MARK_TREE | MARK_CUSTODY))) {
         return;
+    }
     watch_close(keeper->epoll, &child->stdin_fd);
     close_one(&child->pidfd);
     cgroup_give(&child->slot);
@@ -146,23 +153,28 @@ void child_release(struct keeper *keeper, struct child *child)
 /* Stops reading until the consumer has made room. Everybody who found the ring full calls this. */
 void ring_wait(struct keeper *keeper)
 {
-    if (keeper->ring_waits)
+    if (keeper->ring_waits) {
         return;
+    }
     keeper->ring_waits = true;
     pipes_pause(keeper, true);
-    if (spool_producer_wait(&keeper->spool, RING_ROOM, SPOOL_RESERVE_BYTES))
+    if (spool_producer_wait(&keeper->spool, RING_ROOM, SPOOL_RESERVE_BYTES)) {
         (void)!write(keeper->room_event, &(uint64_t){1}, sizeof(uint64_t));
+    }
 }
 
 void ring_retry(struct keeper *keeper)
 {
     if (!keeper->ring_waits ||
-        !spool_producer_wait(&keeper->spool, RING_ROOM, SPOOL_RESERVE_BYTES))
+        !spool_producer_wait(&keeper->spool, RING_ROOM, SPOOL_RESERVE_BYTES)) {
         return;
+    }
     keeper->ring_waits = false;
     pipes_pause(keeper, false);
-    for (uint32_t i = 1; i <= keeper->used && !keeper->ring_waits; i++)
-        if (keeper->children[i].state != CHILD_FREE && keeper->children[i].owed != 0)
+    for (uint32_t i = 1; i <= keeper->used && !keeper->ring_waits; i++) {
+        if (keeper->children[i].state != CHILD_FREE && keeper->children[i].owed != 0) {
             owe(keeper, &keeper->children[i], 0);
+        }
+    }
     reap_children(keeper);
 }

@@ -29,12 +29,15 @@ static const enum fact_stream streams[2] = {STREAM_STDOUT, STREAM_STDERR};
 
 void pipes_watch(struct keeper *keeper, struct child *child)
 {
-    for (int s = 0; s < 2; s++)
-        if (child->output[s] >= 0)
+    for (int s = 0; s < 2; s++) {
+        if (child->output[s] >= 0) {
             watch_add(keeper->pipes_epoll, child->output[s], EPOLLIN, SOURCE_PIPES, s,
                       table_index(keeper, child));
-    if (child->stdin_fd >= 0) /* errors only: the last reader is gone */
+        }
+    }
+    if (child->stdin_fd >= 0) { /* errors only: the last reader is gone */
         watch_add(keeper->epoll, child->stdin_fd, 0, SOURCE_STDIN, 0, table_index(keeper, child));
+    }
 }
 
 void pipes_pause(struct keeper *keeper, bool pause)
@@ -45,16 +48,18 @@ void pipes_pause(struct keeper *keeper, bool pause)
 
 void pipes_close(struct keeper *keeper, struct child *child)
 {
-    for (int s = 0; s < 2; s++)
+    for (int s = 0; s < 2; s++) {
         watch_close(keeper->pipes_epoll, &child->output[s]);
+    }
 }
 
 /* A read that never waits, whether or not the descriptor is O_NONBLOCK. */
 ssize_t pipe_take(const struct keeper *keeper, int fd, void *bytes, size_t size)
 {
     struct iovec vector = {bytes, size};
-    if (keeper->nowait_reads)
+    if (keeper->nowait_reads) {
         return preadv2(fd, &vector, 1, -1, RWF_NOWAIT);
+    }
     return read(fd, bytes, size);
 }
 
@@ -77,8 +82,9 @@ static void stream_block(struct keeper *keeper, struct child *child, int s)
     bool first = !(child->marks & ENTRY_BLOCKED);
     epoll_ctl(keeper->pipes_epoll, EPOLL_CTL_DEL, child->output[s], NULL);
     child->marks |= (uint32_t)MARK_BLOCKED_STREAM << s | ENTRY_BLOCKED;
-    if (first)
+    if (first) {
         owe(keeper, child, OWED_BLOCKED);
+    }
 }
 
 /* Output beyond the limit of policy `drop_newest`. Gives what read(2) would. */
@@ -107,8 +113,9 @@ static void reading(struct keeper *keeper, const struct child *child, int s, siz
 /* A pipe found full belongs to a heavy writer: a larger one saves it and us many switches. */
 static void stream_widen(struct child *child, int s, ssize_t got)
 {
-    if (got < PIPE_BYTES || (child->marks & ((uint32_t)MARK_WIDE_STREAM << s)))
+    if (got < PIPE_BYTES || (child->marks & ((uint32_t)MARK_WIDE_STREAM << s))) {
         return;
+    }
     child->marks |= (uint32_t)MARK_WIDE_STREAM << s;
     fcntl(child->output[s], F_SETPIPE_SZ, WIDE_PIPE_BYTES);
 }
@@ -141,8 +148,9 @@ static ssize_t stream_look(struct keeper *keeper, struct child *child, int s)
 {
     struct pollfd look = {.fd = child->output[s], .events = POLLIN};
     poll(&look, 1, 0);
-    if (look.revents & POLLIN)
+    if (look.revents & POLLIN) {
         stream_block(keeper, child, s);
+    }
     errno = EAGAIN;
     return !(look.revents & POLLIN) && (look.revents & (POLLHUP | POLLERR)) ? 0 : -1;
 }
@@ -153,15 +161,18 @@ static ssize_t stream_step(struct keeper *keeper, struct child *child, int s)
     uint32_t limited = child->spawn_flags & (SPAWN_OUTPUT_BLOCK | SPAWN_OUTPUT_DROP_NEWEST);
     uint64_t left = READ_BYTES;
     ssize_t got;
-    if (limited != 0)
+    if (limited != 0) {
         left = child->max_output_bytes - child->output_bytes;
-    if (limited != 0 && child->max_output_bytes <= child->output_bytes)
+    }
+    if (limited != 0 && child->max_output_bytes <= child->output_bytes) {
         got = limited & SPAWN_OUTPUT_BLOCK ? stream_look(keeper, child, s)
                                            : stream_drop(keeper, child, s);
-    else
+    } else {
         got = stream_store(keeper, child, s, left < READ_BYTES ? (size_t)left : READ_BYTES);
-    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+    }
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
         stream_closed(keeper, child, s);
+    }
     return got;
 }
 
@@ -172,8 +183,9 @@ void pipes_read(struct keeper *keeper)
     for (int i = 0; i < count && !keeper->ring_waits; i++) {
         struct child *child = &keeper->children[events[i].data.u64 >> 32];
         int s = (int)(events[i].data.u64 >> 8 & 1);
-        if (child->state != CHILD_FREE && child->output[s] >= 0)
+        if (child->state != CHILD_FREE && child->output[s] >= 0) {
             stream_step(keeper, child, s);
+        }
     }
 }
 
@@ -188,8 +200,9 @@ void pipes_drain(struct keeper *keeper, struct child *child)
 {
     for (int s = 0; s < 2; s++) {
         int held = 0;
-        if (keeper->ring_waits || !is_readable(child, s) || stream_step(keeper, child, s) <= 0)
+        if (keeper->ring_waits || !is_readable(child, s) || stream_step(keeper, child, s) <= 0) {
             continue;
+        }
         ioctl(child->output[s], FIONREAD, &held);
         while (held >= 0 && !keeper->ring_waits && is_readable(child, s)) {
             ssize_t got = stream_step(keeper, child, s);
@@ -202,20 +215,25 @@ void pipes_drain(struct keeper *keeper, struct child *child)
 bool pipes_hold(const struct child *child)
 {
     int held[2] = {0, 0};
-    for (int s = 0; s < 2; s++)
-        if (is_readable(child, s))
+    for (int s = 0; s < 2; s++) {
+        if (is_readable(child, s)) {
             ioctl(child->output[s], FIONREAD, &held[s]);
+        }
+    }
     return held[0] > 0 || held[1] > 0;
 }
 
 void pipes_credit(struct keeper *keeper, struct child *child, uint64_t max_output_bytes)
 {
-    if (max_output_bytes <= child->max_output_bytes)
+    if (max_output_bytes <= child->max_output_bytes) {
         return;
+    }
     child->max_output_bytes = max_output_bytes;
-    for (int s = 0; s < 2; s++)
-        if (child->output[s] >= 0 && (child->marks & ((uint32_t)MARK_BLOCKED_STREAM << s)))
+    for (int s = 0; s < 2; s++) {
+        if (child->output[s] >= 0 && (child->marks & ((uint32_t)MARK_BLOCKED_STREAM << s))) {
             watch_add(keeper->pipes_epoll, child->output[s], EPOLLIN, SOURCE_PIPES, s,
                       table_index(keeper, child));
+        }
+    }
     child->marks &= ~(uint32_t)(MARK_BLOCKED_STREAM | MARK_BLOCKED_STREAM << 1 | ENTRY_BLOCKED);
 }

@@ -1,11 +1,11 @@
 /*
  * System calls without the C library, for the child's half of a spawn.
  *
- * That child runs in the keeper's memory while the keeper runs on, so it must not touch the library's
- * state: errno above all, which is the keeper's. raw_call gives the result or a negative errno; a
- * fifth argument, where there is one (prctl), is 0.
- * Where the call's instruction is not written down here, and where a sanitizer watches the stack,
- * KEEPER_SHARES is 0: there children are forked, and own their errno.
+ * That child runs in the keeper's memory while the keeper runs on, so it must not touch the
+ * library's state: errno above all, which is the keeper's. raw_call gives the result or a
+ * negative errno; a fifth argument, where there is one (prctl), is 0. Where the call's
+ * instruction is not written down here, and where a sanitizer watches the stack, KEEPER_SHARES is
+ * 0: there children are forked, and own their errno.
  */
 #ifndef FORKFUL_KEEPER_RAW_H
 #define FORKFUL_KEEPER_RAW_H

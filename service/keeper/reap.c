@@ -1,10 +1,12 @@
 /*
- * How ends become facts: peek at the zombie, drain its pipes, write FACT_EXITED, and only then reap.
+ * How ends become facts: peek at the zombie, drain its pipes, write FACT_EXITED, and only then
+ * reap.
  *
  * So whatever is killed when, an end is either still there to be peeked at or is in the spool. A
- * child whose end finds no room in the ring stays a zombie until there is. Children adopted from a
- * killed keeper are not ours to wait for: their pidfd tells that they ended, and the kernel (6.15
- * and later) or the zombie's /proc entry tells how; where neither can, the end is LOST, never guessed.
+ * child whose end finds no room in the ring stays a zombie until there is. Children adopted from
+ * a killed keeper are not ours to wait for: their pidfd tells that they ended, and the kernel
+ * (6.15 and later) or the zombie's /proc entry tells how; where neither can, the end is LOST,
+ * never guessed.
  */
 #include <linux/kcmp.h>
 #include <signal.h>
@@ -46,8 +48,9 @@ static bool end_publish(struct keeper *keeper, struct child *child, struct fact_
 {
     pipes_drain(keeper, child);
     child->owed |= pipes_dropped(child);
-    if (!owed_publish(keeper, child) || (keeper->ring_waits && pipes_hold(child)))
+    if (!owed_publish(keeper, child) || (keeper->ring_waits && pipes_hold(child))) {
         return false;
+    }
     exited->reason = child->stop_reason;
     exited->killed = (child->marks & ENTRY_KILL_SENT) != 0;
     exited->oom = cgroup_oom_kills(keeper, child->slot) > child->oom_before;
@@ -69,8 +72,9 @@ static void end_settle(struct keeper *keeper, struct child *child, uint32_t desc
     child->state = CHILD_ENDED;
     child->timeout_deadline_us = 0;
     table_set_pid(keeper, child, 0);
-    if (child->marks & ENTRY_ADOPTED)
+    if (child->marks & ENTRY_ADOPTED) {
         epoll_ctl(keeper->epoll, EPOLL_CTL_DEL, child->pidfd, NULL);
+    }
     close_one(&child->pidfd);
     if (descendants > 0) {
         tree_outlives(keeper, child);
@@ -86,8 +90,9 @@ static bool reap_child(struct keeper *keeper, struct child *child, const siginfo
 {
     siginfo_t ignored;
     loop_take_time(keeper); /* it may have begun in this very turn */
-    if (child->state == CHILD_STARTING && !spawn_settle(keeper, child))
+    if (child->state == CHILD_STARTING && !spawn_settle(keeper, child)) {
         return false;
+    }
     if (child->state == CHILD_FAILED) {
         wait_raw(P_PID, info->si_pid, &ignored, WEXITED | WNOHANG, NULL);
         table_set_pid(keeper, child, 0);
@@ -99,8 +104,9 @@ static bool reap_child(struct keeper *keeper, struct child *child, const siginfo
         .status = info->si_status, .core_dumped = info->si_code == CLD_DUMPED,
         .user_us = time_us(&usage->ru_utime), .system_us = time_us(&usage->ru_stime),
         .max_rss_bytes = (int64_t)usage->ru_maxrss * 1024, .usage_known = 1};
-    if (!end_publish(keeper, child, &exited))
+    if (!end_publish(keeper, child, &exited)) {
         return false;
+    }
     wait_raw(P_PID, info->si_pid, &ignored, WEXITED | WNOHANG, NULL);
     end_settle(keeper, child, exited.descendants);
     return true;
@@ -113,8 +119,9 @@ void reap_children(struct keeper *keeper)
     bool orphans = false;
     for (;;) {
         int peek = WEXITED | WNOHANG | WNOWAIT;
-        if (wait_raw(P_ALL, 0, &info, peek, &usage) < 0 || info.si_pid == 0)
+        if (wait_raw(P_ALL, 0, &info, peek, &usage) < 0 || info.si_pid == 0) {
             break;
+        }
         struct child *child = table_find_pid(keeper, info.si_pid);
         if (info.si_pid == keeper->server.pid) {
             server_reap(keeper);
@@ -126,13 +133,15 @@ void reap_children(struct keeper *keeper)
             break;
         }
     }
-    for (uint32_t i = 1; orphans && i <= keeper->used; i++)
-        if (keeper->children[i].state == CHILD_ENDED && (keeper->children[i].marks & MARK_TREE))
+    for (uint32_t i = 1; orphans && i <= keeper->used; i++) {
+        if (keeper->children[i].state == CHILD_ENDED && (keeper->children[i].marks & MARK_TREE)) {
             tree_check(keeper, &keeper->children[i]);
+        }
+    }
 }
 
-/* The status of a zombie that is somebody else's child. The kernel shows 0 to whom it does not trust,
-   so kcmp, which asks for the same right, has to succeed; and it must be our zombie all along. */
+/* The status of a zombie that is somebody else's child. The kernel shows 0 to those it does not
+   trust, so kcmp, which asks for the same right, has to succeed; and it must be our zombie all along. */
 static bool zombie_status(const struct child *child, int *status)
 {
     struct proc_stat stat;
@@ -140,8 +149,9 @@ static bool zombie_status(const struct child *child, int *status)
                 syscall(SYS_kcmp, getpid(), child->pid, KCMP_FILES, 0, 0) >= 0 &&
                 proc_stat_read(child->pid, &stat) && stat.state == 'Z' &&
                 syscall(SYS_pidfd_send_signal, child->pidfd, 0, NULL, 0) == 0;
-    if (sure)
+    if (sure) {
         *status = stat.exit_code;
+    }
     return sure;
 }
 
@@ -150,8 +160,9 @@ static bool reaped_status(int pidfd, int *status)
 {
     struct pidfd_exit_info info = {.mask = PIDFD_EXIT_INFO};
     bool told = ioctl(pidfd, PIDFD_GET_EXIT_INFO, &info) == 0 && (info.mask & PIDFD_EXIT_INFO);
-    if (told)
+    if (told) {
         *status = info.exit_code;
+    }
     return told;
 }
 
@@ -159,13 +170,16 @@ void reap_probe(struct keeper *keeper)
 {
     int status = 0;
     pid_t pid = fork();
-    if (pid == 0)
+    if (pid == 0) {
         _exit(77);
+    }
     int pidfd = pid < 0 ? -1 : (int)syscall(SYS_pidfd_open, pid, 0);
-    if (pid > 0)
+    if (pid > 0) {
         waitpid(pid, NULL, 0);
-    if (pidfd >= 0 && reaped_status(pidfd, &status) && WEXITSTATUS(status) == 77)
+    }
+    if (pidfd >= 0 && reaped_status(pidfd, &status) && WEXITSTATUS(status) == 77) {
         keeper->features |= KEEPER_PIDFD_EXIT_INFO;
+    }
     close_one(&pidfd);
 }
 
@@ -174,8 +188,9 @@ void reap_adopted(struct keeper *keeper, struct child *child)
 {
     int status = 0;
     struct fact_exited exited = {.kind = EXIT_LOST};
-    if (child->state != CHILD_RUNNING)
+    if (child->state != CHILD_RUNNING) {
         return;
+    }
     loop_take_time(keeper);
     if (reaped_status(child->pidfd, &status) || zombie_status(child, &status)) {
         exited.kind = WIFEXITED(status) ? EXIT_EXITED : EXIT_SIGNALED;
@@ -188,8 +203,9 @@ void reap_adopted(struct keeper *keeper, struct child *child)
         return;
     }
     /* Readable for ever, so out of the epoll: looked at again in a while. */
-    if (!(child->marks & MARK_ZOMBIE_SEEN))
+    if (!(child->marks & MARK_ZOMBIE_SEEN)) {
         epoll_ctl(keeper->epoll, EPOLL_CTL_DEL, child->pidfd, NULL);
+    }
     child->marks |= MARK_ZOMBIE_SEEN;
     keeper->check_deadline_us = keeper->mono_us + RECHECK_US;
     deadline_at(keeper, keeper->check_deadline_us);

@@ -21,15 +21,17 @@
 const char *resume_string(const struct keeper *keeper, unsigned index)
 {
     const char *at = keeper->strings, *end = at + keeper->resume.strings_bytes;
-    while (index-- > 0 && at < end)
+    while (index-- > 0 && at < end) {
         at += strlen(at) + 1;
+    }
     return at < end ? at : "";
 }
 
 static void set_cloexec(int fd, bool inherit)
 {
-    if (fd >= 0)
+    if (fd >= 0) {
         fcntl(fd, F_SETFD, inherit ? 0 : FD_CLOEXEC);
+    }
 }
 
 void resume_inherit(struct keeper *keeper, bool inherit)
@@ -37,14 +39,17 @@ void resume_inherit(struct keeper *keeper, bool inherit)
     const struct resume *resume = &keeper->resume;
     const int own[] = {resume->spool_fd, resume->lock_fd, resume->binary_fd, resume->notify_fd,
                        resume->cgroup_fd};
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++) {
         set_cloexec(own[i], inherit);
-    for (int i = 0; i < resume->listener_count; i++)
+    }
+    for (int i = 0; i < resume->listener_count; i++) {
         set_cloexec(resume->listener_fds[i], inherit);
+    }
     for (uint32_t i = 1; i <= keeper->used; i++) {
         const struct child *child = &keeper->children[i];
-        if (child->state == CHILD_FREE)
+        if (child->state == CHILD_FREE) {
             continue;
+        }
         set_cloexec(child->pidfd, inherit);
         set_cloexec(child->output[0], inherit);
         set_cloexec(child->output[1], inherit);
@@ -61,15 +66,17 @@ static int read_entry(struct keeper *keeper, const unsigned char *bytes, size_t 
         return 0; /* signals to it would hit everybody, or us */
     }
     struct child *child = table_add(keeper, &entry.process);
-    if (child == NULL)
+    if (child == NULL) {
         return -ENFILE;
+    }
     child->state = entry.flags & ENTRY_ENDED ? CHILD_ENDED : CHILD_RUNNING;
     child->marks = entry.flags & 0xffff;
     child->pid = 0;
-    if (child->state == CHILD_RUNNING)
+    if (child->state == CHILD_RUNNING) {
         table_set_pid(keeper, child, entry.pid);
-    else
+    } else {
         child->pid = entry.pid;
+    }
     child->pidfd = entry.pidfd;
     child->output[0] = entry.stdout_fd;
     child->output[1] = entry.stderr_fd;
@@ -94,20 +101,23 @@ static int read_blob(struct keeper *keeper, const unsigned char *blob, size_t si
     const struct resume *written = (const void *)blob;
     size_t head = size >= sizeof(uint64_t) * 3 ? written->resume_bytes : 0;
     if (head < offsetof(struct resume, spool_fd) || head > size ||
-        written->magic != RESUME_MAGIC || written->version != RESUME_VERSION)
+        written->magic != RESUME_MAGIC || written->version != RESUME_VERSION) {
         return -EPROTO;
+    }
     memcpy(resume, blob, head < sizeof *resume ? head : sizeof *resume);
     uint64_t entries = (uint64_t)resume->entries * resume->entry_bytes;
     if (resume->strings_bytes == 0 || resume->strings_bytes > STRINGS_BYTES ||
         resume->listener_count < 0 || resume->listener_count > RESUME_LISTENERS ||
-        entries + resume->strings_bytes != size - head || blob[size - 1] != 0)
+        entries + resume->strings_bytes != size - head || blob[size - 1] != 0) {
         return -EPROTO;
+    }
     memcpy(keeper->strings, blob + head + entries, resume->strings_bytes);
     for (uint32_t i = 0; i < resume->entries; i++) {
         int error = read_entry(keeper, blob + head + (size_t)i * resume->entry_bytes,
                                resume->entry_bytes);
-        if (error != 0)
+        if (error != 0) {
             return error;
+        }
     }
     return 0;
 }
@@ -115,12 +125,14 @@ static int read_blob(struct keeper *keeper, const unsigned char *blob, size_t si
 int resume_read(struct keeper *keeper, int fd)
 {
     struct stat info;
-    if (fstat(fd, &info) < 0 || info.st_size <= 0)
+    if (fstat(fd, &info) < 0 || info.st_size <= 0) {
         return -EPROTO;
+    }
     size_t size = (size_t)info.st_size;
     unsigned char *blob = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-    if (blob == MAP_FAILED)
+    if (blob == MAP_FAILED) {
         return -errno;
+    }
     int error = read_blob(keeper, blob, size);
     munmap(blob, size);
     close(fd);
@@ -132,15 +144,18 @@ void resume_begin(struct keeper *keeper)
 {
     for (uint32_t i = 1; i <= keeper->used; i++) {
         struct child *child = &keeper->children[i];
-        if (!cgroup_adopt(keeper, child->slot))
+        if (!cgroup_adopt(keeper, child->slot)) {
             child->slot = -1;
-        if (child->state == CHILD_RUNNING && keeper->resume.occasion == RESUME_ADOPT)
+        }
+        if (child->state == CHILD_RUNNING && keeper->resume.occasion == RESUME_ADOPT) {
             child->marks |= ENTRY_ADOPTED;
+        }
         pipes_watch(keeper, child);
-        if (child->state == CHILD_ENDED)
+        if (child->state == CHILD_ENDED) {
             tree_outlives(keeper, child);
-        else if (child->marks & ENTRY_ADOPTED)
+        } else if (child->marks & ENTRY_ADOPTED) {
             watch_add(keeper->epoll, child->pidfd, EPOLLIN, SOURCE_PIDFD, 0, i);
+        }
         deadline_at(keeper, child->stop_deadline_us);
         deadline_at(keeper, child->timeout_deadline_us);
         deadline_at(keeper, keeper->drop_deadline_us = keeper->mono_us);
@@ -172,19 +187,23 @@ int resume_write(struct keeper *keeper)
 {
     struct resume blob = keeper->resume;
     int fd = memfd_create("forkful-resume", 0);
-    if (fd < 0)
+    if (fd < 0) {
         return -errno;
+    }
     blob.occasion = RESUME_UPGRADE;
     blob.resume_bytes = sizeof blob;
     blob.entry_bytes = sizeof(struct resume_entry);
     blob.entries = keeper->live;
     blob.oom_score_adj = keeper->oom_score_adj;
     bool written = write_all(fd, &blob, sizeof blob);
-    for (uint32_t i = 1; i <= keeper->used && written; i++)
-        if (keeper->children[i].state != CHILD_FREE)
+    for (uint32_t i = 1; i <= keeper->used && written; i++) {
+        if (keeper->children[i].state != CHILD_FREE) {
             written = write_entry(fd, &keeper->children[i]);
-    if (written && write_all(fd, keeper->strings, blob.strings_bytes))
+        }
+    }
+    if (written && write_all(fd, keeper->strings, blob.strings_bytes)) {
         return fd;
+    }
     close(fd);
     return -ENOSPC;
 }
@@ -197,8 +216,9 @@ static void upgrade_exec(struct keeper *keeper)
     if (fd >= 0) {
         snprintf(number, sizeof number, "%d", fd);
         resume_inherit(keeper, true);
-        if (error == 0 && execve(keeper->upgrade_path, arguments, environ) < 0)
+        if (error == 0 && execve(keeper->upgrade_path, arguments, environ) < 0) {
             error = errno;
+        }
         resume_inherit(keeper, false);
         close(fd);
     }
@@ -211,14 +231,17 @@ static void upgrade_exec(struct keeper *keeper)
 void upgrade_run(struct keeper *keeper)
 {
     bool settled = keeper->starting == 0 && !keeper->server.ended_due;
-    for (uint32_t i = 1; i <= keeper->used && settled; i++)
+    for (uint32_t i = 1; i <= keeper->used && settled; i++) {
         settled = keeper->children[i].owed == 0 && keeper->children[i].state != CHILD_FAILED;
-    if (!settled && keeper->mono_us < keeper->upgrade_deadline_us)
+    }
+    if (!settled && keeper->mono_us < keeper->upgrade_deadline_us) {
         return;
-    if (settled)
+    }
+    if (settled) {
         upgrade_exec(keeper);
-    else
+    } else {
         keeper_log("upgrade: facts or starts are pending for too long; going on as before");
+    }
     keeper->upgrade_path[0] = 0;
     keeper->upgrade_deadline_us = 0;
     keeper->server.ended_by_us = false;

@@ -1,10 +1,11 @@
 /*
  * The server's life as the keeper sees it: start, ready, end, start again.
  *
- * It gets its descriptors on fixed numbers (service/server_fds.h) and the listeners stay open between
- * two of them, so a client that connects meanwhile just waits. A server that lived 10 s is started
- * again at once, others at growing distance. When the very first one refuses to run (exit 1 or 2
- * before READY, nothing started), its status becomes the keeper's: that is a start-up error.
+ * It gets its descriptors on fixed numbers (service/server_fds.h) and the listeners stay open
+ * between two of them, so a client that connects meanwhile just waits. A server that lived 10 s
+ * is started again at once, others at growing distance. When the very first one refuses to run
+ * (exit 1 or 2 before READY, nothing started), its status becomes the keeper's: that is a
+ * start-up error.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -38,10 +39,12 @@ static void set_number(const char *name, int64_t number)
 /* Puts a copy of `fd` aside, then on *next; counts *next on. -1 stays away. */
 static void lift(const char *name, int fd, int *lifted, int *next)
 {
-    if (fd < 0)
+    if (fd < 0) {
         return;
-    if (name != NULL)
+    }
+    if (name != NULL) {
         set_number(name, *next);
+    }
     lifted[(*next)++] = fcntl(fd, F_DUPFD_CLOEXEC, LIFTED_FD);
 }
 
@@ -55,14 +58,16 @@ static void place_fds(const struct keeper *keeper, int link)
     lift(NULL, keeper->facts_event, lifted, &next);
     lift(NULL, keeper->room_event, lifted, &next);
     lift(NULL, resume->lock_fd >= 0 ? resume->lock_fd : keeper->null_fd, lifted, &next);
-    for (int i = 0; i < resume->listener_count; i++)
+    for (int i = 0; i < resume->listener_count; i++) {
         lift(NULL, resume->listener_fds[i], lifted, &next);
+    }
     lift(SERVER_ENV_BINARY_FD, resume->binary_fd, lifted, &next);
     lift(SERVER_ENV_CGROUP_FD, resume->cgroup_fd, lifted, &next);
     lift(SERVER_ENV_NOTIFY_FD, resume->notify_fd, lifted, &next);
     dup2(keeper->null_fd, 0);
-    for (int fd = SERVER_FD_LINK; fd < next; fd++)
+    for (int fd = SERVER_FD_LINK; fd < next; fd++) {
         dup2(lifted[fd], fd);
+    }
 }
 
 static void set_environment(const struct keeper *keeper)
@@ -70,9 +75,11 @@ static void set_environment(const struct keeper *keeper)
     const struct resume *resume = &keeper->resume;
     static const char *const names[] = {SERVER_ENV_BINARY, NULL, SERVER_ENV_STATE_DIR,
                                         SERVER_ENV_RUNTIME_DIR, SERVER_ENV_CONFIG};
-    for (unsigned i = 0; i < sizeof names / sizeof *names; i++)
-        if (names[i] != NULL)
+    for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
+        if (names[i] != NULL) {
             setenv(names[i], resume_string(keeper, i), 1);
+        }
+    }
     set_number(SERVER_ENV_LISTENERS, resume->listener_count);
     set_number(SERVER_ENV_RESTARTS, resume->server_restarts);
     set_number(SERVER_ENV_SOFT_NOFILE, (int64_t)resume->soft_nofile);
@@ -83,8 +90,9 @@ static _Noreturn void server_run(const struct keeper *keeper, int link)
 {
     char *arguments[SERVER_ARGUMENTS_MAX + 2] = {"forkful"};
     uint32_t count = keeper->resume.server_argc;
-    for (uint32_t i = 0; i < count && i < SERVER_ARGUMENTS_MAX; i++)
+    for (uint32_t i = 0; i < count && i < SERVER_ARGUMENTS_MAX; i++) {
         arguments[i + 1] = (char *)(uintptr_t)resume_string(keeper, 5 + i);
+    }
     unsetenv(SERVER_ENV_CGROUP_FD);
     unsetenv(SERVER_ENV_NOTIFY_FD);
     set_environment(keeper);
@@ -102,16 +110,19 @@ int server_start(struct keeper *keeper)
 {
     struct server *server = &keeper->server;
     int pair[2], size = LINK_BUFFER_BYTES;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
         return -errno;
+    }
     setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     int error = watch_add(keeper->epoll, pair[0], EPOLLIN, SOURCE_LINK, 0, 0);
     oom_before_fork(keeper);
     pid_t pid = error == 0 ? fork() : -1;
-    if (pid == 0)
+    if (pid == 0) {
         server_run(keeper, pair[1]);
-    if (pid < 0 && error == 0)
+    }
+    if (pid < 0 && error == 0) {
         error = -errno;
+    }
     close(pair[1]);
     server->link = pair[0];
     if (error != 0) {
@@ -129,8 +140,9 @@ int server_start(struct keeper *keeper)
    wait. One that ends before it is ready would do so again: 50 ms, doubled up to 5 s. */
 static uint32_t next_delay(const struct server *server)
 {
-    if (server->ready)
+    if (server->ready) {
         return 0;
+    }
     uint32_t delay_ms = server->delay_ms == 0 ? FIRST_DELAY_MS : server->delay_ms * 2;
     return delay_ms < LAST_DELAY_MS ? delay_ms : LAST_DELAY_MS;
 }
@@ -160,15 +172,17 @@ void server_reap(struct keeper *keeper)
     struct server *server = &keeper->server;
     int status = 0;
     pid_t pid = server->pid;
-    if (pid == 0 || waitpid(pid, &status, WNOHANG) != pid)
+    if (pid == 0 || waitpid(pid, &status, WNOHANG) != pid) {
         return;
+    }
     server->pid = 0;
-    while (server->link >= 0 && link_receive(keeper)) /* its last words are still in the socket */
-        ;
+    while (server->link >= 0 && link_receive(keeper)) { /* its last words are still in the socket */
+    }
     link_close(keeper);
-    server->kill_deadline_us = 0; /* it was for this one, and its silence may have set it just now */
-    if (server->ended_by_us)
+    server->kill_deadline_us = 0; /* for this one; its silence may have set it just now */
+    if (server->ended_by_us) {
         return;
+    }
     if (refused_to_start(keeper, status)) {
         keeper->exiting = true;
         keeper->exit_status = WEXITSTATUS(status) == 127 ? 1 : WEXITSTATUS(status);
@@ -184,16 +198,18 @@ void server_distrust(struct keeper *keeper, const char *why)
 {
     keeper_log("server %d: %s; it is started again", (int)keeper->server.pid, why);
     link_close(keeper);
-    if (keeper->server.pid != 0)
+    if (keeper->server.pid != 0) {
         kill(keeper->server.pid, SIGKILL);
+    }
 }
 
 /* End-of-file from a server: as a rule it has just ended; if not, it has to. */
 void server_silent(struct keeper *keeper)
 {
     link_close(keeper);
-    if (keeper->server.kill_deadline_us == 0)
+    if (keeper->server.kill_deadline_us == 0) {
         keeper->server.kill_deadline_us = keeper->mono_us + SILENCE_US;
+    }
 }
 
 void server_leave(struct keeper *keeper)
@@ -207,12 +223,14 @@ void server_ready(struct keeper *keeper)
     const char *line = resume_string(keeper, 1);
     char text[64];
     keeper->server.ready = true;
-    if (!keeper->resume.first_line_printed)
+    if (!keeper->resume.first_line_printed) {
         (void)!write(STDOUT_FILENO, line, strlen(line));
+    }
     keeper->resume.first_line_printed = 1;
     int length = snprintf(text, sizeof text, "READY=1\nMAINPID=%d\n", (int)keeper->pid);
-    if (keeper->resume.notify_fd >= 0)
+    if (keeper->resume.notify_fd >= 0) {
         (void)!send(keeper->resume.notify_fd, text, (size_t)length, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
 }
 
 void server_deadlines(struct keeper *keeper)
@@ -220,15 +238,18 @@ void server_deadlines(struct keeper *keeper)
     struct server *server = &keeper->server;
     if (server->ended_due && spool_append(&keeper->spool, FACT_SERVER_ENDED, STREAM_NONE, NULL,
                                           keeper->now_us, &server->ended, sizeof server->ended,
-                                          NULL, 0) == 0)
+                                          NULL, 0) == 0) {
         server->ended_due = false;
+    }
     if (server->kill_deadline_us != 0 && server->kill_deadline_us <= keeper->mono_us) {
         server->kill_deadline_us = 0;
-        if (server->pid != 0)
+        if (server->pid != 0) {
             kill(server->pid, SIGKILL);
+        }
     }
-    if (server->start_deadline_us == 0 || server->start_deadline_us > keeper->mono_us)
+    if (server->start_deadline_us == 0 || server->start_deadline_us > keeper->mono_us) {
         return;
+    }
     server->start_deadline_us = 0;
     int error = server_start(keeper);
     if (error != 0) {

@@ -2,16 +2,18 @@
  * The parent's half of a spawn: entry, pipes, cgroup slot, fork; and what the exec status says.
  *
  * The child begins in the keeper's memory (CLONE_VM), on a stack of its own, for to copy the page
- * tables and then each page either side writes costs more than all else the keeper does for a spawn.
- * Unlike vfork this does not stop the keeper, so an exec that hangs holds up nobody; child.c keeps
- * to what may run beside it. The price: should the OOM killer choose the child in the microseconds
- * before its exec, it takes the keeper along (the server then adopts the children).
+ * tables and then each page either side writes costs more than all else the keeper does for a
+ * spawn. Unlike vfork this does not stop the keeper, so an exec that hangs holds up nobody;
+ * child.c keeps to what may run beside it. The price: should the OOM killer choose the child in
+ * the microseconds before its exec, it takes the keeper along (the server then adopts the
+ * children).
  *
  * The child's way to exec ends on the status pipe, which the loop reads: end-of-file means exec
- * worked, 8 bytes are {errno, stage}. The kernel takes the old memory off the child before it closes
- * descriptors, at exec as at exit, so end-of-file also says that nobody runs in the plan any more.
- * Until then the entry is CHILD_STARTING and its output is not read, so that FACT_STARTED stands
- * before all else. A failed child gives its fact when it has been reaped: then nothing of it is left.
+ * worked, 8 bytes are {errno, stage}. The kernel takes the old memory off the child before it
+ * closes descriptors, at exec as at exit, so end-of-file also says that nobody runs in the plan
+ * any more. Until then the entry is CHILD_STARTING and its output is not read, so that
+ * FACT_STARTED stands before all else. A failed child gives its fact when it has been reaped:
+ * then nothing of it is left.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -33,10 +35,12 @@ static int open_pipe(int *read_end, int *write_end, int flags)
 {
     int ends[2];
     int error = FAULT_ERRNO("pipe");
-    if (error != 0)
+    if (error != 0) {
         return -error;
-    if (pipe2(ends, O_CLOEXEC | flags) < 0)
+    }
+    if (pipe2(ends, O_CLOEXEC | flags) < 0) {
         return -errno;
+    }
     *read_end = ends[0];
     *write_end = ends[1];
     return 0;
@@ -45,8 +49,9 @@ static int open_pipe(int *read_end, int *write_end, int flags)
 static int open_output(const struct keeper *keeper, int *read_end, int *write_end)
 {
     int error = open_pipe(read_end, write_end, 0);
-    if (error == 0 && !keeper->nowait_reads) /* the child's end has to block, ours must not */
+    if (error == 0 && !keeper->nowait_reads) { /* the child's end has to block, ours must not */
         fcntl(*read_end, F_SETFL, O_NONBLOCK);
+    }
     return error;
 }
 
@@ -57,13 +62,16 @@ static int open_standard(const struct keeper *keeper, struct child *child, int e
     int error = 0;
     if (flags & SPAWN_STDIN_PIPE) {
         error = open_pipe(&ends[0], &child->stdin_fd, 0);
-        if (error == 0)
+        if (error == 0) {
             fcntl(child->stdin_fd, F_SETFL, O_NONBLOCK);
+        }
     }
-    if (error == 0 && !(flags & SPAWN_STDOUT_NULL))
+    if (error == 0 && !(flags & SPAWN_STDOUT_NULL)) {
         error = open_output(keeper, &child->output[0], &ends[1]);
-    if (error == 0 && !(flags & (SPAWN_STDERR_NULL | SPAWN_STDERR_MERGED)))
+    }
+    if (error == 0 && !(flags & (SPAWN_STDERR_NULL | SPAWN_STDERR_MERGED))) {
         error = open_output(keeper, &child->output[1], &ends[2]);
+    }
     return error;
 }
 
@@ -77,8 +85,8 @@ bool spawn_can_share(void)
            (major > 5 || (major == 5 && minor >= 16));
 }
 
-/* The pid or a negative errno; the child does not come back. One that changes its user is forked: the
-   kernel would take the memory it shares for another user's, and another user could look into it. */
+/* The pid or a negative errno; the child does not come back. One that changes its user is forked: as
+   that user's it must not share our memory, and the kernel would make ours undumpable for it. */
 static pid_t clone_child(const struct keeper *keeper, struct child *child, struct plan *plan,
                          int cgroup)
 {
@@ -186,19 +194,22 @@ static void spawn_start(struct keeper *keeper, struct child *child, const struct
     enum spawn_stage stage = STAGE_PIPE;
     pid_t pid = 0;
     int error = open_standard(keeper, child, ends);
-    if (error == 0)
+    if (error == 0) {
         error = open_pipe(&child->status_fd, &status_fd, O_NONBLOCK);
-    if (error == 0)
+    }
+    if (error == 0) {
         error = watch_add(keeper->epoll, child->status_fd, EPOLLIN, SOURCE_STATUS, 0,
                           table_index(keeper, child));
+    }
     if (error == 0) {
         int standard[3] = {stdin_file >= 0 ? stdin_file : ends[0], ends[1], ends[2]};
         stage = STAGE_FORK;
         pid = fork_planned(keeper, child, spawn, standard, status_fd);
         error = pid < 0 ? pid : 0;
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         close_one(&ends[i]);
+    }
     close_one(&status_fd);
     if (error != 0) {
         watch_close(keeper->epoll, &child->status_fd);
@@ -218,13 +229,16 @@ int spawn_child(struct keeper *keeper, const struct fact_id *process, const stru
     const struct command_spawn *fixed = &spawn->fixed;
     size_t need = sizeof(struct fact_started) + fixed->record_bytes;
     *stage = STAGE_LIMIT;
-    if (table_find(keeper, process) != NULL)
+    if (table_find(keeper, process) != NULL) {
         return -EEXIST;
-    if (spool_room(&keeper->spool, need, SPOOL_RESERVE_BYTES) < need)
+    }
+    if (spool_room(&keeper->spool, need, SPOOL_RESERVE_BYTES) < need) {
         return -EAGAIN;
+    }
     struct child *child = table_add(keeper, process);
-    if (child == NULL)
+    if (child == NULL) {
         return -ENFILE;
+    }
     int error = record_keep(child, spawn->record, fixed->record_bytes);
     if (error != 0) {
         table_remove(keeper, child);
@@ -244,8 +258,9 @@ bool spawn_settle(struct keeper *keeper, struct child *child)
 {
     int32_t report[2];
     ssize_t got = read(child->status_fd, report, sizeof report);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+    if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return false;
+    }
     watch_close(keeper->epoll, &child->status_fd);
     keeper->starting--;
     if (got == (ssize_t)sizeof report) {

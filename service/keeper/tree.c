@@ -44,7 +44,7 @@ static bool is_member(size_t count, pid_t pid)
     return found != NULL && found->member;
 }
 
-/* Never part of a tree, whatever an entry says: init, ourselves, the server, and who is no process. */
+/* Never part of a tree, whatever an entry says: init, ourselves, the server, who is no process. */
 static bool is_untouchable(const struct keeper *keeper, pid_t pid)
 {
     return pid <= 1 || pid == keeper->pid || pid == keeper->server.pid || pid == getpid();
@@ -56,13 +56,16 @@ static bool is_root(const struct keeper *keeper, const struct child *child,
                     const struct walked *one)
 {
     bool alive = child->state != CHILD_ENDED;
-    if (child->pid <= 1 || keeper->pid <= 0 || is_untouchable(keeper, one->pid))
+    if (child->pid <= 1 || keeper->pid <= 0 || is_untouchable(keeper, one->pid)) {
         return false;
-    if (alive && (one->pid == child->pid || one->session == child->pid))
+    }
+    if (alive && (one->pid == child->pid || one->session == child->pid)) {
         return true;
+    }
     if ((one->parent != keeper->pid && !(child->marks & ENTRY_ADOPTED)) ||
-        table_find_pid((struct keeper *)(uintptr_t)keeper, one->pid) != NULL)
+        table_find_pid((struct keeper *)(uintptr_t)keeper, one->pid) != NULL) {
         return false;
+    }
     int marked = proc_marked(one->pid, &child->process);
     return marked == 1 || (marked == 0 && one->session == child->pid &&
                            !(child->marks & ENTRY_ADOPTED));
@@ -75,11 +78,13 @@ static size_t walk_proc(void)
     size_t listed = directory < 0 ? 0 : proc_numbers(directory, "", pids, WALK_MAX), count = 0;
     for (size_t i = 0; i < listed; i++) {
         struct proc_stat stat;
-        if (proc_stat_read(pids[i], &stat) && stat.state != 'Z' && stat.state != 'X')
+        if (proc_stat_read(pids[i], &stat) && stat.state != 'Z' && stat.state != 'X') {
             walk[count++] = (struct walked){pids[i], stat.parent, stat.session, false};
+        }
     }
-    if (directory >= 0)
+    if (directory >= 0) {
         close(directory);
+    }
     return count;
 }
 
@@ -87,14 +92,17 @@ static size_t walk_proc(void)
 static size_t walk_tree(const struct keeper *keeper, const struct child *child)
 {
     size_t count = walk_proc();
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         walk[i].member = is_root(keeper, child, &walk[i]);
+    }
     for (bool grown = true; grown;) {
         grown = false;
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
             if (!walk[i].member && is_member(count, walk[i].parent) &&
-                !is_untouchable(keeper, walk[i].pid))
+                !is_untouchable(keeper, walk[i].pid)) {
                 grown = walk[i].member = true;
+            }
+        }
     }
     return count;
 }
@@ -103,12 +111,14 @@ static size_t walk_slot(int32_t slot)
 {
     static char text[256u << 10];
     size_t count = 0;
-    if (cgroup_read(slot, "cgroup.procs", text, sizeof text) <= 0)
+    if (cgroup_read(slot, "cgroup.procs", text, sizeof text) <= 0) {
         return 0;
+    }
     for (char *at = text; *at != 0 && count < WALK_MAX; at++) {
         pid_t pid = (pid_t)strtol(at, &at, 10);
-        if (pid > 0)
+        if (pid > 0) {
             walk[count++] = (struct walked){.pid = pid, .member = true};
+        }
     }
     return count;
 }
@@ -122,8 +132,9 @@ static size_t tree_walk(const struct keeper *keeper, const struct child *child)
 static bool still_member(const struct child *child, pid_t pid)
 {
     char text[8192], end[32];
-    if (child->slot < 0)
+    if (child->slot < 0) {
         return true; /* the walk has just seen it; pids are not used again that fast */
+    }
     snprintf(end, sizeof end, "/s%d\n", child->slot);
     return proc_read(pid, "cgroup", text, sizeof text) > 0 && strstr(text, end) != NULL;
 }
@@ -131,17 +142,21 @@ static bool still_member(const struct child *child, pid_t pid)
 static void signal_member(const struct keeper *keeper, const struct child *child, pid_t pid,
                           int signal)
 {
-    if (is_untouchable(keeper, pid))
+    if (is_untouchable(keeper, pid)) {
         return;
+    }
     int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-    if (pidfd < 0 && errno != ENOSYS)
+    if (pidfd < 0 && errno != ENOSYS) {
         return;
-    if (pidfd < 0)
+    }
+    if (pidfd < 0) {
         kill(pid, signal);
-    else if (still_member(child, pid))
+    } else if (still_member(child, pid)) {
         syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
-    if (pidfd >= 0)
+    }
+    if (pidfd >= 0) {
         close(pidfd);
+    }
 }
 
 /* Signals whoever has not been yet, until nobody new appears. Gives how many it found. */
@@ -153,10 +168,12 @@ static size_t signal_all(struct keeper *keeper, struct child *child, int signal)
         fresh = 0;
         for (size_t i = 0; i < count; i++) {
             bool known = !walk[i].member;
-            for (size_t j = 0; j < before && !known; j++)
+            for (size_t j = 0; j < before && !known; j++) {
                 known = signalled[j] == walk[i].pid;
-            if (known || done == WALK_MAX)
+            }
+            if (known || done == WALK_MAX) {
                 continue;
+            }
             signalled[done++] = walk[i].pid;
             signal_member(keeper, child, walk[i].pid, signal);
             fresh++;
@@ -167,23 +184,27 @@ static size_t signal_all(struct keeper *keeper, struct child *child, int signal)
 
 int tree_signal(struct keeper *keeper, struct child *child, int signal)
 {
-    if (child->state == CHILD_ENDED && !(child->marks & MARK_TREE))
+    if (child->state == CHILD_ENDED && !(child->marks & MARK_TREE)) {
         return -ESRCH;
+    }
     if (signal == SIGKILL && child->slot >= 0 && (keeper->features & KEEPER_CGROUP_KILL) &&
-        cgroup_write(child->slot, "cgroup.kill", "1") == 0)
+        cgroup_write(child->slot, "cgroup.kill", "1") == 0) {
         return 0;
+    }
     return signal_all(keeper, child, signal) > 0 ? 0 : -ESRCH;
 }
 
 int tree_freeze(struct keeper *keeper, struct child *child, bool freeze)
 {
     int error = 0;
-    if (child->slot >= 0 && (keeper->features & KEEPER_CGROUP_FREEZE))
+    if (child->slot >= 0 && (keeper->features & KEEPER_CGROUP_FREEZE)) {
         error = cgroup_write(child->slot, "cgroup.freeze", freeze ? "1" : "0");
-    else
+    } else {
         error = tree_signal(keeper, child, freeze ? SIGSTOP : SIGCONT);
-    if (error != 0)
+    }
+    if (error != 0) {
         return error;
+    }
     child->marks &= ~(uint32_t)ENTRY_PAUSED;
     child->marks |= freeze ? ENTRY_PAUSED : 0u;
     child->owed &= ~(uint32_t)(OWED_PAUSED | OWED_RESUMED);
@@ -197,13 +218,15 @@ static bool orphans_exist(const struct keeper *keeper)
     static char text[256u << 10];
     char file[48];
     snprintf(file, sizeof file, "task/%d/children", (int)keeper->pid);
-    if (proc_read(keeper->pid, file, text, sizeof text) == 0)
+    if (proc_read(keeper->pid, file, text, sizeof text) == 0) {
         return true; /* not told: walk */
+    }
     for (char *at = text; *at != 0; at++) {
         pid_t pid = (pid_t)strtol(at, &at, 10);
         if (pid > 0 && pid != keeper->server.pid &&
-            table_find_pid((struct keeper *)(uintptr_t)keeper, pid) == NULL)
+            table_find_pid((struct keeper *)(uintptr_t)keeper, pid) == NULL) {
             return true;
+        }
     }
     return false;
 }
@@ -213,11 +236,13 @@ uint32_t tree_count(struct keeper *keeper, struct child *child)
     uint32_t count = 0;
     bool possible = child->slot >= 0 ? cgroup_populated(child->slot)
                                      : (child->marks & ENTRY_ADOPTED) || orphans_exist(keeper);
-    if (!possible)
+    if (!possible) {
         return 0;
+    }
     size_t walked = tree_walk(keeper, child);
-    for (size_t i = 0; i < walked; i++)
+    for (size_t i = 0; i < walked; i++) {
         count += walk[i].member && walk[i].pid != child->pid;
+    }
     return count;
 }
 
@@ -226,22 +251,25 @@ void tree_outlives(struct keeper *keeper, struct child *child)
 {
     child->marks |= MARK_TREE;
     if (child->slot >= 0 && watch_add(keeper->epoll, cgroup_events(child->slot), EPOLLPRI,
-                                      SOURCE_TREE, 0, table_index(keeper, child)) == 0)
+                                      SOURCE_TREE, 0, table_index(keeper, child)) == 0) {
         child->marks |= MARK_EVENTS;
+    }
     tree_check(keeper, child);
 }
 
 void tree_check(struct keeper *keeper, struct child *child)
 {
     if (child->slot >= 0 ? cgroup_populated(child->slot) : tree_count(keeper, child) > 0) {
-        if (child->marks & MARK_EVENTS)
+        if (child->marks & MARK_EVENTS) {
             return;
+        }
         keeper->check_deadline_us = keeper->mono_us + RECHECK_US;
         deadline_at(keeper, keeper->check_deadline_us);
         return;
     }
-    if (child->marks & MARK_EVENTS)
+    if (child->marks & MARK_EVENTS) {
         epoll_ctl(keeper->epoll, EPOLL_CTL_DEL, cgroup_events(child->slot), NULL);
+    }
     child->marks &= ~(uint32_t)(MARK_TREE | MARK_EVENTS);
     child->stop_deadline_us = 0;
     cgroup_give(&child->slot);

@@ -1,7 +1,7 @@
 // Starting: what is refused, with which exit status and words; what the configuration does.
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { networkInterfaces, tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -181,9 +181,10 @@ suite('directories', () => {
     }
   });
 
-  daemonTest('may be moved between two runs', async (d) => {
+  daemonTest('may be moved between two runs, and an orderly end leaves whole files without side files', async (d) => {
     const { id } = await d.run({ shell: 'echo kept' });
     await d.end();
+    assert.deepEqual(readdirSync(d.stateDir).filter((name) => /\.db/.test(name)).sort(), ['logs.db', 'state.db']);
     renameSync(d.stateDir, path.join(d.dir, 'moved'));
     d.stateDir = path.join(d.dir, 'moved');
     await d.start();
