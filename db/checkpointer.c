@@ -16,15 +16,15 @@ struct checkpointer {
     bool stopping;
 };
 
+/* Busy: the writer copies this file itself just now. */
 static struct checkpoint copy_back(struct checkpointer *checkpointer, enum db_file file)
 {
-    struct checkpoint result = { .done = true };
-    int frames = 0;
-    result.code = sqlite3_wal_checkpoint_v2(db_handle(checkpointer->db, file), NULL,
-                                            SQLITE_CHECKPOINT_PASSIVE, &frames, &result.copied);
-    if (result.code == SQLITE_BUSY) /* another one runs: not our fault */
-        result.code = SQLITE_OK, result.copied = 0;
-    return result;
+    int copied = 0;
+    int code = sqlite3_wal_checkpoint_v2(db_handle(checkpointer->db, file), NULL,
+                                         SQLITE_CHECKPOINT_PASSIVE, NULL, &copied);
+    if (code == SQLITE_BUSY)
+        return (struct checkpoint){ .done = true };
+    return (struct checkpoint){ .done = true, .code = code, .copied = copied };
 }
 
 /* The file to be copied, or DB_FILES: none. state.db first: it is short. */

@@ -19,6 +19,7 @@
 #define OPEN_OUTPUT_BYTES (4u << 20)   /* of spool that the open batch may hold while another is in flight */
 #define OPEN_OPERATIONS 20000u
 #define FACTS_PER_TURN 4096u
+#define CATCH_UP_PATIENCE_US 2000000ll
 
 struct recorder {
     struct loop *loop;
@@ -292,18 +293,30 @@ void recorder_read(struct recorder *recorder)
     }
 }
 
+/* Stores what is in flight and what is open, or gives up waiting at `until_us`. */
+static void commit_now(struct recorder *recorder, int64_t until_us)
+{
+    while ((recorder->open || writer_busy(recorder->writer)) && time_monotonic_us() < until_us) {
+        submit_now(recorder);
+        struct batch *batch = writer_collect(recorder->writer);
+        if (batch) {
+            batch_committed(recorder, batch);
+        } else {
+            usleep(500);
+        }
+    }
+}
+
+/* In the end all of it is stored, for a repeated request is looked for in the database. When nothing
+   can be stored now, nothing is started either (recorder_refuses), and the wait is bounded. */
 void recorder_catch_up(struct recorder *recorder)
 {
     while (read_one(recorder) || batch_is_full(recorder)) {
         if (batch_is_full(recorder)) {
-            submit_now(recorder);
-            struct batch *batch;
-            while (!(batch = writer_collect(recorder->writer))) {
-                usleep(500);
-            }
-            batch_committed(recorder, batch);
+            commit_now(recorder, INT64_MAX);
         }
     }
+    commit_now(recorder, time_monotonic_us() + CATCH_UP_PATIENCE_US);
 }
 
 /* ---- start and stop ---- */

@@ -45,7 +45,7 @@ static void must(const struct plan *plan, enum spawn_stage stage, long result)
 
 void child_restore_limits(uint64_t soft_nofile)
 {
-    struct rlimit limit;
+    struct rlimit limit = {0, 0};
     if (soft_nofile != 0 &&
         raw_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0, address(&limit)) == 0 &&
         limit.rlim_cur != soft_nofile && soft_nofile <= limit.rlim_max) {

@@ -166,7 +166,7 @@ int spawn_child(struct keeper *keeper, const struct fact_id *process, const stru
 bool spawn_settle(struct keeper *keeper, struct child *child); /* reads the exec status */
 void spawn_reaped(struct keeper *keeper, struct child *child); /* one that never came to exec */
 bool spawn_can_share(void); /* may children begin in the keeper's memory on this kernel? */
-void child_run(void *plan);   /* never comes back */
+void child_run(void *context); /* a struct plan; never comes back */
 void child_restore_limits(uint64_t soft_nofile);
 
 /* oom.c */

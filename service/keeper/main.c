@@ -42,12 +42,20 @@ static int begin_fds(struct keeper *keeper)
     return 0;
 }
 
+/* By raw system calls: the library keeps 32 and 33 to itself, and whoever started us may have
+   ignored them. The kernel's struct is all zero for SIG_DFL. */
+static void default_signals(void)
+{
+    static const uint64_t standard[4];
+    for (int signal = 1; signal < NSIG; signal++) {
+        syscall(SYS_rt_sigaction, signal, standard, NULL, (size_t)8);
+    }
+}
+
 static int begin_signals(struct keeper *keeper)
 {
     sigset_t all, wanted;
-    for (int signal = 1; signal < NSIG; signal++) {
-        sigaction(signal, &(struct sigaction){.sa_handler = SIG_DFL}, NULL);
-    }
+    default_signals();
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
     sigemptyset(&wanted);

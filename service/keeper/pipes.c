@@ -66,14 +66,14 @@ ssize_t pipe_take(const struct keeper *keeper, int fd, void *bytes, size_t size)
 /* The facts that are due for bytes thrown away. */
 uint32_t pipes_dropped(const struct child *child)
 {
-    return (child->dropped[0] > 0 ? OWED_DROPPED_STREAM : 0u) |
+    return (child->dropped[0] > 0 ? (uint32_t)OWED_DROPPED_STREAM : 0u) |
            (child->dropped[1] > 0 ? (uint32_t)OWED_DROPPED_STREAM << 1 : 0u);
 }
 
 static void stream_closed(struct keeper *keeper, struct child *child, int s)
 {
     watch_close(keeper->pipes_epoll, &child->output[s]);
-    owe(keeper, child, OWED_CLOSED_STREAM << s | pipes_dropped(child));
+    owe(keeper, child, (uint32_t)OWED_CLOSED_STREAM << s | pipes_dropped(child));
 }
 
 /* Output beyond the limit of policy `block`: the pipe stays as it is until credit comes. */

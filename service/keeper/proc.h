@@ -25,7 +25,7 @@ size_t proc_numbers(int directory, const char *prefix, int32_t *numbers, size_t 
 size_t proc_read(pid_t pid, const char *file, char *text, size_t size); /* NUL-terminated */
 bool proc_stat_read(pid_t pid, struct proc_stat *stat);
 
-/* Whose FORKFUL_PROCESS_ID has the process in its environment: 1 this one's, -1 another's, 0 none */
+/* Whose FORKFUL_PROCESS_ID has the process in its environment: 1 this one's, -1 other, 0 none */
 int proc_marked(pid_t pid, const struct fact_id *process);
 
 #endif

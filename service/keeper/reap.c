@@ -141,7 +141,8 @@ void reap_children(struct keeper *keeper)
 }
 
 /* The status of a zombie that is somebody else's child. The kernel shows 0 to those it does not
-   trust, so kcmp, which asks for the same right, has to succeed; and it must be our zombie all along. */
+   trust, so kcmp, which asks for the same right, has to succeed; and it must be our zombie all
+   along. */
 static bool zombie_status(const struct child *child, int *status)
 {
     struct proc_stat stat;

@@ -100,8 +100,10 @@ static _Noreturn void server_run(const struct keeper *keeper, int link)
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    syscall(SYS_execveat, atoi(getenv(SERVER_ENV_BINARY_FD)), "", arguments, environ,
-            AT_EMPTY_PATH);
+    const char *binary = getenv(SERVER_ENV_BINARY_FD);
+    if (binary != NULL) {
+        syscall(SYS_execveat, atoi(binary), "", arguments, environ, AT_EMPTY_PATH);
+    }
     keeper_log("execveat of the server: %s", strerror(errno));
     _exit(127);
 }

@@ -85,8 +85,8 @@ bool spawn_can_share(void)
            (major > 5 || (major == 5 && minor >= 16));
 }
 
-/* The pid or a negative errno; the child does not come back. One that changes its user is forked: as
-   that user's it must not share our memory, and the kernel would make ours undumpable for it. */
+/* The pid or a negative errno; the child does not come back. One that changes its user is forked:
+   as that user's it must not share our memory, and the kernel would make ours undumpable for it. */
 static pid_t clone_child(const struct keeper *keeper, struct child *child, struct plan *plan,
                          int cgroup)
 {

@@ -46,7 +46,7 @@ suite('out of disk', () => {
     await d.get('/readyz');
   });
 
-  daemonTest('a database that is full is told by health, readyz and 507, and nothing is lost', { env: { FORKFUL_DB_MAX_PAGES: '700' }, seconds: 180 }, async (d) => {
+  daemonTest('a database that is full is told by health, readyz and 507, and nothing is lost', { env: { FORKFUL_DB_MAX_PAGES: '200' }, seconds: 180 }, async (d) => {
     const kept = await d.run({ shell: 'echo before; exit 2' });
     const writer = await d.python(write(8));
     await until('the database is full', async () => (await d.system()).health === 'degraded', { within: 60 });

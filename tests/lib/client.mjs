@@ -132,7 +132,7 @@ export class Client {
   /**
    * One call, read to its end. `body` is sent as JSON, `raw` as it is. `expect` is the status (or several)
    * without which the call fails. `patient` (seconds) goes on trying while the server cannot be reached or
-   * answers 503, as a client of a daemon that restarts must; a POST then carries an Idempotency-Key.
+   * answers 503 or 507, as a client of a daemon that restarts must; a POST then carries an Idempotency-Key.
    */
   async call(method, path, options = {}) {
     if (options.patient) return this.insist(method, path, options);
@@ -157,7 +157,7 @@ export class Client {
       let trouble;
       try {
         const answer = await this.call(method, path, { ...options, headers: sent });
-        const passing = answer.status === 503 || answer.body?.code === 'idempotency_in_progress';
+        const passing = [503, 507].includes(answer.status) || answer.body?.code === 'idempotency_in_progress';
         if (!passing || [expect].flat().includes(answer.status)) {
           if (expect !== undefined && ![expect].flat().includes(answer.status)) assert.fail(`expected ${expect}: ${answer}`);
           return answer;

@@ -1,0 +1,71 @@
+// The README's curl lines, run in bash as they stand there, but for the address and the state directory.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { daemonTest, REPOSITORY, soon, suite } from '../lib/daemon.mjs';
+import { exitedWith, killedBy } from '../lib/check.mjs';
+
+/** The shell lines under the heading "## Ten lines of curl". */
+function curlLines() {
+  const text = readFileSync(path.join(REPOSITORY, 'README.md'), 'utf8');
+  const section = text.split(/^## /m).find((one) => one.startsWith('Ten lines of curl\n'));
+  const block = /^```sh\n([\s\S]*?)^```$/m.exec(section ?? '');
+  assert.ok(block, 'README.md has a block of shell in the section "Ten lines of curl"');
+  return block[1];
+}
+
+/** The same lines for the daemon under test. What is to be replaced must stand there. */
+function linesFor(d) {
+  return [[/^S=.*$/m, `S='${d.stateDir}'`], ['http://127.0.0.1:8717', d.url]].reduce((lines, [what, by]) => {
+    assert.notEqual(lines.replace(what, ''), lines, `the lines hold ${what}`);
+    return lines.replaceAll(what instanceof RegExp ? new RegExp(what.source, 'gm') : what, () => by);
+  }, curlLines());
+}
+
+/** Runs bash; gives { code, stdout, stderr }. Proxies and curl's own configuration of this machine stay out. */
+async function bash(script, d) {
+  const child = spawn('bash', ['-euo', 'pipefail', '-c', script], {
+    cwd: d.dir, stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH, HOME: d.dir, no_proxy: '*', DAEMON_UNDER_TEST: d.mark },
+  });
+  const result = { stdout: '', stderr: '' };
+  child.stdout.on('data', (piece) => { result.stdout += piece; });
+  child.stderr.on('data', (piece) => { result.stderr += piece; });
+  result.code = await soon(new Promise((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', resolve);
+  }), 'the lines have run', 60);
+  return result;
+}
+
+suite('the README\'s lines of curl', () => {
+  daemonTest('do what stands behind them', async (d) => {
+    const { code, stdout, stderr } = await bash(linesFor(d), d);
+    assert.deepEqual([code, stderr], [0, ''], stdout);
+    const [made, ...rest] = stdout.split('\n').filter((line) => line !== '');
+    assert.match(made, /^\{"id":"p_[0-9a-z]{26}",.*"name":"counter"/);
+    const output = made.slice(made.lastIndexOf('}') + 1); // an answer need not end in a newline
+    assert.deepEqual([...(output === '' ? [] : [output]), ...rest],
+      ['line 1', 'line 2', 'line 3', '"exitcode":7', '"reason":"stopped"', 'hello, child']);
+    const [counter, sleeper, cat] = await d.list();
+    exitedWith(counter, 7);
+    killedBy(sleeper, 15, 'SIGTERM', 'stopped');
+    assert.deepEqual(sleeper.labels, { team: 'a' });
+    exitedWith(cat, 0);
+  });
+
+  test('are about ten and fit on a screen', () => {
+    const lines = curlLines().trim().split('\n');
+    assert.ok(lines.length >= 9 && lines.length <= 13, `${lines.length}`);
+    assert.ok(lines.every((line) => line.length <= 140));
+  });
+
+  daemonTest('on the Unix socket need no token', async (d) => {
+    const text = readFileSync(path.join(REPOSITORY, 'README.md'), 'utf8');
+    const [line] = /curl --unix-socket "\$S\/forkful\.sock" http:\/\/localhost\/\S+(?=`)/.exec(text) ?? assert.fail('the line stands there');
+    const { code, stdout, stderr } = await bash(`S='${d.stateDir}'\n${line} -sS`, d);
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.equal(JSON.parse(stdout).keeper_pid, d.pid);
+  });
+});
