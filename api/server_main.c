@@ -442,6 +442,7 @@ int server_main(void)
 {
     struct server *server = &the_server;
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN);          /* a write beyond a limit is an error to handle, no death */
     take_descriptors(server);
     take_environment(server);
     struct problem *problem = start(server);

@@ -89,6 +89,12 @@ static void ticket_done(struct launch_ticket *ticket, struct process *process,
     free(answer);
 }
 
+bool launch_ticket_nobody(struct service *service, struct process *process,
+                          const struct answer_key *key)
+{
+    return ticket_make(service, process, key, (struct spawned){0}) != NULL;
+}
+
 void launch_abandon(struct launch_ticket *ticket)
 {
     ticket->spawned.done = NULL;
@@ -102,7 +108,7 @@ static void ticket_stored(struct after_commit *after)
 }
 
 /* The answer is stored in the transaction that stores the process: a repeat finds both or neither. */
-void launch_store_answer(struct service *service, const struct process *process,
+static void store_answer(struct service *service, const struct process *process,
                          const char *principal, const char *key, uint64_t hash, char **copy)
 {
     struct text body = {0};
@@ -126,7 +132,7 @@ static void ticket_when_stored(struct service *service, struct process *process)
         return;
     }
     if (ticket->key) {
-        launch_store_answer(service, process, ticket->principal, ticket->key, ticket->request_hash,
+        store_answer(service, process, ticket->principal, ticket->key, ticket->request_hash,
                      &ticket->stored_answer);
     }
     ticket->after.run = ticket_stored;
@@ -350,8 +356,8 @@ bool launch_failed(struct service *service, struct process *process, int error, 
     struct problem *problem = failure(error, stage);
     service_log(service, LEVEL_INFO, process->state == STATE_CREATED ? process : NULL,
                 "process %s could not be started: %s", process->name, problem->detail);
-    if (process->state == STATE_CREATED) {
-        process->launched = false;
+    process->launched = false;
+    if (process->state == STATE_CREATED && !is_shortage(error, stage)) {
         process_set_state(&service->processes, process, STATE_FAILED);
         process->end_stored = process->quiet_stored = true;
         process_touch(service, process, true);

@@ -16,9 +16,8 @@ struct problem *launch_compose(struct service *service, const struct process *pr
                                const struct answer_key *key, struct text *tail,
                                struct launch *launch);
 
-/* The answer to a keyed request goes into the transaction that stores the process: a repeat finds both or
-   neither. *copy: the answer's body, malloc'ed. */
-void launch_store_answer(struct service *service, const struct process *process,
-                         const char *principal, const char *key, uint64_t hash, char **copy);
+/* For a launch whose caller was a former server's: nobody is told, but the answer is stored. */
+bool launch_ticket_nobody(struct service *service, struct process *process,
+                          const struct answer_key *key);
 
 #endif

@@ -5,17 +5,16 @@
 
 #include "service/launch_command.h"
 
-static void answer_from_record(struct service *service, const struct process *process,
-                               const json_t *answer)
+/* The answer to a keyed request is stored when the fact is applied, as if somebody still waited. */
+static void key_from_record(struct service *service, struct process *process, const json_t *answer)
 {
-    const char *principal = json_string_value(json_object_get(answer, "principal"));
-    const char *key = json_string_value(json_object_get(answer, "key"));
     const char *hash = json_string_value(json_object_get(answer, "hash"));
-    char *copy = NULL;
-    if (principal && key && hash) {
-        launch_store_answer(service, process, principal, key, strtoull(hash, NULL, 16), &copy);
+    struct answer_key key = {.principal = json_string_value(json_object_get(answer, "principal")),
+                             .key = json_string_value(json_object_get(answer, "key")),
+                             .request_hash = hash ? strtoull(hash, NULL, 16) : 0};
+    if (key.principal && key.key && !launch_ticket_nobody(service, process, &key)) {
+        recorder_fatal("out of memory for a stored answer");
     }
-    free(copy);
 }
 
 static bool fix_from_record(struct process *process, const json_t *root)
@@ -54,7 +53,7 @@ struct process *launch_from_record(struct service *service, const struct fact_id
         if (fix_from_record(process, root)) {
             service->processes.last_num =
                 num > service->processes.last_num ? num : service->processes.last_num;
-            answer_from_record(service, process, json_object_get(root, "answer"));
+            key_from_record(service, process, json_object_get(root, "answer"));
         } else {
             process_table_remove(&service->processes, process);
             process_free(process);

@@ -5,6 +5,7 @@
 #include "service/problem.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,12 @@ static struct problem no_memory = {
     .retry_after_seconds = 1,
 };
 
+/* What may be different in a moment says when to try again. */
+static bool is_passing(int status)
+{
+    return status == 429 || status == 503;
+}
+
 struct problem *problem_make(enum problem_code code, const char *format, ...)
 {
     va_list arguments;
@@ -39,6 +46,7 @@ struct problem *problem_make(enum problem_code code, const char *format, ...)
     if (problem == NULL)
         return &no_memory;
     problem->code = code;
+    problem->retry_after_seconds = is_passing(kinds[code].status) ? 1 : 0;
     va_start(arguments, format);
     int bytes = vasprintf(&problem->detail, format, arguments);
     va_end(arguments);

@@ -14,6 +14,8 @@
 
 #define LINGER_US 20000
 #define LOG_LINGER_BYTES (256u << 10)   /* of output that may wait for more */
+#define CATCH_UP_US 2000000            /* how long a start waits for one commit */
+#define STOP_US 10000000               /* and an end for the last ones */
 #define CROWD 4u                       /* so many told by one batch: many clients wait at once */
 #define SPACING_US 1000                /* then commits start no closer than this: larger groups */
 #define OPEN_OUTPUT_BYTES (4u << 20)   /* of spool that the open batch may hold while another is in flight */
@@ -309,14 +311,28 @@ static void commit_now(struct recorder *recorder, int64_t until_us)
 
 /* In the end all of it is stored, for a repeated request is looked for in the database. When nothing
    can be stored now, nothing is started either (recorder_refuses), and the wait is bounded. */
+/* False: it could not be stored in time (a full disk); what is left is applied later. */
+static bool store_open(struct recorder *recorder)
+{
+    int64_t until_us = time_monotonic_us() + CATCH_UP_US;
+    struct batch *batch;
+    submit_now(recorder);
+    while (!(batch = writer_collect(recorder->writer))) {
+        if (time_monotonic_us() > until_us) {
+            return false;
+        }
+        usleep(500);
+    }
+    batch_committed(recorder, batch);
+    return true;
+}
+
 void recorder_catch_up(struct recorder *recorder)
 {
-    while (read_one(recorder) || batch_is_full(recorder)) {
-        if (batch_is_full(recorder)) {
-            commit_now(recorder, INT64_MAX);
-        }
+    bool stored = true;
+    while (stored && (read_one(recorder) || batch_is_full(recorder))) {
+        stored = !batch_is_full(recorder) || store_open(recorder);
     }
-    commit_now(recorder, time_monotonic_us() + CATCH_UP_PATIENCE_US);
 }
 
 /* ---- start and stop ---- */
@@ -380,18 +396,28 @@ struct recorder *recorder_start(struct loop *loop, struct db *db, const struct r
     return recorder;
 }
 
+/* The loop goes on to the end of its turn, so nothing of ours may stay in it. */
+static void leave_loop(struct recorder *recorder)
+{
+    loop_off_sleep(recorder->loop, before_sleep, recorder);
+    loop_unwatch(recorder->loop, &recorder->facts_watch);
+    loop_unwatch(recorder->loop, &recorder->writer_watch);
+    loop_undefer(recorder->loop, &recorder->read_more);
+    loop_undefer(recorder->loop, &recorder->submit);
+    timer_cancel(recorder->loop, &recorder->linger);
+}
+
 void recorder_stop(struct recorder *recorder)
 {
-    while (recorder->open || writer_busy(recorder->writer)) {
-        submit_now(recorder);
-        struct batch *batch = writer_collect(recorder->writer);
-        if (batch) {
-            batch_committed(recorder, batch);
-        } else {
-            usleep(500);
-        }
-    }
+    commit_now(recorder, INT64_MAX);
+    leave_loop(recorder);
     writer_stop(recorder->writer);
+    loop_off_sleep(recorder->loop, before_sleep, recorder);
+    loop_undefer(recorder->loop, &recorder->read_more);
+    loop_undefer(recorder->loop, &recorder->submit);
+    timer_cancel(recorder->loop, &recorder->linger);
+    loop_unwatch(recorder->loop, &recorder->facts_watch);
+    loop_unwatch(recorder->loop, &recorder->writer_watch);
     spool_close(&recorder->spool);
     close(recorder->writer_fd);
     free(recorder);
