@@ -39,7 +39,7 @@ struct db;                  /* a pair of connections with its prepared statement
 struct db *db_open(const char *state_dir, struct db_error *error);
 struct db *db_open_reader(const char *state_dir, struct db_error *error);
 /* Another pair of connections to the same files, to copy WALs back with. NULL: *code tells. */
-struct db *db_open_beside(const struct db *db, int *code);
+struct db *db_open_beside(const struct db *of, int *code);
 void db_close(struct db *db);
 
 sqlite3 *db_handle(struct db *db, enum db_file file);

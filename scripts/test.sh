@@ -103,7 +103,7 @@ stage_unit() { units unit "$BUILD/test"; }
 
 stage_node() {
     local dir list
-    for dir in http contract seeds crash; do
+    for dir in $(files tests | cut -d / -f 2 | uniq); do
         mapfile -t list < <(files "tests/$dir")
         node_tests "$dir" "$plain_bin" "${list[@]}"
     done

@@ -325,6 +325,10 @@ void process_lost(struct service *service, struct process *process, enum exit_re
     process->exit_kind = EXIT_LOST;
     process->exit_reason = reason;
     process->open_streams = 0;
+    if (reason == REASON_KEEPER_LOST) { /* what its pipes held nobody has read */
+        must(log_gap(recorder_batch(service->recorder), process->num, 0, (enum log_stream)0,
+                     time_now_us(), 0, LOG_GAP_KEEPER_LOST));
+    }
     end_process(service, process, 0);
 }
 

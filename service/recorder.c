@@ -310,29 +310,21 @@ static void commit_now(struct recorder *recorder, int64_t until_us)
 }
 
 /* In the end all of it is stored, for a repeated request is looked for in the database. When nothing
-   can be stored now, nothing is started either (recorder_refuses), and the wait is bounded. */
-/* False: it could not be stored in time (a full disk); what is left is applied later. */
-static bool store_open(struct recorder *recorder)
-{
-    int64_t until_us = time_monotonic_us() + CATCH_UP_US;
-    struct batch *batch;
-    submit_now(recorder);
-    while (!(batch = writer_collect(recorder->writer))) {
-        if (time_monotonic_us() > until_us) {
-            return false;
-        }
-        usleep(500);
-    }
-    batch_committed(recorder, batch);
-    return true;
-}
-
+   can be stored now, nothing is started either (recorder_refuses), and the wait is bounded; what is
+   left in the spool is applied later. */
 void recorder_catch_up(struct recorder *recorder)
 {
-    bool stored = true;
-    while (stored && (read_one(recorder) || batch_is_full(recorder))) {
-        stored = !batch_is_full(recorder) || store_open(recorder);
+    int64_t until_us = time_monotonic_us() + CATCH_UP_US;
+    while (read_one(recorder) || batch_is_full(recorder)) {
+        if (batch_is_full(recorder)) {
+            commit_now(recorder, until_us);
+            if (recorder->open || writer_busy(recorder->writer)) {
+                return;
+            }
+            until_us = time_monotonic_us() + CATCH_UP_US;
+        }
     }
+    commit_now(recorder, until_us);
 }
 
 /* ---- start and stop ---- */
@@ -409,15 +401,9 @@ static void leave_loop(struct recorder *recorder)
 
 void recorder_stop(struct recorder *recorder)
 {
-    commit_now(recorder, INT64_MAX);
+    commit_now(recorder, time_monotonic_us() + STOP_US);
     leave_loop(recorder);
     writer_stop(recorder->writer);
-    loop_off_sleep(recorder->loop, before_sleep, recorder);
-    loop_undefer(recorder->loop, &recorder->read_more);
-    loop_undefer(recorder->loop, &recorder->submit);
-    timer_cancel(recorder->loop, &recorder->linger);
-    loop_unwatch(recorder->loop, &recorder->facts_watch);
-    loop_unwatch(recorder->loop, &recorder->writer_watch);
     spool_close(&recorder->spool);
     close(recorder->writer_fd);
     free(recorder);

@@ -79,6 +79,7 @@ struct server {
     bool ended_by_us;             /* upgrade or exit: it is not started again */
     uint32_t starts, restarts, delay_ms;
     int64_t started_us, start_deadline_us, kill_deadline_us;
+    int64_t settle_deadline_us;   /* how long CUSTODY_DONE waits for spawns under way; 0: not waiting */
     uint32_t custody_first, custody_last; /* queue of children, 0: empty */
     uint32_t custody_greeting;    /* entries still to be sent before CUSTODY_DONE */
     bool welcome_due, done_due;

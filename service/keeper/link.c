@@ -15,6 +15,7 @@
 #include "service/keeper/keeper.h"
 
 #define PACKETS_PER_TURN 32
+#define SETTLE_US 2000000
 #define RETRY_US 10000 /* ETOOMANYREFS: no event tells when it is over */
 
 static unsigned char packet_bytes[COMMAND_PACKET_BYTES];
@@ -123,6 +124,7 @@ void link_greet(struct keeper *keeper, uint32_t request)
 {
     struct server *server = &keeper->server;
     server->greeted = server->welcome_due = server->done_due = true;
+    server->settle_deadline_us = keeper->mono_us + SETTLE_US;
     server->welcome_request = request;
     for (uint32_t i = 1; i <= keeper->used; i++) {
         struct child *child = &keeper->children[i];
@@ -244,23 +246,34 @@ static bool send_custody_packet(struct keeper *keeper)
     return true;
 }
 
-static bool send_custody(struct keeper *keeper)
+/* Nothing that the server before asked for is still on its way: each of its spawns is a fact in the
+   spool, or never was. Only then may the new one answer a repeat of the request. An exec that hangs
+   holds this up for a bounded time. */
+static bool is_settled(const struct keeper *keeper)
+{
+    return (keeper->starting == 0 && !keeper->ring_waits) ||
+           keeper->server.settle_deadline_us <= keeper->mono_us;
+}
+
+static bool send_done(struct keeper *keeper)
 {
     struct server *server = &keeper->server;
-    for (;;) {
-        if (server->done_due && server->custody_greeting == 0) {
-            server->done_due = !send_notice(keeper, NOTICE_CUSTODY_DONE, 0, NULL, 0, NULL, 0);
-        }
-        if (server->done_due && server->custody_greeting == 0) {
-            return false;
-        }
-        if (server->custody_first == 0) {
-            return true;
-        }
+    if (server->done_due && is_settled(keeper)) {
+        server->done_due = !send_notice(keeper, NOTICE_CUSTODY_DONE, 0, NULL, 0, NULL, 0);
+        server->settle_deadline_us = 0;
+        return !server->done_due;
+    }
+    return true;
+}
+
+static bool send_custody(struct keeper *keeper)
+{
+    while (keeper->server.custody_first != 0) {
         if (!send_custody_packet(keeper)) {
             return false;
         }
     }
+    return send_done(keeper);
 }
 
 void link_flush(struct keeper *keeper)
@@ -286,6 +299,7 @@ void link_close(struct keeper *keeper)
     struct server *server = &keeper->server;
     watch_close(keeper->epoll, &server->link);
     server->reply_count = server->custody_greeting = 0;
+    server->settle_deadline_us = 0;
     server->welcome_due = server->done_due = server->greeted = false;
     server->interest = EPOLLIN;
     while (server->custody_first != 0) {

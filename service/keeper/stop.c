@@ -113,7 +113,7 @@ int deadlines_timeout(const struct keeper *keeper)
 {
     int64_t next_us = keeper->next_deadline_us;
     const int64_t others[] = {keeper->server.start_deadline_us, keeper->server.kill_deadline_us,
-                              keeper->upgrade_deadline_us};
+                              keeper->upgrade_deadline_us, keeper->server.settle_deadline_us};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (others[i] != 0 && (next_us == 0 || others[i] < next_us)) {
             next_us = others[i];

@@ -56,7 +56,7 @@ export class Load {
     const list = await this.daemon.list();
     const by_name = new Map();
     for (const one of list.filter((item) => item.name.startsWith('job-'))) {
-      assert.ok(!by_name.has(one.name), `${one.name} was made twice`);
+      assert.ok(!by_name.has(one.name), `${one.name} was made twice: ${JSON.stringify([by_name.get(one.name), one])}`);
       by_name.set(one.name, one);
     }
     assert.equal(by_name.size, this.made.size, 'as many as were answered for');
