@@ -76,7 +76,8 @@ suite('a child', () => {
     assert.equal(done.output.open, true);
     const closed = await until('the pipe is closed', async () => { const p = await d.process(done.id); return !p.output.open && p; });
     assert.equal(closed.exitcode, 5);
-    assert.equal(await d.logsText(done.id), 'early\nlate\n');
+    const stream = await d.stream(`/v1/processes/${done.id}/logs?follow=true`, { accept: 'text/plain' });
+    assert.equal((await stream.bytes()).toString(), 'early\nlate\n');
   });
 
   daemonTest('never becomes a zombie of the keeper, over hundreds of short runs', async (d) => {

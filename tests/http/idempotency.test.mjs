@@ -1,6 +1,6 @@
 // Idempotency-Key: a repeat gets the first answer and does nothing.
 import assert from 'node:assert/strict';
-import { daemonTest, suite } from '../lib/daemon.mjs';
+import { daemonTest, suite, until } from '../lib/daemon.mjs';
 import { problem } from '../lib/check.mjs';
 
 const key = (name) => ({ 'Idempotency-Key': name });
@@ -71,6 +71,7 @@ suite('a repeat with the same key', () => {
     const { id } = await d.sh('trap "echo got" USR1; echo ready; while :; do sleep 0.02; done');
     await d.get(`/v1/processes/${id}/logs?wait=30`, { headers: { Accept: 'application/json' } });
     for (let i = 0; i < 3; i += 1) await d.call('POST', `/v1/processes/${id}/signal`, { body: { signal: 'USR1' }, headers: key('g1'), expect: 202 });
+    await until('it has got the signal', async () => (await d.logsText(id)).includes('got'));
     await d.call('POST', `/v1/processes/${id}/stop`, { body: { grace_seconds: 5 }, headers: key('g2'), expect: 202 });
     await d.join(id);
     assert.equal(await d.logsText(id), 'ready\ngot\n');

@@ -52,12 +52,17 @@ export function send(pid, signal) {
   }
 }
 
-/** Ends every process that carries `mark`: stopped first, so that none can start another one meanwhile. */
+/**
+ * Ends every process that carries `mark`: stopped first, so that none can start another one meanwhile. Where there
+ * was one it is looked for twice: in the moment of an exec a process shows no environment.
+ */
 export function killMarked(mark) {
   const seen = new Set();
+  let quiet = 0;
   for (let round = 0; round < 50; round += 1) {
     const found = marked(mark);
-    if (found.length === 0) break;
+    quiet = found.length === 0 ? quiet + 1 : 0;
+    if (quiet > 0 && (quiet === 2 || seen.size === 0)) break;
     for (const pid of found) send(pid, 'SIGSTOP');
     for (const pid of found) { send(pid, 'SIGKILL'); seen.add(pid); }
   }
