@@ -28,9 +28,11 @@ static const struct asset assets[] = {
 
 const struct asset *asset_find(const char *path)
 {
-    for (size_t i = 1; i < sizeof assets / sizeof assets[0]; i++)
-        if (strcmp(assets[i].path, path) == 0)
+    for (size_t i = 1; i < sizeof assets / sizeof assets[0]; i++) {
+        if (strcmp(assets[i].path, path) == 0) {
             return &assets[i];
+        }
+    }
     return NULL;
 }
 

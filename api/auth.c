@@ -1,8 +1,10 @@
 /*
- * Who asks: the admin's token, a process's, a session's, or the daemon's own user on the Unix socket.
+ * Who asks: the admin's token, a process's, a session's, or the daemon's own user on the Unix
+ * socket.
  *
  * Tokens of processes and sessions carry the id of their owner, so that looking one up needs no
- * search and comparing it takes a time that tells nothing: fkp_<ulid>_<64 hex>, fks_<ulid>_<64 hex>.
+ * search and comparing it takes a time that tells nothing: fkp_<ulid>_<64 hex>, fks_<ulid>_<64
+ * hex>.
  */
 #include "api/auth.h"
 

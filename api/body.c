@@ -20,14 +20,18 @@ static bool parameters_are_utf8(const char *at)
     static const char *const spellings[] = {"charset=utf-8", "charset=\"utf-8\""};
 
     at = skip_blanks(at);
-    if (*at == '\0')
+    if (*at == '\0') {
         return true;
-    if (*at != ';')
+    }
+    if (*at != ';') {
         return false;
+    }
     at = skip_blanks(at + 1);
-    for (size_t i = 0; i < sizeof spellings / sizeof spellings[0]; i++)
-        if (strncasecmp(at, spellings[i], strlen(spellings[i])) == 0)
+    for (size_t i = 0; i < sizeof spellings / sizeof spellings[0]; i++) {
+        if (strncasecmp(at, spellings[i], strlen(spellings[i])) == 0) {
             return *skip_blanks(at + strlen(spellings[i])) == '\0';
+        }
+    }
     return false;
 }
 
@@ -35,12 +39,14 @@ struct problem *body_check_type(const char *content_type)
 {
     static const char json[] = "application/json";
 
-    if (content_type == NULL)
+    if (content_type == NULL) {
         return problem_make(PROBLEM_UNSUPPORTED_MEDIA_TYPE,
                             "The body has no Content-Type; it must be application/json.");
+    }
     if (strncasecmp(content_type, json, sizeof json - 1) == 0 &&
-        parameters_are_utf8(content_type + sizeof json - 1))
+        parameters_are_utf8(content_type + sizeof json - 1)) {
         return NULL;
+    }
     return problem_make(PROBLEM_UNSUPPORTED_MEDIA_TYPE,
                         "The body is \"%.100s\"; it must be application/json.", content_type);
 }
@@ -59,15 +65,17 @@ static bool is_too_deep(const char *data, size_t bytes)
     for (size_t i = 0; i < bytes; i++) {
         char c = data[i];
         if (in_string) {
-            if (c == '\\')
+            if (c == '\\') {
                 i++;
-            else
+            } else {
                 in_string = c != '"';
+            }
         } else if (c == '"') {
             in_string = true;
         } else if (c == '{' || c == '[') {
-            if (++depth > BODY_DEPTH)
+            if (++depth > BODY_DEPTH) {
                 return true;
+            }
         } else if ((c == '}' || c == ']') && depth > 0) {
             depth--;
         }
@@ -77,8 +85,9 @@ static bool is_too_deep(const char *data, size_t bytes)
 
 static struct problem *not_parsed(const json_error_t *error)
 {
-    if (json_error_code(error) == json_error_out_of_memory)
+    if (json_error_code(error) == json_error_out_of_memory) {
         return problem_make(PROBLEM_OUT_OF_MEMORY, "x");
+    }
     return problem_make(PROBLEM_INVALID_JSON, "The body is not valid JSON: line %d, column %d: %s.",
                         error->line, error->column, error->text);
 }
@@ -88,15 +97,19 @@ struct problem *body_parse(const char *data, size_t bytes, json_t **out)
     json_error_t error;
 
     *out = NULL;
-    if (bytes == 0)
+    if (bytes == 0) {
         return invalid("The body is empty; it must be a JSON object.");
-    if (!utf8_valid(data, bytes))
+    }
+    if (!utf8_valid(data, bytes)) {
         return invalid("The body is not valid UTF-8.");
-    if (is_too_deep(data, bytes))
+    }
+    if (is_too_deep(data, bytes)) {
         return invalid("The body is nested more than 64 deep.");
+    }
     json_t *parsed = json_loadb(data, bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
-    if (parsed == NULL)
+    if (parsed == NULL) {
         return not_parsed(&error);
+    }
     if (!json_is_object(parsed)) {
         json_decref(parsed);
         return invalid("The body must be a JSON object.");

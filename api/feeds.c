@@ -437,6 +437,7 @@ static void get_feed(struct request *request, const struct feed_kind *kind, cons
     struct problem *problem =
         stream_negotiate(request, false, &feed->follow.form, &content_type);
     if (!problem) {
+        problem = request_take_faults(request);
         read_types(&problem, type);
         read_ref(&problem, ref_name, ref);
         read_level(&problem, request_param(request, "level"), &feed->query.min_level);

@@ -36,25 +36,13 @@ static bool set_name(struct process_filter *filter, const char *name)
     return *name && strlen(name) <= NAME_BYTES_MAX;
 }
 
-/* The admin is nobody: what it made has no parent. */
-static struct owner owner_of_caller(const struct request *request)
-{
-    const struct principal *caller = request_principal(request);
-    struct owner owner = {PARENT_NONE, {{0}}};
-    if (caller->kind == PRINCIPAL_PROCESS || caller->kind == PRINCIPAL_SESSION) {
-        owner.kind = caller->kind == PRINCIPAL_PROCESS ? PARENT_PROCESS : PARENT_SESSION;
-        owner.id = caller->id;
-    }
-    return owner;
-}
-
 static bool set_parent(struct process_filter *filter, const struct request *request,
                        const char *term)
 {
     size_t bytes = strlen(term);
     filter->by_parent = true;
     if (strcmp(term, "me") == 0) {
-        filter->parent = owner_of_caller(request);
+        filter->parent = principal_owner(request_principal(request));
         return true;
     }
     filter->parent.kind = term[0] == 'p' ? PARENT_PROCESS : PARENT_SESSION;
@@ -95,9 +83,9 @@ static bool read_labels(const struct request *request, struct process_filter *fi
     return true;
 }
 
-struct problem *filter_from_query(const struct request *request, struct process_filter *out)
+struct problem *filter_from_query(const struct request *request, struct problem *problem,
+                                  struct process_filter *out)
 {
-    struct problem *problem = NULL;
     const char *states = request_param(request, "state");
     const char *name = request_param(request, "name");
     const char *parent = request_param(request, "parent");

@@ -8,8 +8,9 @@
 
 #include "api/app.h"
 
-/* All faults at once, each naming its query key. */
-struct problem *filter_from_query(const struct request *request, struct process_filter *out);
+/* All faults at once, each naming its query key, added to `problem` (taken; NULL: none so far). */
+struct problem *filter_from_query(const struct request *request, struct problem *problem,
+                                  struct process_filter *out);
 
 /* `filter`: an object whose field names were checked. Faults are at "/filter/…". */
 struct problem *filter_from_json(struct request *request, const json_t *filter,

@@ -22,6 +22,16 @@ struct process *find_process(struct request *request)
     return process;
 }
 
+struct owner principal_owner(const struct principal *principal)
+{
+    struct owner owner = {PARENT_NONE, {{0}}};
+    if (principal->kind == PRINCIPAL_PROCESS || principal->kind == PRINCIPAL_SESSION) {
+        owner.kind = principal->kind == PRINCIPAL_PROCESS ? PARENT_PROCESS : PARENT_SESSION;
+        owner.id = principal->id;
+    }
+    return owner;
+}
+
 static bool is_self(const struct principal *principal, const struct process *process)
 {
     return principal->kind == PRINCIPAL_PROCESS && id_equal(&process->id, &principal->id);

@@ -68,7 +68,7 @@ static void finish(struct follow *follow)
     (follow->stream ? finish_stream : finish_page)(follow);
 }
 
-/* A stream can only break off, without its end event: the client comes back with its cursor. */
+/* A stream can only break off: the client sees that and comes back with its cursor. */
 static void fail(struct follow *follow, struct problem *problem)
 {
     struct stream *stream = follow->stream;
@@ -76,7 +76,7 @@ static void fail(struct follow *follow, struct problem *problem)
     release(follow);
     if (stream) {
         problem_free(problem);
-        stream_end(stream);
+        stream_abort(stream);
     } else {
         answer_problem(request, problem);
     }

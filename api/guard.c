@@ -36,21 +36,27 @@ enum header header_find(const char *name, size_t name_bytes)
 {
     unsigned i = 0;
 
-    if (name_bytes > LONGEST_KNOWN)
+    if (name_bytes > LONGEST_KNOWN) {
         return HEADER_COUNT;
-    while (i < HEADER_COUNT && knowns[i].bytes < name_bytes)
+    }
+    while (i < HEADER_COUNT && knowns[i].bytes < name_bytes) {
         i++;
-    for (; i < HEADER_COUNT && knowns[i].bytes == name_bytes; i++)
-        if (strncasecmp(knowns[i].text, name, name_bytes) == 0)
+    }
+    for (; i < HEADER_COUNT && knowns[i].bytes == name_bytes; i++) {
+        if (strncasecmp(knowns[i].text, name, name_bytes) == 0) {
             return (enum header)i;
+        }
+    }
     return HEADER_COUNT;
 }
 
 static bool is_token(const char *name, size_t bytes)
 {
-    for (size_t i = 0; i < bytes; i++)
-        if (!token_bytes[(unsigned char)name[i]])
+    for (size_t i = 0; i < bytes; i++) {
+        if (!token_bytes[(unsigned char)name[i]]) {
             return false;
+        }
+    }
     return bytes > 0;
 }
 
@@ -60,12 +66,14 @@ static void read_length(struct head *head, const char *value)
     const char *at = value;
 
     for (; *at >= '0' && *at <= '9'; at++) {
-        if (length > (UINT64_MAX - 9) / 10)
+        if (length > (UINT64_MAX - 9) / 10) {
             head->refusal = "The Content-Length is too large.";
+        }
         length = length * 10 + (uint64_t)(*at - '0');
     }
-    if (at == value || *at != '\0')
+    if (at == value || *at != '\0') {
         head->refusal = "The Content-Length is not a number.";
+    }
     head->content_length = length;
 }
 
@@ -73,27 +81,33 @@ void head_add(struct head *head, const char *name, size_t name_bytes, const char
 {
     enum header header = header_find(name, name_bytes);
 
-    if (++head->count > HEADERS_MOST)
+    if (++head->count > HEADERS_MOST) {
         head->refusal = "The request has more than 100 headers.";
-    if (value == NULL)
+    }
+    if (value == NULL) {
         value = "";
+    }
     if (header == HEADER_COUNT) {
-        if (!is_token(name, name_bytes))
+        if (!is_token(name, name_bytes)) {
             head->refusal = "A header's name holds a byte that names cannot hold.";
+        }
         return;
     }
     if (head->values[header] != NULL) {
-        if (knowns[header].once)
+        if (knowns[header].once) {
             head->refusal = "A header that may stand only once stands there more than once.";
+        }
         return;
     }
     head->values[header] = value;
-    if (header == HEADER_CONTENT_LENGTH)
+    if (header == HEADER_CONTENT_LENGTH) {
         read_length(head, value);
+    }
     if (header == HEADER_TRANSFER_ENCODING) {
         head->chunked = strcasecmp(value, "chunked") == 0;
-        if (!head->chunked)
+        if (!head->chunked) {
             head->refusal = "The only transfer coding taken here is \"chunked\".";
+        }
     }
 }
 
@@ -122,15 +136,19 @@ static struct problem *check_framing(const struct check *check)
 {
     const struct head *head = check->head;
 
-    if (head->chunked && head->values[HEADER_CONTENT_LENGTH] != NULL)
+    if (head->chunked && head->values[HEADER_CONTENT_LENGTH] != NULL) {
         return bad("Content-Length and Transfer-Encoding exclude each other.");
-    if (head->chunked && check->request->http_1_0)
+    }
+    if (head->chunked && check->request->http_1_0) {
         return bad("HTTP/1.0 has no transfer codings.");
-    if (head_has_body(head) && check->request->reads)
+    }
+    if (head_has_body(head) && check->request->reads) {
         return bad("GET and HEAD take no body.");
+    }
     if (head->values[HEADER_EXPECT] != NULL &&
-        strcasecmp(head->values[HEADER_EXPECT], "100-continue") != 0)
+        strcasecmp(head->values[HEADER_EXPECT], "100-continue") != 0) {
         return bad("The only expectation known here is \"100-continue\".");
+    }
     return NULL;
 }
 
@@ -139,11 +157,13 @@ static size_t host_name_bytes(const char *host)
 {
     size_t bytes = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
 
-    if (bytes > strlen(host))
+    if (bytes > strlen(host)) {
         return 0;
+    }
     const char *rest = host + bytes;
-    if (*rest == ':' && strspn(rest + 1, "0123456789") != strlen(rest + 1))
+    if (*rest == ':' && strspn(rest + 1, "0123456789") != strlen(rest + 1)) {
         return 0;
+    }
     return *rest == '\0' || *rest == ':' ? bytes : 0;
 }
 
@@ -157,14 +177,19 @@ static bool host_is_ours(const char *host, const struct guard_rules *rules)
     static const char *const always[] = {"localhost", "127.0.0.1", "[::1]"};
     size_t bytes = host_name_bytes(host);
 
-    if (bytes == 0)
+    if (bytes == 0) {
         return false;
-    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++)
-        if (same_name(always[i], host, bytes))
+    }
+    for (size_t i = 0; i < sizeof always / sizeof always[0]; i++) {
+        if (same_name(always[i], host, bytes)) {
             return true;
-    for (size_t i = 0; i < rules->host_count; i++)
-        if (same_name(rules->hosts[i], host, bytes))
+        }
+    }
+    for (size_t i = 0; i < rules->host_count; i++) {
+        if (same_name(rules->hosts[i], host, bytes)) {
             return true;
+        }
+    }
     return same_name(rules->address, host, bytes);
 }
 
@@ -172,13 +197,16 @@ static struct problem *check_host(const struct check *check)
 {
     const char *host = check->head->values[HEADER_HOST];
 
-    if (check->rules->is_unix)
+    if (check->rules->is_unix) {
         return NULL;
-    if (host == NULL)
+    }
+    if (host == NULL) {
         return bad("A Host header is needed.");
-    if (!host_is_ours(host, check->rules))
+    }
+    if (!host_is_ours(host, check->rules)) {
         return problem_make(PROBLEM_MISDIRECTED,
                             "This server does not answer for the host \"%.255s\".", host);
+    }
     return NULL;
 }
 
@@ -187,10 +215,12 @@ static bool origin_is_ours(const char *origin, const char *host)
 {
     size_t scheme = strncasecmp(origin, "https://", 8) == 0 ? 8 : 7;
 
-    if (host == NULL || strlen(origin) < scheme || strncasecmp(origin, "http", 4) != 0)
+    if (host == NULL || strlen(origin) < scheme || strncasecmp(origin, "http", 4) != 0) {
         return false;
-    if (scheme == 7 && strncasecmp(origin, "http://", 7) != 0)
+    }
+    if (scheme == 7 && strncasecmp(origin, "http://", 7) != 0) {
         return false;
+    }
     return strcasecmp(origin + scheme, host) == 0;
 }
 
@@ -201,12 +231,15 @@ static struct problem *check_site(const struct check *check)
     const char *origin = head->values[HEADER_ORIGIN], *site = head->values[HEADER_SEC_FETCH_SITE];
     const char *mode = head->values[HEADER_SEC_FETCH_MODE];
 
-    if (origin != NULL && !origin_is_ours(origin, head->values[HEADER_HOST]))
+    if (origin != NULL && !origin_is_ours(origin, head->values[HEADER_HOST])) {
         return problem_make(PROBLEM_FORBIDDEN, "Pages of other origins may not call this server.");
-    if (site == NULL || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0)
+    }
+    if (site == NULL || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0) {
         return NULL;
-    if (check->request->navigates_to_page && mode != NULL && strcmp(mode, "navigate") == 0)
+    }
+    if (check->request->navigates_to_page && mode != NULL && strcmp(mode, "navigate") == 0) {
         return NULL;
+    }
     return problem_make(PROBLEM_FORBIDDEN, "Pages of other sites may not call this server.");
 }
 
@@ -219,8 +252,9 @@ struct problem *guard_check(const struct head *head, const struct guard_rules *r
 
     for (size_t i = 0; i < sizeof checks / sizeof checks[0]; i++) {
         struct problem *problem = checks[i](&check);
-        if (problem != NULL)
+        if (problem != NULL) {
             return problem;
+        }
     }
     return NULL;
 }

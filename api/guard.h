@@ -1,9 +1,9 @@
 /*
  * The guard: what is wrong with a request before anybody looks at what it asks for.
  *
- * libmicrohttpd lets pass what makes two readers of one byte stream disagree (RFC 9112 sections 3.2, 6.1, 6.3), and it knows nothing
- * of browsers. So every header is walked once: it is checked, and the known ones are kept by number. Pure functions; the
- * values are borrowed.
+ * libmicrohttpd lets pass what makes two readers of one byte stream disagree (RFC 9112 sections
+ * 3.2, 6.1, 6.3), and it knows nothing of browsers. So every header is walked once: it is checked,
+ * and the known ones are kept by number. Pure functions; the values are borrowed.
  */
 #ifndef FORKFUL_API_GUARD_H
 #define FORKFUL_API_GUARD_H
@@ -45,7 +45,7 @@ struct head {
     uint64_t content_length;          /* 0 when there is none */
     uint32_t count;                   /* of headers */
     bool chunked;
-    const char *refusal;              /* what is wrong with a header, a static sentence; NULL: nothing */
+    const char *refusal;              /* what is wrong, a static sentence; NULL: nothing */
 };
 
 /* Takes one header in. `value` may be NULL (empty). */
@@ -56,7 +56,7 @@ enum header header_find(const char *name, size_t name_bytes);
 struct guard_rules {
     const char *const *hosts;         /* names taken besides localhost and addresses of loopback */
     size_t host_count;
-    const char *address;              /* of the listener, as it stands in Host; "" for a Unix socket */
+    const char *address;              /* of the listener, as in Host; "" for a Unix socket */
     bool is_unix;
 };
 

@@ -68,7 +68,7 @@ struct route {
     const struct param *params; /* NULL: no query keys */
     const char *operation;      /* operationId in openapi.yaml */
     void (*handle)(struct request *request);
-    bool stream; /* the answer may be a stream: no HEAD shortcut by length */
+    bool adds_faults; /* the handler takes the query's faults and adds its own to them */
 };
 
 extern const struct route routes[]; /* api/routes.c; ends with path NULL */
@@ -88,7 +88,12 @@ bool request_param_unsigned(const struct request *request, const char *name, uin
 bool request_param_bool(const struct request *request, const char *name); /* false when missing */
 bool request_param_time(const struct request *request, const char *name, int64_t *at_us);
 bool request_param_seconds(const struct request *request, const char *name, int64_t *out_us);
-/* `wait=`: seconds clipped to 300, as a monotonic deadline; `standard_us` when left out. */
+/* adds_faults: what the table finds wrong with the query, NULL: nothing. Given away; call it
+   first. */
+struct problem *request_take_faults(struct request *request);
+#define WAIT_MOST_US (300 * 1000000ll)
+/* `wait=`: seconds clipped to WAIT_MOST_US, as a monotonic deadline; `standard_us` when left
+   out. */
 int64_t request_deadline(const struct request *request, int64_t standard_us);
 const char *request_header(const struct request *request, const char *name);
 const char *request_target(const struct request *request); /* raw path and query */
@@ -116,12 +121,10 @@ struct park {
 /* From inside the handler, which may go on using the request until it returns. Ends with an answer_
    call (from anywhere on the loop) or `gone`. */
 void http_park(struct request *request, struct park park);
-/* At hand-over of something that must not be lost: is the client still there? (poll RDHUP) */
-bool http_client_alive(const struct request *request);
 /* Called once after the answer went out or failed to; ok false: the client did not get it (or there
    was no answer). The request is freed after that. More than one may be set; they are called in the
-   order of setting. */
-void http_on_sent(struct request *request, void (*sent)(struct request *, void *context, bool ok),
+   order of setting. False: no memory, it will not be called. */
+bool http_on_sent(struct request *request, void (*sent)(struct request *, void *context, bool ok),
                   void *context);
 
 /* ---- the server ---- */
@@ -136,7 +139,8 @@ struct http_limits {
     int64_t body_us;      /* from there to the body's end */
     int64_t idle_us;      /* between two requests of a connection */
     size_t body_bytes;    /* where the route has no limit of its own; 0: 1 MiB */
-    /* Names taken in Host besides localhost and the listeners' addresses; they outlive the server. */
+    /* Names taken in Host besides localhost and the listeners' addresses; they outlive the
+       server. */
     const char *const *hosts;
     size_t host_count;
 };

@@ -52,27 +52,33 @@ struct MHD_Response *answer_no_memory(void)
         MHD_create_response_from_buffer(sizeof body - 1, body, MHD_RESPMEM_PERSISTENT);
     bool ok = response != NULL;
 
-    for (size_t i = 0; ok && i < sizeof headers / sizeof headers[0]; i++)
+    for (size_t i = 0; ok && i < sizeof headers / sizeof headers[0]; i++) {
         ok = add(response, headers[i].name, headers[i].value);
-    if (ok || response == NULL)
+    }
+    if (ok || response == NULL) {
         return response;
+    }
     MHD_destroy_response(response);
     return NULL;
 }
 
 static bool has_header(const struct request *request, const char *name)
 {
-    for (const struct header_out *out = request->headers_out; out != NULL; out = out->next)
-        if (strcasecmp(out->name, name) == 0)
+    for (const struct header_out *out = request->headers_out; out != NULL; out = out->next) {
+        if (strcasecmp(out->name, name) == 0) {
             return true;
+        }
+    }
     return false;
 }
 
 static const char *header_value(const struct request *request, const char *name)
 {
-    for (const struct header_out *out = request->headers_out; out != NULL; out = out->next)
-        if (strcasecmp(out->name, name) == 0)
+    for (const struct header_out *out = request->headers_out; out != NULL; out = out->next) {
+        if (strcasecmp(out->name, name) == 0) {
             return out->value;
+        }
+    }
     return NULL;
 }
 
@@ -80,8 +86,9 @@ static bool add_own(const struct request *request, struct MHD_Response *response
 {
     bool ok = true;
 
-    for (const struct header_out *out = request->headers_out; ok && out != NULL; out = out->next)
+    for (const struct header_out *out = request->headers_out; ok && out != NULL; out = out->next) {
         ok = add(response, out->name, out->value);
+    }
     return ok;
 }
 
@@ -93,10 +100,12 @@ static bool add_all(struct request *request, struct MHD_Response *response,
               add(response, "X-Request-Id", request_id_text(request)) &&
               add(response, "X-Content-Type-Options", "nosniff");
 
-    if (ok && !has_header(request, "Cache-Control"))
+    if (ok && !has_header(request, "Cache-Control")) {
         ok = add(response, "Cache-Control", "no-store");
-    if (ok && request->http->draining)
+    }
+    if (ok && request->http->draining) {
         ok = add(response, "Connection", "close");
+    }
     return ok;
 }
 
@@ -105,8 +114,9 @@ void answer_finish(struct request *request, int status, const char *content_type
 {
     /* A second answer, or one to a client that has gone. */
     if (request->response != NULL || request->stage == STAGE_GONE) {
-        if (response != NULL)
+        if (response != NULL) {
             MHD_destroy_response(response);
+        }
         return;
     }
     if (response != NULL && !add_all(request, response, content_type)) {
@@ -116,18 +126,22 @@ void answer_finish(struct request *request, int status, const char *content_type
     request->status = response != NULL ? (unsigned)status : MHD_HTTP_SERVICE_UNAVAILABLE;
     request->response = response != NULL ? response : request->http->no_memory;
     park_leave(request);
-    if (request->stage == STAGE_RUNNING || request->stage == STAGE_PARKED)
+    if (request->stage == STAGE_RUNNING || request->stage == STAGE_PARKED) {
         request->stage = STAGE_ANSWERED;
-    if (request->held && request->suspended)
+    }
+    if (request->held && request->suspended) {
         park_settle(request);
-    if (!request->held)
+    }
+    if (!request->held) {
         request_resume(request);
+    }
 }
 
 void request_release(struct request *request)
 {
-    if (!request->held)
+    if (!request->held) {
         return;
+    }
     park_leave(request);
     request->held = false;
     request->stage = STAGE_ANSWERED;
@@ -138,9 +152,10 @@ void request_release(struct request *request)
 static void tell_idempotency(struct request *request, int status, const char *content_type,
                              const void *body, size_t bytes)
 {
-    if (request->idempotent != NULL && request->response == NULL)
+    if (request->idempotent != NULL && request->response == NULL) {
         request->held = idempotency_answered(request, status, header_value(request, "Location"),
                                              content_type, body, bytes);
+    }
 }
 
 void answer_text(struct request *request, int status, const char *content_type, struct text *body)
@@ -152,8 +167,9 @@ void answer_text(struct request *request, int status, const char *content_type, 
     if (data != NULL) {
         tell_idempotency(request, status, content_type, data, bytes);
         response = MHD_create_response_from_buffer(bytes, data, MHD_RESPMEM_MUST_FREE);
-        if (response == NULL)
+        if (response == NULL) {
             free(data);
+        }
     }
     answer_finish(request, status, content_type, response);
 }
@@ -184,12 +200,15 @@ static bool is_known_to_client(const struct request *request, const char *etag)
 void answer_static(struct request *request, int status, const char *content_type, const void *data,
                    size_t bytes, const char *etag)
 {
-    for (size_t i = 0; i < sizeof page_headers / sizeof page_headers[0]; i++)
+    for (size_t i = 0; i < sizeof page_headers / sizeof page_headers[0]; i++) {
         answer_header(request, page_headers[i].name, page_headers[i].value);
-    if (etag != NULL)
+    }
+    if (etag != NULL) {
         answer_header(request, "ETag", etag);
-    if (!has_header(request, "Cache-Control"))
+    }
+    if (!has_header(request, "Cache-Control")) {
         answer_header(request, "Cache-Control", "no-cache");
+    }
     if (is_known_to_client(request, etag)) {
         answer_empty(request, MHD_HTTP_NOT_MODIFIED);
         return;
@@ -204,8 +223,9 @@ void answer_problem(struct request *request, struct problem *problem)
     char seconds[16];
     int status = problem_status(problem);
 
-    if (problem->code == PROBLEM_UNAUTHORIZED || problem->code == PROBLEM_OWNER_ENDED)
+    if (problem->code == PROBLEM_UNAUTHORIZED || problem->code == PROBLEM_OWNER_ENDED) {
         answer_header(request, "WWW-Authenticate", "Bearer");
+    }
     if (problem->retry_after_seconds > 0) {
         snprintf(seconds, sizeof seconds, "%d", problem->retry_after_seconds);
         answer_header(request, "Retry-After", seconds);
@@ -221,8 +241,9 @@ static char *printable_copy(struct request *request, const char *value)
     size_t bytes = strlen(value);
     char *copy = request_alloc(request, bytes + 1);
 
-    for (size_t i = 0; copy != NULL && i < bytes; i++)
+    for (size_t i = 0; copy != NULL && i < bytes; i++) {
         copy[i] = (char)(value[i] >= ' ' && value[i] < 0x7F ? value[i] : '?');
+    }
     return copy;
 }
 
@@ -231,8 +252,9 @@ void answer_header(struct request *request, const char *name, const char *value)
     struct header_out *out = request_alloc(request, sizeof *out);
     char *copy = printable_copy(request, value);
 
-    if (out == NULL || copy == NULL || *copy == '\0')
+    if (out == NULL || copy == NULL || *copy == '\0') {
         return;
+    }
     out->name = name;
     out->value = copy;
     *request->last_header_out = out;

@@ -32,9 +32,11 @@ static const struct {
 
 static enum method method_of(const char *word)
 {
-    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
-        if (strcmp(methods[i].word, word) == 0)
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++) {
+        if (strcmp(methods[i].word, word) == 0) {
             return methods[i].method;
+        }
+    }
     return METHOD_OTHER;
 }
 
@@ -82,8 +84,9 @@ static struct problem *check_guard(struct request *request, const char *url, con
 
     MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, collect_header,
                                 &request->head);
-    if (target_holds_nul(request, url, version))
+    if (target_holds_nul(request, url, version)) {
         return problem_make(PROBLEM_BAD_REQUEST, "The request target holds a NUL.");
+    }
     return guard_check(&request->head, &request->peer->port->rules, &facts);
 }
 
@@ -91,8 +94,9 @@ static struct problem *check_guard(struct request *request, const char *url, con
 
 static struct problem *not_allowed(struct request *request, const struct match *match)
 {
-    if (!match->path_known)
+    if (!match->path_known) {
         return problem_make(PROBLEM_NOT_FOUND, "There is nothing at this address.");
+    }
     answer_header(request, "Allow", match->allow);
     if (request->method == METHOD_OPTIONS) {
         answer_empty(request, MHD_HTTP_NO_CONTENT);
@@ -103,25 +107,34 @@ static struct problem *not_allowed(struct request *request, const struct match *
 
 static void take_segments(struct request *request, const struct match *match, const struct uri *uri)
 {
-    for (unsigned i = 0; i < match->captures; i++)
+    for (unsigned i = 0; i < match->captures; i++) {
         request->segments[i] = uri->segments[match->capture[i]];
+    }
 }
 
 static struct problem *check_query(struct request *request, char *raw)
 {
-    if (raw == NULL)
+    if (raw == NULL) {
         return NULL;
+    }
     request->query.pairs =
         request_alloc(request, query_pairs_most(raw) * sizeof request->query.pairs[0]);
-    if (request->query.pairs == NULL)
+    if (request->query.pairs == NULL) {
         return problem_make(PROBLEM_OUT_OF_MEMORY, "x");
-    return query_read(raw, request->route->params, &request->query);
+    }
+    struct problem *problem = query_read(raw, request->route->params, &request->query);
+    if (problem != NULL && problem->fault_count > 0 && request->route->adds_faults) {
+        request->faults = problem;
+        return NULL;
+    }
+    return problem;
 }
 
 static struct problem *check_token(struct request *request)
 {
-    if (request->route->scope == SCOPE_PUBLIC)
+    if (request->route->scope == SCOPE_PUBLIC) {
         return NULL;
+    }
     return auth_check(request->http->app, request->head.values[HEADER_AUTHORIZATION],
                       request->peer->fd, request->peer->port->rules.is_unix, request->route->scope,
                       &request->principal);
@@ -130,8 +143,9 @@ static struct problem *check_token(struct request *request)
 /* `OPTIONS *` asks about the server as a whole (RFC 9110 section 9.3.7). */
 static bool asks_for_server(struct request *request)
 {
-    if (request->method != METHOD_OPTIONS || strcmp(request->target, "*") != 0)
+    if (request->method != METHOD_OPTIONS || strcmp(request->target, "*") != 0) {
         return false;
+    }
     answer_header(request, "Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS");
     answer_empty(request, MHD_HTTP_NO_CONTENT);
     return true;
@@ -143,8 +157,9 @@ static size_t body_limit(const struct request *request)
 {
     size_t standard = request->http->limits.body_bytes;
 
-    if (request->route->body_limit > 0)
+    if (request->route->body_limit > 0) {
         return request->route->body_limit;
+    }
     return standard > 0 ? standard : STANDARD_BODY;
 }
 
@@ -158,14 +173,18 @@ static struct problem *check_body(const struct request *request)
 {
     enum body_kind kind = request->route->body;
 
-    if (!head_has_body(&request->head))
+    if (!head_has_body(&request->head)) {
         return NULL;
-    if (kind == BODY_NONE)
+    }
+    if (kind == BODY_NONE) {
         return problem_make(PROBLEM_BAD_REQUEST, "This call takes no body.");
-    if (request->head.content_length > body_limit(request))
+    }
+    if (request->head.content_length > body_limit(request)) {
         return too_large(request);
-    if (kind == BODY_RAW)
+    }
+    if (kind == BODY_RAW) {
         return NULL;
+    }
     return body_check_type(request->head.values[HEADER_CONTENT_TYPE]);
 }
 
@@ -176,12 +195,14 @@ static struct problem *check_head(struct request *request, struct uri *uri)
 
     router_match(request->http->router, request->method, uri, &match);
     request->route = match.route;
-    if (match.route == NULL)
+    if (match.route == NULL) {
         return not_allowed(request, &match);
+    }
     take_segments(request, &match, uri);
     struct problem *problem = check_token(request);
-    if (problem == NULL)
+    if (problem == NULL) {
         problem = check_query(request, uri->query);
+    }
     return problem != NULL ? problem : check_body(request);
 }
 
@@ -212,13 +233,15 @@ static mhd_result await_body(struct request *request)
 {
     bool answered = request->response != NULL;
 
-    if (answered && head_has_body(&request->head) && !is_worth_discarding(request))
+    if (answered && head_has_body(&request->head) && !is_worth_discarding(request)) {
         return queue_answer(request);
+    }
     request->stage = answered                        ? STAGE_DISCARD
                      : head_has_body(&request->head) ? STAGE_COLLECT
                                                      : STAGE_READY;
-    if (head_has_body(&request->head))
+    if (head_has_body(&request->head)) {
         peer_wait(request->peer, DEADLINE_BODY);
+    }
     return MHD_YES;
 }
 
@@ -233,20 +256,25 @@ static mhd_result on_head(struct request *request, const char *url, const char *
     request->http->owing++;
     peer_wait(request->peer, DEADLINE_NONE);
     struct problem *problem = check_guard(request, url, version);
-    if (problem != NULL)
+    if (problem != NULL) {
         return refuse_at_once(request, problem);
-    if (asks_for_server(request))
+    }
+    if (asks_for_server(request)) {
         return await_body(request);
+    }
     char *target = request_alloc(request, request->target_bytes + 1);
-    if (target == NULL)
+    if (target == NULL) {
         return refuse_at_once(request, problem_make(PROBLEM_OUT_OF_MEMORY, "x"));
+    }
     memcpy(target, request->target, request->target_bytes);
     const char *refusal = uri_parse(target, request->target_bytes, &uri);
-    if (refusal != NULL)
+    if (refusal != NULL) {
         return refuse_at_once(request, problem_make(PROBLEM_BAD_REQUEST, "%s", refusal));
+    }
     problem = check_head(request, &uri);
-    if (problem != NULL)
+    if (problem != NULL) {
         answer_problem(request, problem);
+    }
     return await_body(request);
 }
 
@@ -256,15 +284,19 @@ static bool body_grow(struct request *request, size_t bytes)
 {
     size_t wanted = request->body_bytes + bytes, room = request->body_room;
 
-    if (wanted <= room)
+    if (wanted <= room) {
         return true;
-    if (room == 0)
+    }
+    if (room == 0) {
         room = request->head.chunked ? CHUNKED_START : (size_t)request->head.content_length;
-    while (room < wanted)
+    }
+    while (room < wanted) {
         room *= 2;
+    }
     char *body = realloc(request->body, room + 1);
-    if (body == NULL)
+    if (body == NULL) {
         return false;
+    }
     request->body = body;
     request->body_room = room;
     return true;
@@ -281,7 +313,7 @@ static void discard_from_here(struct request *request, struct problem *problem)
 
 static void collect(struct request *request, const char *data, size_t bytes)
 {
-    if (bytes > body_limit(request) - request->body_bytes) {
+    if (request->body_bytes + bytes > body_limit(request)) {
         discard_from_here(request, too_large(request));
     } else if (!body_grow(request, bytes)) {
         discard_from_here(request, problem_make(PROBLEM_OUT_OF_MEMORY, "x"));
@@ -313,8 +345,9 @@ static mhd_result on_body(struct request *request, const char *data, size_t *byt
         collect(request, data, count);
     } else {
         request->discarded += count;
-        if (request->discarded > DISCARD_BYTES)
+        if (request->discarded > DISCARD_BYTES) {
             return give_up(request);
+        }
     }
     return MHD_YES;
 }
@@ -325,10 +358,12 @@ static struct problem *read_json(struct request *request)
 {
     enum body_kind kind = request->route->body;
 
-    if (kind != BODY_JSON && kind != BODY_JSON_OPTIONAL)
+    if (kind != BODY_JSON && kind != BODY_JSON_OPTIONAL) {
         return NULL;
-    if (kind == BODY_JSON_OPTIONAL && request->body_bytes == 0)
+    }
+    if (kind == BODY_JSON_OPTIONAL && request->body_bytes == 0) {
         return NULL;
+    }
     return body_parse(request->body, request->body_bytes, &request->json);
 }
 
@@ -342,12 +377,14 @@ static void run(struct request *request)
 {
     request->stage = STAGE_RUNNING;
     struct problem *problem = read_json(request);
-    if (problem != NULL)
+    if (problem != NULL) {
         answer_problem(request, problem);
-    else if (!is_taken_over(request))
+    } else if (!is_taken_over(request)) {
         request->route->handle(request);
-    if (request->stage == STAGE_RUNNING || request->held)
+    }
+    if (request->stage == STAGE_RUNNING || request->held) {
         park_settle(request);
+    }
 }
 
 void request_continue(struct request *request)
@@ -355,23 +392,29 @@ void request_continue(struct request *request)
     park_leave(request);
     request->stage = STAGE_RUNNING;
     request->route->handle(request);
-    if (request->stage == STAGE_RUNNING)
+    if (request->stage == STAGE_RUNNING) {
         park_settle(request);
+    }
 }
 
 /* All of the request is here, or it was resumed. */
 static mhd_result on_whole(struct request *request)
 {
-    if (request->stage == STAGE_COLLECT)
+    if (request->stage == STAGE_COLLECT) {
         request->stage = STAGE_READY;
-    if (request->stage == STAGE_DISCARD)
+    }
+    if (request->stage == STAGE_DISCARD) {
         request->stage = STAGE_ANSWERED;
-    if (request->stage == STAGE_READY)
+    }
+    if (request->stage == STAGE_READY) {
         run(request);
-    if (request->stage == STAGE_GONE)
+    }
+    if (request->stage == STAGE_GONE) {
         return MHD_NO;
-    if (request->stage == STAGE_ANSWERED)
+    }
+    if (request->stage == STAGE_ANSWERED) {
         return queue_answer(request);
+    }
     MHD_suspend_connection(request->connection);
     request->suspended = true;
     return MHD_YES;
@@ -384,12 +427,15 @@ mhd_result dispatch(void *port, struct MHD_Connection *connection, const char *u
     const struct http *http = ((const struct http_port *)port)->http;
     struct request *request = *state;
 
-    if (request == NULL)
+    if (request == NULL) {
         return MHD_queue_response(connection, MHD_HTTP_SERVICE_UNAVAILABLE, http->no_memory);
-    if (request->stage == STAGE_HEAD)
+    }
+    if (request->stage == STAGE_HEAD) {
         return on_head(request, url, method, version);
-    if (*upload_bytes > 0)
+    }
+    if (*upload_bytes > 0) {
         return on_body(request, upload, upload_bytes);
+    }
     return on_whole(request);
 }
 
@@ -401,18 +447,23 @@ void dispatch_completed(void *port, struct MHD_Connection *connection, void **st
 
     (void)connection;
     *state = NULL;
-    if (request == NULL)
+    if (request == NULL) {
         return;
-    if (request->owes)
+    }
+    if (request->owes) {
         http->owing--;
-    for (struct sent_hook *hook = request->sent_hooks; hook != NULL; hook = hook->next)
+    }
+    for (struct sent_hook *hook = request->sent_hooks; hook != NULL; hook = hook->next) {
         hook->sent(request, hook->context,
                    how == MHD_REQUEST_TERMINATED_COMPLETED_OK && request->stage == STAGE_ANSWERED);
-    if (request->stream != NULL)
+    }
+    if (request->stream != NULL) {
         stream_completed(request->stream);
+    }
     auth_done(http->app, &request->principal);
     peer_wait(request->peer, DEADLINE_IDLE);
-    if (http->draining)
+    if (http->draining) {
         shutdown(request->peer->fd, SHUT_RDWR);
+    }
     request_free(request);
 }

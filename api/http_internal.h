@@ -112,6 +112,7 @@ struct request {
     struct head head;
     struct uri_piece segments[ROUTE_CAPTURES];
     struct query query;
+    struct problem *faults; /* of the query, for a handler that adds its own */
     struct principal principal;
     char id[ID_TEXT_BYTES]; /* made when the client gave none; "": not yet */
 

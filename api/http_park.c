@@ -7,8 +7,6 @@
  * in the same list, but does not end with its client. A client that has shut down its sending side
  * looks like one that has gone, and is treated so.
  */
-#include <poll.h>
-
 #include "api/http_internal.h"
 #include "api/idempotency.h"
 
@@ -24,8 +22,9 @@ static void park_enter(struct request *request)
     request->stage = STAGE_PARKED;
     request->previous_parked = NULL;
     request->next_parked = http->parked_first;
-    if (http->parked_first != NULL)
+    if (http->parked_first != NULL) {
         http->parked_first->previous_parked = request;
+    }
     http->parked_first = request;
     http->parked++;
     peer_wait(request->peer, DEADLINE_NONE);
@@ -35,20 +34,23 @@ void park_leave(struct request *request)
 {
     struct http *http = request->http;
 
-    if (request->stage != STAGE_PARKED)
+    if (request->stage != STAGE_PARKED) {
         return;
+    }
     *(request->previous_parked != NULL ? &request->previous_parked->next_parked
                                        : &http->parked_first) = request->next_parked;
-    if (request->next_parked != NULL)
+    if (request->next_parked != NULL) {
         request->next_parked->previous_parked = request->previous_parked;
+    }
     http->parked--;
     request->park = (struct park){0};
 }
 
 void request_resume(struct request *request)
 {
-    if (!request->suspended)
+    if (!request->suspended) {
         return;
+    }
     request->suspended = false;
     MHD_resume_connection(request->connection);
     port_wake(request->peer->port);
@@ -61,8 +63,9 @@ static void park_tell_gone(struct request *request)
 
     park_leave(request);
     request->stage = STAGE_RUNNING;
-    if (park.gone != NULL)
+    if (park.gone != NULL) {
         park.gone(request, park.context);
+    }
 }
 
 void park_gone(struct request *request)
@@ -88,24 +91,27 @@ bool park_outlives_client(const struct request *request)
 void park_settle(struct request *request)
 {
     park_enter(request);
-    if (request->held)
+    if (request->held) {
         return;
-    if (request->http->draining)
+    }
+    if (request->http->draining) {
         park_refuse(request, PROBLEM_SHUTTING_DOWN, "The daemon is shutting down.");
-    else if (park_outlives_client(request))
+    } else if (park_outlives_client(request)) {
         return;
-    else if (!peer_watch(request->peer))
+    } else if (!peer_watch(request->peer)) {
         park_refuse(request, PROBLEM_UNAVAILABLE, "The connection could not be watched.");
-    else if (request->peer->hung_up)
+    } else if (request->peer->hung_up) {
         park_gone(request);
+    }
 }
 
 static struct request *first_to_end(const struct http *http, bool held_too)
 {
     struct request *request = http->parked_first;
 
-    while (request != NULL && request->held && !held_too)
+    while (request != NULL && request->held && !held_too) {
         request = request->next_parked;
+    }
     return request;
 }
 
@@ -115,32 +121,25 @@ void parks_end(struct http *http, bool answer)
     struct request *request;
 
     while ((request = first_to_end(http, !answer)) != NULL) {
-        if (answer)
+        if (answer) {
             park_refuse(request, PROBLEM_SHUTTING_DOWN, "The daemon is shutting down.");
-        else
+        } else {
             park_gone(request);
+        }
     }
 }
 
-bool http_client_alive(const struct request *request)
-{
-    struct pollfd poll_fd = {.fd = request->peer->fd, .events = POLLRDHUP};
-
-    return !request->peer->hung_up && poll(&poll_fd, 1, 0) == 0;
-}
-
-void http_on_sent(struct request *request,
+bool http_on_sent(struct request *request,
                   void (*sent)(struct request *request, void *context, bool ok), void *context)
 {
     struct sent_hook *hook = request_alloc(request, sizeof *hook);
 
     if (hook == NULL) {
-        /* Told at once that it failed: the caller puts back what would have been lost. */
-        sent(request, context, false);
-        return;
+        return false;
     }
     hook->sent = sent;
     hook->context = context;
     *request->last_sent_hook = hook;
     request->last_sent_hook = &hook->next;
+    return true;
 }

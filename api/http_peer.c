@@ -78,16 +78,19 @@ void peer_wait(struct peer *peer, enum deadline what)
 {
     struct http *http = peer->port->http;
 
-    if (peer->waits_for != DEADLINE_NONE)
+    if (peer->waits_for != DEADLINE_NONE) {
         list_take(&http->waiting[peer->waits_for], peer);
+    }
     peer->waits_for = what;
-    if (what == DEADLINE_NONE)
+    if (what == DEADLINE_NONE) {
         return;
+    }
     peer->deadline_us = coarse_now_us() + time_for(http, what);
     list_add(&http->waiting[what], peer);
     /* Without memory for the timer the next one to set it sweeps for all. */
-    if (http->sweep.place == 0 || http->sweep.deadline_us > peer->deadline_us)
+    if (http->sweep.place == 0 || http->sweep.deadline_us > peer->deadline_us) {
         timer_set(http->loop, &http->sweep, peer->deadline_us);
+    }
 }
 
 static void peer_late(struct peer *peer)
@@ -107,13 +110,16 @@ void peers_sweep(struct timer *timer)
 
     for (unsigned i = 0; i < DEADLINES; i++) {
         struct peer *peer;
-        while ((peer = http->waiting[i].first) != NULL && peer->deadline_us <= now)
+        while ((peer = http->waiting[i].first) != NULL && peer->deadline_us <= now) {
             peer_late(peer);
-        if (peer != NULL && peer->deadline_us < next)
+        }
+        if (peer != NULL && peer->deadline_us < next) {
             next = peer->deadline_us;
+        }
     }
-    if (next != INT64_MAX)
+    if (next != INT64_MAX) {
         timer_set(http->loop, &http->sweep, next);
+    }
 }
 
 void peers_close_idle(struct http *http)
@@ -133,23 +139,27 @@ static void hung_up(struct watch *watch, uint32_t events)
 
     (void)events;
     peer->hung_up = true;
-    if (request == NULL)
+    if (request == NULL) {
         return;
-    if (request->stream != NULL)
+    }
+    if (request->stream != NULL) {
         stream_gone(request->stream);
-    else if (request->stage == STAGE_PARKED && !park_outlives_client(request))
+    } else if (request->stage == STAGE_PARKED && !park_outlives_client(request)) {
         park_gone(request);
+    }
 }
 
 bool peer_watch(struct peer *peer)
 {
-    if (peer->watched)
+    if (peer->watched) {
         return true;
+    }
     peer->watch = (struct watch){.fd = peer->fd, .ready = hung_up};
     peer->watched =
         loop_watch(peer->port->http->loop, &peer->watch, EPOLLRDHUP | EPOLLONESHOT) == 0;
-    if (peer->watched)
+    if (peer->watched) {
         peer_keep_probing(peer);
+    }
     return peer->watched;
 }
 
@@ -166,8 +176,9 @@ void peer_keep_probing(const struct peer *peer)
         {IPPROTO_TCP, TCP_KEEPCNT, 3},
     };
 
-    for (size_t i = 0; !peer->port->rules.is_unix && i < sizeof options / sizeof options[0]; i++)
+    for (size_t i = 0; !peer->port->rules.is_unix && i < sizeof options / sizeof options[0]; i++) {
         setsockopt(peer->fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
+    }
 }
 
 static void peer_open(struct http_port *port, struct MHD_Connection *connection, void **context)
@@ -175,8 +186,9 @@ static void peer_open(struct http_port *port, struct MHD_Connection *connection,
     int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     struct peer *peer = calloc(1, sizeof *peer);
 
-    if (++port->http->connections > port->http->crowd)
+    if (++port->http->connections > port->http->crowd) {
         port->http->crowd = port->http->connections;
+    }
     if (peer == NULL) {
         shutdown(fd, SHUT_RDWR);
         return;
@@ -199,8 +211,9 @@ void peers_trim(struct timer *timer)
 /* The C library keeps the 32 KiB of each connection that was: too much after thousands of them. */
 static void crowd_leaves(struct http *http)
 {
-    if (http->crowd >= CROWD && http->connections < http->crowd / 2 && http->trim.place == 0)
+    if (http->crowd >= CROWD && http->connections < http->crowd / 2 && http->trim.place == 0) {
         timer_set(http->loop, &http->trim, time_monotonic_us() + TRIM_AFTER_US);
+    }
 }
 
 static void peer_close(struct http_port *port, void **context)
@@ -210,19 +223,22 @@ static void peer_close(struct http_port *port, void **context)
     port->http->connections--;
     crowd_leaves(port->http);
     *context = NULL;
-    if (peer == NULL)
+    if (peer == NULL) {
         return;
+    }
     peer_wait(peer, DEADLINE_NONE);
-    if (peer->watched)
+    if (peer->watched) {
         loop_unwatch(port->http->loop, &peer->watch);
+    }
     free(peer);
 }
 
 void peer_notify(void *port, struct MHD_Connection *connection, void **context,
                  enum MHD_ConnectionNotificationCode what)
 {
-    if (what == MHD_CONNECTION_NOTIFY_STARTED)
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         peer_open(port, connection, context);
-    else
+    } else {
         peer_close(port, context);
+    }
 }

@@ -11,24 +11,25 @@
 #include "api/http_internal.h"
 #include "api/idempotency.h"
 
-#define WAIT_MOST_US (300 * 1000000ll)
-
 static void *arena_take(struct request *request, size_t bytes)
 {
     size_t padded = (bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
 
-    if (padded < bytes)
+    if (padded < bytes) {
         return NULL;
+    }
     if (padded <= REQUEST_ARENA - request->arena_used) {
         void *place = request->arena + request->arena_used;
         request->arena_used += padded;
         return place;
     }
-    if (padded > SIZE_MAX - sizeof(struct arena_chunk))
+    if (padded > SIZE_MAX - sizeof(struct arena_chunk)) {
         return NULL;
+    }
     struct arena_chunk *chunk = malloc(sizeof *chunk + padded);
-    if (chunk == NULL)
+    if (chunk == NULL) {
         return NULL;
+    }
     chunk->next = request->chunks;
     request->chunks = chunk;
     return chunk->data;
@@ -45,12 +46,14 @@ static struct request *request_blank(struct http *http)
 {
     struct request *request = http->free_requests;
 
-    if (request == NULL)
+    if (request == NULL) {
         request = malloc(sizeof *request);
-    else
+    } else {
         http->free_requests = request->next_free, http->free_count--;
-    if (request != NULL)
+    }
+    if (request != NULL) {
         memset(request, 0, offsetof(struct request, arena));
+    }
     return request;
 }
 
@@ -60,8 +63,9 @@ struct request *request_new(struct peer *peer, struct MHD_Connection *connection
     size_t bytes = strlen(target);
     struct request *request = request_blank(peer->port->http);
 
-    if (request == NULL)
+    if (request == NULL) {
         return NULL;
+    }
     request->peer = peer;
     request->http = peer->port->http;
     request->connection = connection;
@@ -92,11 +96,14 @@ void request_free(struct request *request)
 {
     struct http *http = request->http;
 
-    if (request->peer->request == request)
+    if (request->peer->request == request) {
         request->peer->request = NULL;
-    if (request->response != NULL && request->response != http->no_memory)
+    }
+    if (request->response != NULL && request->response != http->no_memory) {
         MHD_destroy_response(request->response);
+    }
     json_decref(request->json);
+    problem_free(request->faults);
     free(request->body);
     chunks_free(request->chunks);
     if (http->free_count >= FREE_REQUESTS) {
@@ -145,8 +152,9 @@ const char *request_id_text(const struct request *request)
 {
     const char *given = request->head.values[HEADER_X_REQUEST_ID];
 
-    if (given != NULL && is_request_id(given))
+    if (given != NULL && is_request_id(given)) {
         return given;
+    }
     if (request->id[0] == '\0') {
         /* Made when first asked for; to its reader the request is the same before and after. */
         struct fact_id id = id_make();
@@ -157,8 +165,9 @@ const char *request_id_text(const struct request *request)
 
 const char *request_segment(const struct request *request, unsigned i, size_t *bytes)
 {
-    if (bytes != NULL)
+    if (bytes != NULL) {
         *bytes = request->segments[i].bytes;
+    }
     return request->segments[i].data;
 }
 
@@ -172,9 +181,11 @@ size_t request_param_all(const struct request *request, const char *name, const 
 {
     size_t count = 0;
 
-    for (unsigned i = 0; i < request->query.count && count < max; i++)
-        if (strcmp(request->query.pairs[i].name, name) == 0)
+    for (unsigned i = 0; i < request->query.count && count < max; i++) {
+        if (strcmp(request->query.pairs[i].name, name) == 0) {
             out[count++] = request->query.pairs[i].value;
+        }
+    }
     return count;
 }
 
@@ -207,6 +218,14 @@ bool request_param_seconds(const struct request *request, const char *name, int6
     return value != NULL && query_seconds(value, out_us);
 }
 
+struct problem *request_take_faults(struct request *request)
+{
+    struct problem *faults = request->faults;
+
+    request->faults = NULL;
+    return faults;
+}
+
 int64_t request_deadline(const struct request *request, int64_t standard_us)
 {
     int64_t wait_us = standard_us;
@@ -219,8 +238,9 @@ const char *request_header(const struct request *request, const char *name)
 {
     enum header known = header_find(name, strlen(name));
 
-    if (known != HEADER_COUNT)
+    if (known != HEADER_COUNT) {
         return request->head.values[known];
+    }
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
@@ -257,8 +277,9 @@ static uint64_t hash_add(uint64_t hash, const void *data, size_t bytes)
 {
     const unsigned char *at = data;
 
-    for (size_t i = 0; i < bytes; i++)
+    for (size_t i = 0; i < bytes; i++) {
         hash = (hash ^ at[i]) * 0x100000001B3u;
+    }
     return hash;
 }
 

@@ -46,8 +46,9 @@ static bool port_run_once(struct http_port *port)
 static void port_run(struct http_port *port)
 {
     port->unfinished = true;
-    for (int i = 0; i < RUNS_AT_ONCE && port->unfinished; i++)
+    for (int i = 0; i < RUNS_AT_ONCE && port->unfinished; i++) {
         port->unfinished = port_run_once(port);
+    }
 }
 
 static void port_ready(struct watch *watch, uint32_t events)
@@ -63,8 +64,9 @@ static int64_t run_before_sleep(void *context)
 
     for (size_t i = 0; i < http->port_count; i++) {
         struct http_port *port = &http->ports[i];
-        if (port->daemon == NULL || !(port->resumed || port->unfinished))
+        if (port->daemon == NULL || !(port->resumed || port->unfinished)) {
             continue;
+        }
         port_run(port);
         sleep_us = 0;
     }
@@ -85,8 +87,9 @@ __attribute__((format(printf, 2, 0))) static void complain(void *context, const 
 
     vsnprintf(text, sizeof text, format, arguments);
     if (strcasestr(text, "application reported") != NULL ||
-        strcasestr(text, "application error generating response") != NULL)
+        strcasestr(text, "application error generating response") != NULL) {
         return;
+    }
     if (http->complained_us != 0 && now - http->complained_us < COMPLAINTS_US) {
         http->complaints++;
         return;
@@ -135,8 +138,9 @@ static void port_name(struct http_port *port, bool is_unix)
 
     port->rules.is_unix = is_unix;
     port->rules.address = port->address;
-    if (is_unix || getsockname(port->listen_fd, &address.any, &bytes) != 0)
+    if (is_unix || getsockname(port->listen_fd, &address.any, &bytes) != 0) {
         return;
+    }
     if (address.any.sa_family == AF_INET6) {
         inet_ntop(AF_INET6, &address.in6.sin6_addr, text, sizeof text);
         snprintf(port->address, sizeof port->address, "[%s]", text);
@@ -171,16 +175,18 @@ static struct MHD_Daemon *daemon_start(struct http_port *port)
 static struct problem *port_start(struct http_port *port)
 {
     port->daemon = daemon_start(port);
-    if (port->daemon == NULL)
+    if (port->daemon == NULL) {
         return problem_make(PROBLEM_INTERNAL, "libmicrohttpd could not be started: %s",
                             strerror(errno));
+    }
     const union MHD_DaemonInfo *info = MHD_get_daemon_info(port->daemon, MHD_DAEMON_INFO_EPOLL_FD);
     port->watch.fd = info->epoll_fd;
     port->watch.ready = port_ready;
     int error = loop_watch(port->http->loop, &port->watch, EPOLLIN);
-    if (error != 0)
+    if (error != 0) {
         return problem_make(PROBLEM_INTERNAL, "The listener could not be watched: %s",
                             strerror(-error));
+    }
     /* The first run is what puts the listening socket into MHD's epoll. */
     port->unfinished = true;
     return NULL;
@@ -194,8 +200,9 @@ static bool http_fill(struct http *http, const struct http_listener *listeners, 
     http->router = router_new(routes, route_count);
     http->no_memory = answer_no_memory();
     http->ports = calloc(count, sizeof *http->ports);
-    if (http->router == NULL || http->no_memory == NULL || http->ports == NULL)
+    if (http->router == NULL || http->no_memory == NULL || http->ports == NULL) {
         return false;
+    }
     http->port_count = count;
     for (size_t i = 0; i < count; i++) {
         http->ports[i].http = http;
@@ -226,10 +233,12 @@ struct http *http_start(struct app *app, struct loop *loop, const struct http_li
         return NULL;
     }
     http_set_limits(http, limits);
-    for (size_t i = 0; *problem == NULL && i < count; i++)
+    for (size_t i = 0; *problem == NULL && i < count; i++) {
         *problem = port_start(&http->ports[i]);
-    if (*problem == NULL)
+    }
+    if (*problem == NULL) {
         return http;
+    }
     http_stop(http);
     return NULL;
 }
@@ -252,16 +261,18 @@ static void quiesce(struct http *http)
 {
     for (size_t i = 0; i < http->port_count; i++) {
         struct http_port *port = &http->ports[i];
-        if (port->daemon != NULL && !port->quiesced)
+        if (port->daemon != NULL && !port->quiesced) {
             MHD_quiesce_daemon(port->daemon);
+        }
         port->quiesced = true;
     }
 }
 
 void http_drain(struct http *http)
 {
-    if (http->draining)
+    if (http->draining) {
         return;
+    }
     http->draining = true;
     quiesce(http);
     peers_close_idle(http);
@@ -281,35 +292,42 @@ static void let_go(struct http *http)
         bool more = false;
         parks_end(http, false);
         streams_drop(http);
-        for (size_t k = 0; k < http->port_count; k++)
-            if (http->ports[k].daemon != NULL)
+        for (size_t k = 0; k < http->port_count; k++) {
+            if (http->ports[k].daemon != NULL) {
                 more |= port_run_once(&http->ports[k]);
-        if (!more && http->parked_first == NULL)
+            }
+        }
+        if (!more && http->parked_first == NULL) {
             break;
+        }
     }
 }
 
 void http_stop(struct http *http)
 {
-    if (http == NULL)
+    if (http == NULL) {
         return;
+    }
     http->draining = true;
     quiesce(http);
     let_go(http);
     for (size_t i = 0; i < http->port_count; i++) {
         struct http_port *port = &http->ports[i];
-        if (port->daemon == NULL)
+        if (port->daemon == NULL) {
             continue;
-        if (port->watch.ready != NULL)
+        }
+        if (port->watch.ready != NULL) {
             loop_unwatch(http->loop, &port->watch);
+        }
         MHD_stop_daemon(port->daemon);
     }
     timer_cancel(http->loop, &http->sweep);
     timer_cancel(http->loop, &http->trim);
     loop_undefer(http->loop, &http->tell_rooms);
     loop_off_sleep(http->loop, run_before_sleep, http);
-    if (http->no_memory != NULL)
+    if (http->no_memory != NULL) {
         MHD_destroy_response(http->no_memory);
+    }
     router_free(http->router);
     requests_free_spare(http);
     free(http->ports);

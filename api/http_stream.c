@@ -28,6 +28,7 @@ struct stream {
     bool suspended;            /* in MHD, for want of bytes */
     bool owned;                /* the owner may still touch it */
     bool wants_room, has_room; /* he asked; there is */
+    bool aborted;              /* the owner gave up: what waits is sent, the end is not */
     bool broken;               /* close instead of finishing */
 };
 
@@ -39,22 +40,25 @@ static size_t pending(const struct stream *stream)
 static void list_add(struct http *http, struct stream *stream)
 {
     stream->next = http->streams;
-    if (http->streams != NULL)
+    if (http->streams != NULL) {
         http->streams->previous = stream;
+    }
     http->streams = stream;
 }
 
 static void list_take(struct http *http, struct stream *stream)
 {
     *(stream->previous != NULL ? &stream->previous->next : &http->streams) = stream->next;
-    if (stream->next != NULL)
+    if (stream->next != NULL) {
         stream->next->previous = stream->previous;
+    }
 }
 
 static void wake(struct stream *stream)
 {
-    if (!stream->suspended)
+    if (!stream->suspended) {
         return;
+    }
     stream->suspended = false;
     MHD_resume_connection(stream->request->connection);
     port_wake(stream->request->peer->port);
@@ -63,11 +67,13 @@ static void wake(struct stream *stream)
 /* The owner lets go, told or by his own wish. */
 static void disown(struct stream *stream, bool tell)
 {
-    if (!stream->owned)
+    if (!stream->owned) {
         return;
+    }
     stream->owned = false;
-    if (tell && stream->events.gone != NULL)
+    if (tell && stream->events.gone != NULL) {
         stream->events.gone(stream->events.context);
+    }
 }
 
 /* ---- MHD's side ---- */
@@ -77,8 +83,9 @@ static void notice_room(struct stream *stream)
 {
     struct http *http = stream->request->http;
 
-    if (!stream->wants_room || pending(stream) > STREAM_BYTES / 4)
+    if (!stream->wants_room || pending(stream) > STREAM_BYTES / 4) {
         return;
+    }
     stream->wants_room = false;
     stream->has_room = true;
     loop_defer(http->loop, &http->tell_rooms);
@@ -86,13 +93,15 @@ static void notice_room(struct stream *stream)
 
 static void forget_sent(struct stream *stream)
 {
-    if (pending(stream) > 0)
+    if (pending(stream) > 0) {
         return;
+    }
     stream->sent = 0;
-    if (stream->buffer.capacity > KEEP_BYTES)
+    if (stream->buffer.capacity > KEEP_BYTES) {
         text_free(&stream->buffer);
-    else
+    } else {
         text_clear(&stream->buffer);
+    }
 }
 
 static ssize_t take(void *context, uint64_t position, char *out, size_t max)
@@ -101,11 +110,15 @@ static ssize_t take(void *context, uint64_t position, char *out, size_t max)
     size_t bytes = pending(stream) < max ? pending(stream) : max;
 
     (void)position;
-    if (stream->broken)
+    if (stream->broken) {
         return MHD_CONTENT_READER_END_WITH_ERROR;
+    }
+    if (bytes == 0 && !stream->owned) {
+        stream->broken = stream->aborted;
+        return stream->aborted ? MHD_CONTENT_READER_END_WITH_ERROR
+                               : MHD_CONTENT_READER_END_OF_STREAM;
+    }
     if (bytes == 0) {
-        if (!stream->owned)
-            return MHD_CONTENT_READER_END_OF_STREAM;
         MHD_suspend_connection(stream->request->connection);
         stream->suspended = true;
         return 0;
@@ -138,8 +151,9 @@ void stream_completed(struct stream *stream)
     struct http *http = stream->request->http;
 
     disown(stream, true);
-    if (stream->broken || stream->request->http_1_0)
+    if (stream->broken || stream->request->http_1_0) {
         put_away(stream->request);
+    }
     list_take(http, stream);
     stream->request->stream = NULL;
     text_free(&stream->buffer);
@@ -155,8 +169,9 @@ void streams_tell_room(struct deferred *deferred)
     while (stream != NULL) {
         bool tell = stream->has_room && stream->owned;
         stream->has_room = false;
-        if (tell && stream->events.room != NULL)
+        if (tell && stream->events.room != NULL) {
             stream->events.room(stream->events.context);
+        }
         stream = stream->next;
     }
 }
@@ -172,22 +187,25 @@ void streams_end(struct http *http)
 
 void streams_drop(struct http *http)
 {
-    for (struct stream *stream = http->streams; stream != NULL; stream = stream->next)
+    for (struct stream *stream = http->streams; stream != NULL; stream = stream->next) {
         stream_gone(stream);
+    }
 }
 
 enum deadline stream_deadline(const struct stream *stream)
 {
-    if (!stream->owned)
+    if (!stream->owned) {
         return DEADLINE_SEND;
+    }
     return stream->form == STREAM_FORM_SSE ? DEADLINE_PING : DEADLINE_NONE;
 }
 
 /* A comment when nothing waits to be sent: it keeps proxies from closing the connection. */
 void stream_ping(struct stream *stream)
 {
-    if (pending(stream) == 0)
+    if (pending(stream) == 0) {
         stream_write(stream, ":\n\n", 3);
+    }
     peer_wait(stream->request->peer, DEADLINE_PING);
 }
 
@@ -201,8 +219,11 @@ static struct MHD_Response *stream_response(struct stream *stream)
 struct stream *stream_open(struct request *request, enum stream_form form, const char *content_type,
                            struct stream_events events)
 {
+    if (request->peer->hung_up) {
+        request->stage = STAGE_GONE; /* seen before the request was: it is not told again */
+        return NULL;
+    }
     struct stream *stream = calloc(1, sizeof *stream);
-
     if (request->http->draining || stream == NULL || !peer_watch(request->peer)) {
         free(stream);
         answer_problem(request, problem_make(request->http->draining ? PROBLEM_SHUTTING_DOWN
@@ -232,8 +253,9 @@ size_t stream_room(const struct stream *stream)
     size_t used = pending(stream);
 
     /* Whoever sees less than all may wait for more. */
-    if (used > 0)
+    if (used > 0) {
         ((struct stream *)stream)->wants_room = true;
+    }
     return used < STREAM_BYTES ? STREAM_BYTES - used : 0;
 }
 
@@ -242,62 +264,43 @@ static void make_place(struct stream *stream)
 {
     size_t left = pending(stream);
 
-    if (stream->sent == 0 || stream->sent < left)
+    if (stream->sent == 0 || stream->sent < left) {
         return;
+    }
     memmove(stream->buffer.data, stream->buffer.data + stream->sent, left);
     stream->buffer.bytes = left;
     stream->sent = 0;
 }
 
-/* What was added goes on its way. */
-static void commit(struct stream *stream)
+void stream_write(struct stream *stream, const void *data, size_t bytes)
 {
     struct peer *peer = stream->request->peer;
 
+    if (stream->broken) {
+        return;
+    }
+    make_place(stream);
+    text_add(&stream->buffer, data, bytes);
     if (stream->buffer.failed) {
         /* A hole in the stream would go unseen; an end does not. */
         stream->broken = true;
         shutdown(peer->fd, SHUT_RDWR);
     }
-    if (peer->waits_for == DEADLINE_PING)
+    if (peer->waits_for == DEADLINE_PING) {
         peer_wait(peer, DEADLINE_PING);
-    wake(stream);
-}
-
-void stream_write(struct stream *stream, const void *data, size_t bytes)
-{
-    if (stream->broken)
-        return;
-    make_place(stream);
-    text_add(&stream->buffer, data, bytes);
-    commit(stream);
-}
-
-void stream_record(struct stream *stream, uint64_t id, const char *event, const char *json,
-                   size_t bytes)
-{
-    struct text *out = &stream->buffer;
-    bool sse = stream->form == STREAM_FORM_SSE;
-
-    if (stream->broken)
-        return;
-    make_place(stream);
-    if (sse) {
-        text_put(out, "id: ");
-        text_unsigned(out, id);
-        text_put(out, event != NULL ? "\nevent: " : "");
-        text_put(out, event != NULL ? event : "");
-        text_put(out, "\ndata: ");
     }
-    text_add(out, json, bytes);
-    text_put(out, sse ? "\n\n" : "\n");
-    commit(stream);
+    wake(stream);
 }
 
 void stream_end(struct stream *stream)
 {
     disown(stream, false);
-    if (stream->request->stage == STAGE_ANSWERED && !stream->suspended)
-        peer_wait(stream->request->peer, DEADLINE_SEND);
+    peer_wait(stream->request->peer, DEADLINE_SEND);
     wake(stream);
+}
+
+void stream_abort(struct stream *stream)
+{
+    stream->aborted = true;
+    stream_end(stream);
 }

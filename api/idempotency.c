@@ -1,10 +1,10 @@
 /*
  * Idempotency-Key; see idempotency.h.
  *
- * A key belongs to its principal. While its first request is under way it stands in a list in memory; when that
- * is answered, the answer is stored and only then sent. A spawn stores its answer itself, in the transaction that
- * stores the process, so that a crash leaves both or neither. What failed for a passing reason (429, 5xx, 401) is
- * not stored: the repeat may do better.
+ * A key belongs to its principal. While its first request is under way it stands in a list in
+ * memory; when that is answered, the answer is stored and only then sent. A spawn stores its answer
+ * itself, in the transaction that stores the process, so that a crash leaves both or neither. What
+ * failed for a passing reason (429, 5xx, 401) is not stored: the repeat may do better.
  */
 #include "api/idempotency.h"
 
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/app.h"
+#include "api/respond.h"
 
 struct idempotent {
     struct idempotent *next;           /* requests under way */
@@ -24,7 +24,8 @@ struct idempotent {
     char principal[ID_TEXT_BYTES + 8], text[256];
     int64_t not_before_us;
     bool looking, listed;              /* a reader has the job; stands in `under_way` */
-    bool stored, storing;              /* the answer is in the open batch already; its commit is awaited */
+    bool stored;                       /* the answer is in the open batch already */
+    bool storing;                      /* its commit is awaited */
     /* What was found. */
     bool hit;
     uint64_t hash;
@@ -78,7 +79,8 @@ static void request_over(struct request *request, void *context, bool ok)
 static bool is_under_way(const struct idempotent *self)
 {
     for (const struct idempotent *other = under_way; other; other = other->next) {
-        if (strcmp(other->text, self->text) == 0 && strcmp(other->principal, self->principal) == 0) {
+        if (strcmp(other->text, self->text) == 0 &&
+            strcmp(other->principal, self->principal) == 0) {
             return true;
         }
     }
@@ -182,19 +184,14 @@ static bool is_key(const char *text)
     return bytes >= 1 && bytes < sizeof ((struct idempotent *)0)->text;
 }
 
-bool idempotency_begin(struct request *request)
+/* Attaches the state of a request with this key. NULL: no memory. */
+static struct idempotent *attach(struct request *request, const char *key)
 {
-    const char *key = request_header(request, "Idempotency-Key");
-    if (!is_key(key)) {
-        answer_problem(request, problem_add(NULL, PROBLEM_BAD_REQUEST, FAULT_HEADER,
-                                            "Idempotency-Key", "must be 1 to 255 visible characters"));
-        return true;
-    }
     struct app *app = request_app(request);
     struct idempotent *self = calloc(1, sizeof *self);
-    if (!self) {
-        answer_problem(request, problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the request"));
-        return true;
+    if (!self || !http_on_sent(request, request_over, self)) {
+        free(self);
+        return NULL;
     }
     self->request = request;
     self->service = &app->service;
@@ -202,20 +199,39 @@ bool idempotency_begin(struct request *request)
     fill_principal(self, request_principal(request));
     snprintf(self->text, sizeof self->text, "%s", key);
     self->key = (struct answer_key){self->principal, self->text, request_hash(request)};
-    http_on_sent(request, request_over, self);
     request_set_idempotent(request, self);
-    if (is_under_way(self)) {
-        answer_plainly(self, PROBLEM_IDEMPOTENCY_IN_PROGRESS,
-                       "the first request with this Idempotency-Key has no answer yet");
-        return true;
-    }
+    return self;
+}
+
+static void begin_look_up(struct idempotent *self)
+{
     self->next = under_way;
     under_way = self;
     self->listed = self->looking = true;
     self->job.run = look_up;
     self->job.done = looked_up;
-    http_park(request, (struct park){.gone = parked_gone});
-    readers_submit(app->service.readers, &self->job);
+    http_park(self->request, (struct park){.gone = parked_gone});
+    readers_submit(self->service->readers, &self->job);
+}
+
+bool idempotency_begin(struct request *request)
+{
+    const char *key = request_header(request, "Idempotency-Key");
+    if (!is_key(key)) {
+        answer_problem(request,
+                       problem_add(NULL, PROBLEM_BAD_REQUEST, FAULT_HEADER, "Idempotency-Key",
+                                   "must be 1 to 255 visible characters"));
+        return true;
+    }
+    struct idempotent *self = attach(request, key);
+    if (!self) {
+        respond_no_memory(request);
+    } else if (is_under_way(self)) {
+        answer_plainly(self, PROBLEM_IDEMPOTENCY_IN_PROGRESS,
+                       "the first request with this Idempotency-Key has no answer yet");
+    } else {
+        begin_look_up(self);
+    }
     return true;
 }
 

@@ -64,9 +64,9 @@ static void read_grep(struct problem **problem, const char *text, struct log_cho
 
 /* ---- all of them ---- */
 
-struct problem *log_choice_read(struct log_choice *choice, const struct log_query_text *text)
+struct problem *log_choice_read(struct log_choice *choice, const struct log_query_text *text,
+                                struct problem *problem)
 {
-    struct problem *problem = NULL;
     uint64_t tail = 0;
     *choice = (struct log_choice){0};
     struct log_query *query = &choice->query;

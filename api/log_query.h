@@ -25,8 +25,10 @@ struct log_choice {
     struct pattern *grep;              /* owned; query.grep is the same */
 };
 
-/* NULL, or all faults in one problem; then nothing has to be freed. */
-struct problem *log_choice_read(struct log_choice *choice, const struct log_query_text *text);
+/* NULL, or all faults in one problem, added to `problem` (taken; NULL: none so far); then nothing
+   has to be freed. */
+struct problem *log_choice_read(struct log_choice *choice, const struct log_query_text *text,
+                                struct problem *problem);
 void log_choice_free(struct log_choice *choice);
 
 #endif

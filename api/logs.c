@@ -133,7 +133,7 @@ static const struct follow_type log_type = {.read = read_log, .source = source, 
 
 /* ---- the request ---- */
 
-static struct problem *read_keys(const struct request *request, struct log_follow *log)
+static struct problem *read_keys(struct request *request, struct log_follow *log)
 {
     enum stream_form form = log->follow.form;
     struct log_query_text text = {
@@ -144,7 +144,8 @@ static struct problem *read_keys(const struct request *request, struct log_follo
         .follow = request_param(request, "follow"),
         .last_event_id =
             form == STREAM_FORM_SSE ? request_header(request, "Last-Event-ID") : NULL};
-    struct problem *problem = log_choice_read(&log->choice, &text);
+    struct problem *problem =
+        log_choice_read(&log->choice, &text, request_take_faults(request));
     param_follow_of_page(&problem, log->choice.follow, form == STREAM_FORM_JSON);
     param_no_page_token(&problem, request_param(request, "page_token"));
     return problem;

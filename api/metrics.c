@@ -16,7 +16,6 @@ struct picture {
     const struct service *service;
     struct writer_health writer;
     const struct spool *spool;
-    size_t ends[REASONS];             /* retained records by the reason of their end */
     uint64_t stdout_bytes, stderr_bytes, dropped_bytes;
     int64_t started_at_us;
 };
@@ -91,7 +90,7 @@ static void ends(struct text *out, const struct metric *metric, const struct pic
 {
     for (int reason = REASON_NONE + 1; reason < REASONS; reason++) {
         labelled(out, metric, "reason", exit_reason_name((enum exit_reason)reason),
-                 picture->ends[reason]);
+                 picture->service->ends[reason]);
     }
 }
 
@@ -180,7 +179,7 @@ static const struct metric metrics[] = {
     {"ready", "gauge", "1 while work is taken: the database can be written, no shutdown.", ready},
     {"processes", "gauge", "Records of processes by state.", processes},
     {"processes_made_total", "counter", "Processes made so far.", made},
-    {"processes_ended", "gauge", "Records of ended processes that are kept, by the reason.", ends},
+    {"processes_ended_total", "counter", "Ends seen by this server, by their reason.", ends},
     {"sessions", "gauge", "Living sessions.", sessions},
     {"output_bytes", "gauge", "Output of the processes whose records are kept.", output_bytes},
     {"output_dropped_bytes", "gauge", "Output of these that was not kept.", dropped_bytes},
@@ -207,7 +206,6 @@ static void take_picture(struct picture *picture, const struct app *app)
                                                                       : service->started_at_us};
     writer_health(recorder_writer(service->recorder), &picture->writer);
     for (const struct process *p = service->processes.first; p; p = p->next) {
-        picture->ends[p->exit_reason]++;
         picture->stdout_bytes += p->stdout_bytes;
         picture->stderr_bytes += p->stderr_bytes;
         picture->dropped_bytes += p->dropped_bytes;

@@ -52,10 +52,6 @@ struct problem *page_from_request(const struct request *request, uint64_t filter
     uint64_t limit = PAGE_LIMIT_STANDARD;
     const char *token = request_param(request, "page_token");
     request_param_unsigned(request, "limit", &limit);
-    if (limit < 1 || limit > PAGE_LIMIT_MAX) {
-        return problem_add(NULL, PROBLEM_INVALID_PARAMETER, FAULT_PARAMETER, "limit",
-                           "limit must be 1 to %d", PAGE_LIMIT_MAX);
-    }
     *out = (struct page){.limit = (size_t)limit, .goes_on = token, .filters = filters};
     if (token && !page_token_parse(token, filters, &out->after)) {
         return problem_add(NULL, PROBLEM_INVALID_PAGE_TOKEN, FAULT_PARAMETER, "page_token",

@@ -26,7 +26,8 @@ struct page {
 /* FNV-1a over the bytes and their count, so that "ab","c" and "a","bc" differ. */
 uint64_t page_hash(uint64_t hash, const void *data, size_t bytes);
 
-/* `filters`: hash of everything that selects or orders items. */
+/* `filters`: hash of everything that selects or orders items. `limit` was checked by the route's
+   table (PARAM_LIMIT). */
 struct problem *page_from_request(const struct request *request, uint64_t filters,
                                   struct page *out);
 

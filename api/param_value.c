@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/query.h"
 #include "service/text.h"
 
 void param_refuse(struct problem **problem, const char *name, const char *format, ...)
@@ -18,24 +19,6 @@ void param_refuse(struct problem **problem, const char *name, const char *format
                            name, detail);
 }
 
-/* Digits only: no sign, no blank, nothing behind. */
-static bool parse_digits(const char *text, uint64_t most, uint64_t *out)
-{
-    uint64_t value = 0;
-    if (!*text) {
-        return false;
-    }
-    for (; *text; text++) {
-        uint64_t digit = (uint64_t)(unsigned char)*text - '0';
-        if (digit > 9 || digit > most || value > (most - digit) / 10) {
-            return false;
-        }
-        value = value * 10 + digit;
-    }
-    *out = value;
-    return true;
-}
-
 void param_unsigned(struct problem **problem, const char *name, const char *text, uint64_t least,
                     uint64_t most, uint64_t *out)
 {
@@ -43,7 +26,7 @@ void param_unsigned(struct problem **problem, const char *name, const char *text
     if (!text) {
         return;
     }
-    if (parse_digits(text, most, &value) && value >= least) {
+    if (query_unsigned(text, &value) && value >= least && value <= most) {
         *out = value;
     } else {
         param_refuse(problem, name, "must be a whole number from %llu to %llu",
@@ -53,13 +36,10 @@ void param_unsigned(struct problem **problem, const char *name, const char *text
 
 void param_bool(struct problem **problem, const char *name, const char *text, bool *out)
 {
-    if (!text) {
-        return;
-    }
-    bool yes = strcmp(text, "true") == 0 || strcmp(text, "1") == 0;
-    if (yes || strcmp(text, "false") == 0 || strcmp(text, "0") == 0) {
-        *out = yes;
-    } else {
+    bool value;
+    if (text && query_bool(text, &value)) {
+        *out = value;
+    } else if (text) {
         param_refuse(problem, name, "must be true or false");
     }
 }
@@ -73,7 +53,10 @@ void param_time(struct problem **problem, const char *name, const char *text, in
 
 void param_last_event_id(struct problem **problem, const char *text, uint64_t *after)
 {
-    if (text && !parse_digits(text, PARAM_NUMBER_MAX, after)) {
+    uint64_t value = 0;
+    if (text && query_unsigned(text, &value) && value <= PARAM_NUMBER_MAX) {
+        *after = value;
+    } else if (text) {
         *problem = problem_add(*problem, PROBLEM_INVALID_PARAMETER, FAULT_HEADER, "Last-Event-ID",
                                "Last-Event-ID must be the id of an event of this stream");
     }

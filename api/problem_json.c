@@ -28,8 +28,9 @@ static void write_faults(struct text *out, const struct problem *problem)
 {
     text_json_key(out, "errors");
     text_putc(out, '[');
-    for (size_t i = 0; i < problem->fault_count; i++)
+    for (size_t i = 0; i < problem->fault_count; i++) {
         write_fault(out, &problem->faults[i]);
+    }
     text_putc(out, ']');
 }
 
@@ -61,8 +62,9 @@ void problem_write(struct text *out, const struct problem *problem, const char *
     text_json_string(out, word);
     text_json_key(out, "request_id");
     text_json_string(out, request_id);
-    if (problem->error != 0 || problem->stage != NULL)
+    if (problem->error != 0 || problem->stage != NULL) {
         write_spawn_failure(out, problem);
+    }
     write_faults(out, problem);
     text_putc(out, '}');
 }

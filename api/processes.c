@@ -84,20 +84,10 @@ static void wait_for(struct launching *launching, struct problem *problem)
 
 /* ---- create and start ---- */
 
-static struct owner maker_of(const struct principal *caller)
-{
-    struct owner owner = {PARENT_NONE, {{0}}};
-    if (caller->kind == PRINCIPAL_PROCESS || caller->kind == PRINCIPAL_SESSION) {
-        owner.kind = caller->kind == PRINCIPAL_PROCESS ? PARENT_PROCESS : PARENT_SESSION;
-        owner.id = caller->id;
-    }
-    return owner;
-}
-
 void handle_create_process(struct request *request)
 {
     struct app *app = request_app(request);
-    struct owner maker = maker_of(request_principal(request));
+    struct owner maker = principal_owner(request_principal(request));
     const json_t *body = request_json(request);
     struct spec *spec = NULL;
     struct problem *problem = spawn_body_read(body, &app->config, &spec);
@@ -132,8 +122,8 @@ void handle_start_process(struct request *request)
 
 /* ---- one ---- */
 
-/* The kernel knows how many descendants live now; the record was last told at some fact. Lists do not
-   ask: a page of 500 living processes would read some thousand files on the loop. */
+/* The kernel knows how many descendants live now; the record was last told at some fact. Lists do
+   not ask: a page of 500 living processes would read some thousand files on the loop. */
 static void respond_with_descendants(struct request *request, struct process *process)
 {
     struct procfs *procfs =
@@ -175,11 +165,12 @@ struct listing {
     bool newest_first;
 };
 
-static struct problem *listing_read(const struct request *request, struct listing *out)
+static struct problem *listing_read(struct request *request, struct listing *out)
 {
     const char *order = request_param(request, "order");
     out->newest_first = order && strcmp(order, "-created_at") == 0;
-    struct problem *problem = filter_from_query(request, &out->filter);
+    struct problem *problem =
+        filter_from_query(request, request_take_faults(request), &out->filter);
     if (order && !out->newest_first && strcmp(order, "created_at") != 0) {
         problem = problem_add(problem, PROBLEM_INVALID_PARAMETER, FAULT_PARAMETER, "order",
                               "order must be created_at or -created_at");

@@ -17,12 +17,14 @@ bool query_unsigned(const char *text, uint64_t *out)
 {
     uint64_t value = 0;
 
-    if (*text == '\0')
+    if (*text == '\0') {
         return false;
+    }
     for (; *text != '\0'; text++) {
         unsigned digit = (unsigned)(*text - '0');
-        if (digit > 9 || value > ((uint64_t)INT64_MAX - digit) / 10)
+        if (digit > 9 || value > ((uint64_t)INT64_MAX - digit) / 10) {
             return false;
+        }
         value = value * 10 + digit;
     }
     *out = value;
@@ -38,15 +40,18 @@ bool query_seconds(const char *text, int64_t *out_us)
         us = us * 10 + (*text - '0');
         us = us > SECONDS_MOST ? SECONDS_MOST : us;
     }
-    if (text == first)
+    if (text == first) {
         return false;
+    }
     us *= SECOND_US;
     if (*text == '.') {
         first = ++text;
-        for (; *text >= '0' && *text <= '9'; text++)
+        for (; *text >= '0' && *text <= '9'; text++) {
             us += (*text - '0') * (scale /= 10);
-        if (text == first)
+        }
+        if (text == first) {
             return false;
+        }
     }
     *out_us = us;
     return *text == '\0';
@@ -108,9 +113,11 @@ static const struct syntax {
 
 static const struct param *param_find(const struct param *params, const char *name)
 {
-    for (; params != NULL && params->name != NULL; params++)
-        if (strcmp(params->name, name) == 0)
+    for (; params != NULL && params->name != NULL; params++) {
+        if (strcmp(params->name, name) == 0) {
             return params;
+        }
+    }
     return NULL;
 }
 
@@ -119,12 +126,14 @@ static struct problem *unknown(struct problem *problem, const struct param *para
 {
     struct similar similar = similar_to(name);
 
-    for (; params != NULL && params->name != NULL; params++)
+    for (; params != NULL && params->name != NULL; params++) {
         similar_try(&similar, params->name);
-    if (similar.best != NULL)
+    }
+    if (similar.best != NULL) {
         return problem_add(problem, PROBLEM_UNKNOWN_PARAMETER, FAULT_PARAMETER, name,
                            "The query key \"%s\" is not known here; did you mean \"%s\"?", name,
                            similar.best);
+    }
     return problem_add(problem, PROBLEM_UNKNOWN_PARAMETER, FAULT_PARAMETER, name,
                        "The query key \"%s\" is not known here.", name);
 }
@@ -136,15 +145,18 @@ static struct problem *pair_check(struct problem *problem, const struct param *p
 {
     const struct param *param = param_find(params, key->data);
 
-    if (param == NULL)
+    if (param == NULL) {
         return unknown(problem, params, key->data);
-    if (!param->repeats && query_value(out, param->name) != NULL)
+    }
+    if (!param->repeats && query_value(out, param->name) != NULL) {
         return problem_add(problem, PROBLEM_INVALID_PARAMETER, FAULT_PARAMETER, param->name,
                            "The query key \"%s\" stands there more than once.", param->name);
-    if (!syntaxes[param->type].valid(value->data))
+    }
+    if (!syntaxes[param->type].valid(value->data)) {
         problem = problem_add(problem, PROBLEM_INVALID_PARAMETER, FAULT_PARAMETER, param->name,
                               "The value of \"%s\" must be %s.", param->name,
                               syntaxes[param->type].expected);
+    }
     out->pairs[out->count++] = (struct query_pair){param->name, value->data};
     return problem;
 }
@@ -153,8 +165,9 @@ unsigned query_pairs_most(const char *raw)
 {
     unsigned count = 1;
 
-    for (; *raw != '\0'; raw++)
+    for (; *raw != '\0'; raw++) {
         count += *raw == '&';
+    }
     return count;
 }
 
@@ -163,22 +176,25 @@ struct problem *query_read(char *raw, const struct param *params, struct query *
     struct problem *problem = NULL;
     struct uri_piece key, value;
 
-    while (raw != NULL) {
+    while (raw != NULL && (problem == NULL || problem->fault_count < QUERY_FAULTS)) {
         const char *refusal = uri_next_pair(&raw, &key, &value);
         if (refusal != NULL) {
             problem_free(problem);
             return problem_make(PROBLEM_BAD_REQUEST, "%s", refusal);
         }
-        if (key.bytes > 0 || value.bytes > 0)
+        if (key.bytes > 0 || value.bytes > 0) {
             problem = pair_check(problem, params, &key, &value, out);
+        }
     }
     return problem;
 }
 
 const char *query_value(const struct query *query, const char *name)
 {
-    for (unsigned i = 0; i < query->count; i++)
-        if (query->pairs[i].name == name || strcmp(query->pairs[i].name, name) == 0)
+    for (unsigned i = 0; i < query->count; i++) {
+        if (query->pairs[i].name == name || strcmp(query->pairs[i].name, name) == 0) {
             return query->pairs[i].value;
+        }
+    }
     return NULL;
 }

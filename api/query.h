@@ -21,6 +21,8 @@ struct query {
 /* How many pairs a raw query can hold. */
 unsigned query_pairs_most(const char *raw);
 
+enum { QUERY_FAULTS = 64 }; /* more than so many are not told */
+
 /* Decodes `raw` in place into `out`. `params` may be NULL: no keys are known. */
 struct problem *query_read(char *raw, const struct param *params, struct query *out);
 

@@ -47,8 +47,9 @@ static void nodes_free(struct node *node)
 
 void router_free(struct router *router)
 {
-    if (router == NULL)
+    if (router == NULL) {
         return;
+    }
     nodes_free(router->root.child);
     nodes_free(router->root.capture);
     free(router);
@@ -58,8 +59,9 @@ static struct node *node_find(const struct node *parent, const char *text, size_
 {
     struct node *node = parent->child;
 
-    while (node != NULL && (node->bytes != bytes || memcmp(node->text, text, bytes) != 0))
+    while (node != NULL && (node->bytes != bytes || memcmp(node->text, text, bytes) != 0)) {
         node = node->next;
+    }
     return node;
 }
 
@@ -69,11 +71,13 @@ static struct node *node_enter(struct node *parent, const char *text, size_t byt
     bool is_capture = bytes > 0 && text[0] == '{';
     struct node *node = is_capture ? parent->capture : node_find(parent, text, bytes);
 
-    if (node != NULL)
+    if (node != NULL) {
         return node;
+    }
     node = calloc(1, sizeof *node);
-    if (node == NULL)
+    if (node == NULL) {
         return NULL;
+    }
     node->text = text;
     node->bytes = bytes;
     if (is_capture) {
@@ -89,19 +93,23 @@ static void write_allow(struct node *node)
 {
     size_t at = 0;
 
-    for (unsigned i = 0; i < METHODS; i++)
-        if (node->routes[i] != NULL)
+    for (unsigned i = 0; i < METHODS; i++) {
+        if (node->routes[i] != NULL) {
             at += (size_t)snprintf(node->allow + at, ALLOW_BYTES - at, "%s", verbs[i].words);
+        }
+    }
     snprintf(node->allow + at, ALLOW_BYTES - at, "OPTIONS");
 }
 
 static bool route_hang(struct node *node, const struct route *route)
 {
     for (unsigned i = 0; i < METHODS; i++) {
-        if (verbs[i].method != route->method)
+        if (verbs[i].method != route->method) {
             continue;
-        if (node->routes[i] != NULL)
+        }
+        if (node->routes[i] != NULL) {
             break;
+        }
         node->routes[i] = route;
         write_allow(node);
         return true;
@@ -119,8 +127,9 @@ static bool route_add(struct router *router, const struct route *route)
         size_t bytes = strcspn(++at, "/");
         captures += *at == '{';
         node = node_enter(node, at, bytes);
-        if (node == NULL)
+        if (node == NULL) {
             return false;
+        }
         at += bytes;
     }
     if (captures > ROUTE_CAPTURES) {
@@ -134,8 +143,9 @@ struct router *router_new(const struct route *table, size_t count)
 {
     struct router *router = calloc(1, sizeof *router);
 
-    if (router == NULL)
+    if (router == NULL) {
         return NULL;
+    }
     for (size_t i = 0; i < count; i++) {
         if (!route_add(router, &table[i])) {
             router_free(router);
@@ -147,11 +157,14 @@ struct router *router_new(const struct route *table, size_t count)
 
 static const struct route *route_of(const struct node *node, enum method method)
 {
-    if (method == METHOD_HEAD)
+    if (method == METHOD_HEAD) {
         method = METHOD_GET;
-    for (unsigned i = 0; i < METHODS; i++)
-        if (verbs[i].method == method)
+    }
+    for (unsigned i = 0; i < METHODS; i++) {
+        if (verbs[i].method == method) {
             return node->routes[i];
+        }
+    }
     return NULL;
 }
 
@@ -170,8 +183,9 @@ void router_match(const struct router *router, enum method method, const struct 
             out->capture[out->captures++] = i;
             literal = node->capture;
         }
-        if (literal == NULL)
+        if (literal == NULL) {
             return;
+        }
         node = literal;
     }
     out->path_known = node->allow[0] != '\0';

@@ -11,7 +11,7 @@
 #define END {0}
 #define PAGED {"limit", PARAM_LIMIT, false}, {"page_token", PARAM_TEXT, false}
 #define WAIT {"wait", PARAM_SECONDS, false}
-/* What the handlers of streams check themselves is text here: all faults are told at once. */
+/* What the handlers of streams check themselves, with bounds of their own, is text here. */
 #define STREAMED                                                                               \
     {"after", PARAM_TEXT, false}, {"follow", PARAM_TEXT, false}, {"limit", PARAM_TEXT, false}, \
     {"page_token", PARAM_TEXT, false}, WAIT
@@ -59,15 +59,15 @@ static const struct param log_params[] = {
 
 #define GET(path, scope, params, operation, handler)                                           \
     {METHOD_GET, path, scope, BODY_NONE, 0, params, operation, handler, false}
-#define STREAM(path, params, operation, handler)                                               \
+/* The handler looks into the query too: all faults are told at once. */
+#define FILTERED(path, params, operation, handler)                                             \
     {METHOD_GET, path, SCOPE_OWNER, BODY_NONE, 0, params, operation, handler, true}
 #define DELETE(path, params, operation, handler)                                               \
     {METHOD_DELETE, path, SCOPE_OWNER, BODY_NONE, 0, params, operation, handler, false}
 #define POST(path, scope, operation, handler)                                                  \
-    {METHOD_POST, path, scope, BODY_JSON, ROUTE_SMALL_BODY_BYTES, NULL, operation, handler, false}
+    {METHOD_POST, path, scope, BODY_JSON, 0, NULL, operation, handler, false}
 #define CALL(path, scope, operation, handler)                                                  \
-    {METHOD_POST, path, scope, BODY_JSON_OPTIONAL, ROUTE_SMALL_BODY_BYTES, NULL, operation,    \
-     handler, false}
+    {METHOD_POST, path, scope, BODY_JSON_OPTIONAL, 0, NULL, operation, handler, false}
 #define FILE_OF_PAGE(path) GET(path, SCOPE_PUBLIC, NULL, "getDashboard", handle_get_file)
 
 const struct route routes[] = {
@@ -86,7 +86,7 @@ const struct route routes[] = {
 
     {METHOD_POST, "/v1/processes", SCOPE_OWNER, BODY_JSON, ROUTE_SPAWN_BODY_BYTES, NULL,
      "createProcess", handle_create_process, false},
-    GET("/v1/processes", SCOPE_OWNER, list_params, "listProcesses", handle_list_processes),
+    FILTERED("/v1/processes", list_params, "listProcesses", handle_list_processes),
     GET("/v1/processes/me", SCOPE_OWNER, NULL, "getOwnProcess", handle_get_own_process),
     POST("/v1/processes/actions", SCOPE_OWNER, "actOnProcesses", handle_act_on_processes),
     GET("/v1/processes/{id}", SCOPE_OWNER, NULL, "getProcess", handle_get_process),
@@ -101,7 +101,7 @@ const struct route routes[] = {
     GET("/v1/processes/{id}/join", SCOPE_OWNER, join_params, "joinProcess", handle_join_process),
     {METHOD_POST, "/v1/processes/{id}/stdin", SCOPE_OWNER, BODY_RAW, ROUTE_STDIN_BODY_BYTES,
      stdin_params, "writeStdin", handle_write_stdin, false},
-    STREAM("/v1/processes/{id}/logs", logs_params, "getLogs", handle_get_logs),
+    FILTERED("/v1/processes/{id}/logs", logs_params, "getLogs", handle_get_logs),
     DELETE("/v1/processes/{id}/logs", trim_params, "trimLogs", handle_delete_logs),
     GET("/v1/processes/{id}/tree", SCOPE_OWNER, NULL, "getProcessTree", handle_get_process_tree),
     GET("/v1/processes/{id}/stats", SCOPE_OWNER, NULL, "getProcessStats",
@@ -112,10 +112,10 @@ const struct route routes[] = {
     GET("/v1/sessions/{id}", SCOPE_OWNER, NULL, "getSession", handle_get_session),
     DELETE("/v1/sessions/{id}", NULL, "deleteSession", handle_delete_session),
 
-    STREAM("/v1/changes", changes_params, "listChanges", handle_get_changes),
-    STREAM("/v1/log", log_params, "listLogRecords", handle_get_log),
+    FILTERED("/v1/changes", changes_params, "listChanges", handle_get_changes),
+    FILTERED("/v1/log", log_params, "listLogRecords", handle_get_log),
     GET("/v1/log/level", SCOPE_OWNER, NULL, "getLogLevel", handle_get_log_level),
-    {METHOD_PUT, "/v1/log/level", SCOPE_ADMIN, BODY_JSON, ROUTE_SMALL_BODY_BYTES, NULL,
+    {METHOD_PUT, "/v1/log/level", SCOPE_ADMIN, BODY_JSON, 0, NULL,
      "setLogLevel", handle_put_log_level, false},
 
     GET("/v1/system", SCOPE_OWNER, NULL, "getSystem", handle_get_system),
@@ -144,9 +144,9 @@ void routes_print(FILE *out)
     static const char *const bodies[] = {[BODY_NONE] = "none", [BODY_JSON] = "json",
                                          [BODY_JSON_OPTIONAL] = "json-optional",
                                          [BODY_RAW] = "raw"};
-    static const char *const types[] = {[PARAM_TEXT] = "text", [PARAM_UNSIGNED] = "unsigned", [PARAM_LIMIT] = "unsigned",
-                                        [PARAM_SECONDS] = "seconds", [PARAM_BOOL] = "bool",
-                                        [PARAM_TIME] = "time"};
+    static const char *const types[] = {[PARAM_TEXT] = "text", [PARAM_UNSIGNED] = "unsigned",
+                                        [PARAM_LIMIT] = "unsigned", [PARAM_SECONDS] = "seconds",
+                                        [PARAM_BOOL] = "bool", [PARAM_TIME] = "time"};
     for (const struct route *route = routes; route->path; route++) {
         fprintf(out, "%s %s %s %s %s\n", method_name(route->method), route->path, route->operation,
                 scopes[route->scope], bodies[route->body]);

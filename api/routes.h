@@ -11,7 +11,6 @@
 
 #define ROUTE_SPAWN_BODY_BYTES (4u << 20)
 #define ROUTE_STDIN_BODY_BYTES (16u << 20)
-#define ROUTE_SMALL_BODY_BYTES (64u << 10)
 
 /* A line "METHOD path operation scope body" for each, and "? key type" behind it for each query
    key. */

@@ -25,18 +25,20 @@ static size_t pointer_add(struct walk *walk, const char *name)
 
     text_putc(&walk->pointer, '/');
     for (; *name != '\0'; name++) {
-        if (*name == '~' || *name == '/')
+        if (*name == '~' || *name == '/') {
             text_put(&walk->pointer, *name == '~' ? "~0" : "~1");
-        else
+        } else {
             text_putc(&walk->pointer, *name);
+        }
     }
     return before;
 }
 
 static void pointer_cut(struct walk *walk, size_t bytes)
 {
-    if (walk->pointer.failed)
+    if (walk->pointer.failed) {
         return;
+    }
     walk->pointer.bytes = bytes;
     walk->pointer.data[bytes] = '\0';
 }
@@ -53,9 +55,10 @@ static bool is_full(const struct walk *walk)
 
 static void fault(struct walk *walk, enum problem_code code, const char *sentence)
 {
-    if (!is_full(walk))
+    if (!is_full(walk)) {
         walk->problem =
             problem_add(walk->problem, code, FAULT_POINTER, pointer_of(walk), "%s", sentence);
+    }
 }
 
 /* "It must be <expected>." */
@@ -105,8 +108,9 @@ static void wrong_type(struct walk *walk, const struct field *field)
     struct text expected = {0};
 
     for (size_t i = 0; i < sizeof type_names / sizeof type_names[0]; i++) {
-        if (!(field->type & type_names[i].type))
+        if (!(field->type & type_names[i].type)) {
             continue;
+        }
         text_put(&expected, expected.bytes > 0 ? " or " : "");
         text_put(&expected, type_names[i].name);
     }
@@ -140,11 +144,13 @@ static bool check_bounds(struct walk *walk, const struct field *field, const jso
     struct text expected = {0};
     double size;
 
-    if ((field->min == 0 && field->max == 0) || json_is_boolean(value) || json_is_null(value))
+    if ((field->min == 0 && field->max == 0) || json_is_boolean(value) || json_is_null(value)) {
         return true;
+    }
     const char *unit = measure(value, &size);
-    if (size >= field->min && size <= field->max)
+    if (size >= field->min && size <= field->max) {
         return true;
+    }
     text_printf(&expected, "from %.15g to %.15g%s", field->min, field->max, unit);
     must_be(walk, expected.failed ? "within its bounds" : expected.data);
     text_free(&expected);
@@ -155,18 +161,21 @@ static bool check_words(struct walk *walk, const struct field *field, const json
 {
     struct text expected = {0};
 
-    if (field->words == NULL || !json_is_string(value))
+    if (field->words == NULL || !json_is_string(value)) {
         return true;
-    for (const char *const *word = field->words; *word != NULL; word++) {
-        if (strcmp(*word, json_string_value(value)) == 0)
-            return true;
     }
-    for (const char *const *word = field->words; *word != NULL; word++)
+    for (const char *const *word = field->words; *word != NULL; word++) {
+        if (strcmp(*word, json_string_value(value)) == 0) {
+            return true;
+        }
+    }
+    for (const char *const *word = field->words; *word != NULL; word++) {
         text_printf(&expected, "%s\"%s\"",
                     word == field->words ? ""
                     : word[1] != NULL    ? ", "
                                          : " or ",
                     *word);
+    }
     must_be(walk, expected.failed ? "one of its words" : expected.data);
     text_free(&expected);
     return false;
@@ -176,9 +185,11 @@ static bool check_words(struct walk *walk, const struct field *field, const json
 
 static const struct field *field_find(const struct field *fields, const char *name)
 {
-    for (; fields->name != NULL; fields++)
-        if (strcmp(fields->name, name) == 0)
+    for (; fields->name != NULL; fields++) {
+        if (strcmp(fields->name, name) == 0) {
             return fields;
+        }
+    }
     return NULL;
 }
 
@@ -187,13 +198,15 @@ static void unknown_field(struct walk *walk, const struct field *fields, const c
     struct similar similar = similar_to(name);
     struct text sentence = {0};
 
-    for (; fields->name != NULL; fields++)
+    for (; fields->name != NULL; fields++) {
         similar_try(&similar, fields->name);
+    }
     text_printf(&sentence, "The field \"%.200s\" is not known here", name);
-    if (similar.best != NULL)
+    if (similar.best != NULL) {
         text_printf(&sentence, "; did you mean \"%s\"?", similar.best);
-    else
+    } else {
         text_putc(&sentence, '.');
+    }
     fault(walk, PROBLEM_UNKNOWN_FIELD, sentence.failed ? "It is not known here." : sentence.data);
     text_free(&sentence);
 }
@@ -201,8 +214,9 @@ static void unknown_field(struct walk *walk, const struct field *fields, const c
 static void missing_fields(struct walk *walk, const struct field *fields, const json_t *object)
 {
     for (; fields->name != NULL; fields++) {
-        if (!fields->required || json_object_get(object, fields->name) != NULL)
+        if (!fields->required || json_object_get(object, fields->name) != NULL) {
             continue;
+        }
         size_t before = pointer_add(walk, fields->name);
         fault(walk, PROBLEM_MISSING_FIELD, "This field is needed.");
         pointer_cut(walk, before);
@@ -218,11 +232,15 @@ static void check_fields(struct walk *walk, const struct field *fields, const js
     {
         const struct field *field = field_find(fields, name);
         size_t before = pointer_add(walk, name);
-        if (field == NULL)
+        if (field == NULL) {
             unknown_field(walk, fields, name);
-        else
+        } else {
             check_value(walk, field, value);
+        }
         pointer_cut(walk, before);
+        if (is_full(walk)) {
+            return;
+        }
     }
     missing_fields(walk, fields, object);
 }
@@ -237,6 +255,9 @@ static void check_open(struct walk *walk, const struct field *items, const json_
         size_t before = pointer_add(walk, name);
         check_value(walk, items, value);
         pointer_cut(walk, before);
+        if (is_full(walk)) {
+            return;
+        }
     }
 }
 
@@ -251,30 +272,35 @@ static void check_items(struct walk *walk, const struct field *items, const json
         text_printf(&walk->pointer, "/%zu", i);
         check_value(walk, items, value);
         pointer_cut(walk, before);
-        if (is_full(walk))
+        if (is_full(walk)) {
             return;
+        }
     }
 }
 
 static void check_value(struct walk *walk, const struct field *field, const json_t *value)
 {
-    if (is_full(walk))
+    if (is_full(walk)) {
         return;
+    }
     if (!(field->type & type_of(value))) {
         wrong_type(walk, field);
         return;
     }
-    if (!check_bounds(walk, field, value) || !check_words(walk, field, value))
+    if (!check_bounds(walk, field, value) || !check_words(walk, field, value)) {
         return;
-    if (json_is_object(value) && field->open && field->items != NULL)
+    }
+    if (json_is_object(value) && field->open && field->items != NULL) {
         check_open(walk, field->items, value);
-    else if (json_is_object(value) && field->fields != NULL)
+    } else if (json_is_object(value) && field->fields != NULL) {
         check_fields(walk, field->fields, value);
-    else if (json_is_array(value) && field->items != NULL)
+    } else if (json_is_array(value) && field->items != NULL) {
         check_items(walk, field->items, value);
+    }
     const char *expected = field->check != NULL ? field->check(value) : NULL;
-    if (expected != NULL)
+    if (expected != NULL) {
         must_be(walk, expected);
+    }
 }
 
 struct problem *schema_check(const json_t *body, const struct field *fields)
@@ -331,13 +357,16 @@ int64_t field_seconds_us(const json_t *body, const char *name, int64_t standard_
 {
     json_t *value = field_value(body, name);
 
-    if (!json_is_number(value))
+    if (!json_is_number(value)) {
         return standard_us;
+    }
     /* Rounded, because 0.1 is a little less than a tenth; what does not fit is cut. */
     double us = json_number_value(value) * 1e6;
-    if (us >= 9.2e18)
+    if (us >= 9.2e18) {
         return INT64_MAX;
-    if (us <= -9.2e18)
+    }
+    if (us <= -9.2e18) {
         return INT64_MIN;
+    }
     return (int64_t)(us < 0 ? us - 0.5 : us + 0.5);
 }

@@ -1,10 +1,11 @@
 /*
- * The server: takes up what the keeper gives it, brings the records back, answers, and ends in order.
+ * The server: takes up what the keeper gives it, brings the records back, answers, and ends in
+ * order.
  *
  * Start: descriptors → configuration → database → spool caught up → the keeper's entries known →
- * reconciled → listeners → READY. It may be killed at any point of this, and of everything after. Three ways
- * out: shutdown (all is stored; the keeper is told to end), upgrade (the keeper is told to
- * re-execute), and the loss of the keeper (this process becomes the next one).
+ * reconciled → listeners → READY. It may be killed at any point of this, and of everything after.
+ * Three ways out: shutdown (all is stored; the keeper is told to end), upgrade (the keeper is told
+ * to re-execute), and the loss of the keeper (this process becomes the next one).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -120,7 +121,8 @@ static void take_descriptors(struct server *server)
         listener_address(server, SERVER_FD_LISTENERS + i, &json);
     }
     text_putc(&json, ']');
-    snprintf(server->app.listening, sizeof server->app.listening, "%s", json.data ? json.data : "[]");
+    snprintf(server->app.listening, sizeof server->app.listening, "%s",
+             json.data ? json.data : "[]");
     text_free(&json);
 }
 
@@ -216,7 +218,8 @@ static void drain_then(struct server *server, void (*drained)(struct server *ser
     timer_set(server->loop, &server->drain, time_monotonic_us() + 1000);
 }
 
-/* The readers first: who closes last, and may write, folds the write-ahead log into the database. */
+/* The readers first: who closes last, and may write, folds the write-ahead log into the
+   database. */
 static void close_database(struct server *server)
 {
     readers_stop(server->app.service.readers);
@@ -245,8 +248,9 @@ static void end_for_upgrade(struct server *server)
     struct reply nobody = {0};
     http_stop(server->app.http);
     close_database(server);
-    problem_free(local_executor_upgrade(server->app.service.executor, server->upgrade_path, nobody));
-    local_executor_flush(server->app.service.executor, 1000);
+    struct executor *executor = server->app.service.executor;
+    problem_free(local_executor_upgrade(executor, server->upgrade_path, nobody));
+    local_executor_flush(executor, 1000);
     loop_end(server->loop);
 }
 
@@ -264,7 +268,8 @@ static void fill_resume(const struct server *server, struct resume *head)
         .occasion = RESUME_ADOPT, .spool_fd = SERVER_FD_SPOOL, .lock_fd = SERVER_FD_LOCK,
         .binary_fd = server->app.binary_fd, .notify_fd = env_number(SERVER_ENV_NOTIFY_FD, -1),
         .cgroup_fd = env_number(SERVER_ENV_CGROUP_FD, -1), .first_line_printed = 1,
-        .listener_count = server->listener_count, .server_restarts = server->app.server_restarts + 1,
+        .listener_count = server->listener_count,
+        .server_restarts = server->app.server_restarts + 1,
         .soft_nofile = (uint64_t)env_number(SERVER_ENV_SOFT_NOFILE, 1024),
         .keeper_started_at_us = started_at ? strtoll(started_at, NULL, 10) : time_now_us(),
         .state = server->app.service.keeper.state};
@@ -441,6 +446,10 @@ static struct problem *start(struct server *server)
 int server_main(void)
 {
     struct server *server = &the_server;
+    /* Control-C and `kill -- -GROUP` reach this process too; what they ask for, the keeper tells. */
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGINT, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);          /* a write beyond a limit is an error to handle, no death */
     take_descriptors(server);

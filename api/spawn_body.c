@@ -53,8 +53,13 @@ static const char *must_be_umask(const json_t *value)
 {
     const char *text = json_string_value(value);
     size_t bytes = json_string_length(value);
-    bool octal = bytes >= 3 && bytes <= 4 && strspn(text, "01234567") == bytes;
+    bool octal = (bytes == 3 || (bytes == 4 && *text == '0')) && strspn(text, "01234567") == bytes;
     return octal ? NULL : "octal digits, \"000\" to \"0777\"";
+}
+
+static const char *must_be_absolute(const json_t *value)
+{
+    return *json_string_value(value) == '/' ? NULL : "an absolute path";
 }
 
 static const char *must_be_account(const json_t *value)
@@ -171,7 +176,7 @@ static const struct field spawn_fields[] = {
     {.name = "shell", .type = FIELD_STRING, .min = 1, .max = ARGUMENT_BYTES_MAX,
      .check = must_have_no_nul},
     {.name = "name", .type = FIELD_STRING, .min = 1, .max = 255, .check = must_be_name},
-    {.name = "cwd", .type = FIELD_STRING, .min = 1, .max = 4095, .check = must_have_no_nul},
+    {.name = "cwd", .type = FIELD_STRING, .min = 1, .max = 4095, .check = must_be_absolute},
     {.name = "env", .type = FIELD_OBJECT, .open = true, .min = 0, .max = 4096,
      .items = &argument, .check = must_be_environment},
     {.name = "clear_env", FLAG},
@@ -201,9 +206,13 @@ static const struct field spawn_fields[] = {
 static struct problem *check_fields(const json_t *body)
 {
     struct problem *problem = schema_check(body, spawn_fields);
-    if (!json_object_get(body, "argv") && !json_object_get(body, "shell")) {
+    bool has_argv = json_object_get(body, "argv"), has_shell = json_object_get(body, "shell");
+    if (!has_argv && !has_shell) {
         problem = problem_add(problem, PROBLEM_MISSING_FIELD, FAULT_POINTER, "/argv",
                               "Either argv or shell is needed.");
+    } else if (has_argv && has_shell) {
+        problem = problem_add(problem, PROBLEM_INVALID_VALUE, FAULT_POINTER, "/shell",
+                              "It stands instead of argv, not beside it.");
     }
     return problem;
 }
@@ -211,13 +220,17 @@ static struct problem *check_fields(const json_t *body)
 static struct problem *check_supported(const json_t *body)
 {
     static const char *const fields[] = {"requires", "on_exit"};
+    struct problem *problem = NULL;
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
+        char pointer[16];
+        snprintf(pointer, sizeof pointer, "/%s", fields[i]);
         if (json_object_get(body, fields[i])) {
-            return problem_make(PROBLEM_NOT_SUPPORTED, "the field \"%s\" is not supported yet: see "
-                                "not_supported of GET /v1/capabilities", fields[i]);
+            problem = problem_add(problem, PROBLEM_NOT_SUPPORTED, FAULT_POINTER, pointer,
+                                  "the field \"%s\" is not supported yet: see not_supported of "
+                                  "GET /v1/capabilities", fields[i]);
         }
     }
-    return NULL;
+    return problem;
 }
 
 struct problem *spawn_body_read(const json_t *body, const struct config *config,

@@ -41,12 +41,15 @@ static int read_quality(const char *at)
 {
     int quality = 0, scale = 100;
 
-    if (*at != '0')
+    if (*at != '0') {
         return ALL_OF_IT;
-    if (at[1] != '.')
+    }
+    if (at[1] != '.') {
         return 0;
-    for (at += 2; *at >= '0' && *at <= '9' && scale > 0; at++, scale /= 10)
+    }
+    for (at += 2; *at >= '0' && *at <= '9' && scale > 0; at++, scale /= 10) {
         quality += (*at - '0') * scale;
+    }
     return quality;
 }
 
@@ -57,26 +60,30 @@ static bool next_range(const char **header, struct range *out)
     const char *end = at + strcspn(at, ",");
 
     *header = end;
-    if (*at == '\0')
+    if (*at == '\0') {
         return false;
+    }
     out->name = at;
     out->bytes = strcspn(at, ",; \t");
     out->quality = ALL_OF_IT;
     for (const char *semicolon = at;
          (semicolon = memchr(semicolon, ';', (size_t)(end - semicolon)));) {
         semicolon += 1 + strspn(semicolon + 1, " \t");
-        if (strncasecmp(semicolon, "q=", 2) == 0)
+        if (strncasecmp(semicolon, "q=", 2) == 0) {
             out->quality = read_quality(semicolon + 2);
+        }
     }
     return true;
 }
 
 static const struct offer *offer_find(const struct range *range, bool raw_default)
 {
-    for (size_t i = 0; i < sizeof offers / sizeof offers[0]; i++)
+    for (size_t i = 0; i < sizeof offers / sizeof offers[0]; i++) {
         if (strlen(offers[i].range) == range->bytes && (raw_default || !offers[i].raw_only) &&
-            strncasecmp(offers[i].range, range->name, range->bytes) == 0)
+            strncasecmp(offers[i].range, range->name, range->bytes) == 0) {
             return &offers[i];
+        }
+    }
     return NULL;
 }
 
@@ -85,8 +92,9 @@ static void choose(const struct offer *offer, bool raw_default, enum stream_form
 {
     static const struct offer raw = {NULL, STREAM_FORM_RAW, "text/plain; charset=utf-8", true};
 
-    if (offer->content_type == NULL)
+    if (offer->content_type == NULL) {
         offer = raw_default ? &raw : &offers[0];
+    }
     *form = offer->form;
     *content_type = offer->content_type;
 }
@@ -111,13 +119,15 @@ struct problem *stream_negotiate(const struct request *request, bool raw_default
 
     while (accept != NULL && next_range(&accept, &range)) {
         const struct offer *offer = offer_find(&range, raw_default);
-        if (offer == NULL || range.quality <= quality)
+        if (offer == NULL || range.quality <= quality) {
             continue;
+        }
         quality = range.quality;
         best = offer;
     }
-    if (best == NULL)
+    if (best == NULL) {
         return not_acceptable(raw_default);
+    }
     choose(best, raw_default, form, content_type);
     return NULL;
 }

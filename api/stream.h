@@ -3,7 +3,9 @@
  *
  * The owner opens a stream from a handler and pushes bytes as they come; when the client is slow
  * and `stream_room` is 0 it waits for the `room` callback (pull when there is room, so memory stays
- * bounded). Loop thread only. After `gone` or stream_end the stream must not be touched.
+ * bounded). Loop thread only. After `gone`, stream_end or stream_abort it must not be touched.
+ * NDJSON and raw have no comments: nothing is sent in silence; a dead peer is found by TCP
+ * keepalive.
  */
 #ifndef FORKFUL_API_STREAM_H
 #define FORKFUL_API_STREAM_H
@@ -25,17 +27,15 @@ struct problem *stream_negotiate(const struct request *request, bool raw_default
                                  enum stream_form *form, const char **content_type);
 
 /* Answers 200 with an open body. SSE: sends `retry: 2000`, and a comment every 15 s of silence.
-   NULL: answered 503. */
+   NULL: answered 503, or the client has gone already. */
 struct stream *stream_open(struct request *request, enum stream_form form, const char *content_type,
                            struct stream_events events);
 size_t stream_room(const struct stream *stream); /* bytes it takes now; 64 KiB at most */
 /* Takes all, always: keep to the room. */
 void stream_write(struct stream *stream, const void *data, size_t bytes);
-/* One record in the stream's form: NDJSON line, or SSE event with id and name. */
-void stream_record(struct stream *stream, uint64_t id, const char *event, const char *json,
-                   size_t bytes);
-void stream_end(struct stream *stream); /* flush, then finish the answer */
-/* NDJSON and raw have no comments: nothing is sent in silence. A dead peer is found by TCP
-   keepalive. */
+void stream_end(struct stream *stream); /* sends what waits, then finishes the answer */
+/* The same without the finish: the connection is closed in the middle of the body, so that the
+   client cannot take what it has for all there is. */
+void stream_abort(struct stream *stream);
 
 #endif

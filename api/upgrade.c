@@ -148,6 +148,7 @@ static void hand_over(struct request *request, void *context, bool ok)
     app->upgrade(app, app->binary_path);
 }
 
+/* Once the answer is on its way there is no way back. */
 static void answer_upgrading(struct upgrade *upgrade)
 {
     struct text body = {0};
@@ -156,8 +157,13 @@ static void answer_upgrading(struct upgrade *upgrade)
     text_put(&body, ",\"to_version\":");
     text_json_string(&body, upgrade->version);
     text_putc(&body, '}');
-    http_on_sent(upgrade->request, hand_over, upgrade->app);
-    answer_json(upgrade->request, 202, &body);
+    if (http_on_sent(upgrade->request, hand_over, upgrade->app)) {
+        answer_json(upgrade->request, 202, &body);
+    } else {
+        under_way = false;
+        text_free(&body);
+        respond_no_memory(upgrade->request);
+    }
 }
 
 static void unwatch(struct upgrade *upgrade)
@@ -177,7 +183,7 @@ static void helper_ended(struct watch *watch, uint32_t events)
         under_way = false;
         answer_problem(upgrade->request, problem);
     } else {
-        answer_upgrading(upgrade);     /* from here on there is no way back */
+        answer_upgrading(upgrade);
     }
 }
 

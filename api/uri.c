@@ -12,10 +12,12 @@ static const char bad_utf8[] = "The decoded bytes are not valid UTF-8.";
 
 static int hex_value(char c)
 {
-    if (c >= '0' && c <= '9')
+    if (c >= '0' && c <= '9') {
         return c - '0';
-    if (c >= 'a' && c <= 'f')
+    }
+    if (c >= 'a' && c <= 'f') {
         return c - 'a' + 10;
+    }
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
@@ -26,10 +28,12 @@ static bool take_byte(const char **from, const char *end, bool plus_is_blank, ch
 
     *from = at + 1;
     *out = *at == '+' && plus_is_blank ? ' ' : *at;
-    if (*at != '%')
+    if (*at != '%') {
         return true;
-    if (end - at < 3 || hex_value(at[1]) < 0 || hex_value(at[2]) < 0)
+    }
+    if (end - at < 3 || hex_value(at[1]) < 0 || hex_value(at[2]) < 0) {
         return false;
+    }
     *out = (char)(hex_value(at[1]) * 16 + hex_value(at[2]));
     *from = at + 3;
     return true;
@@ -47,16 +51,19 @@ static const char *decode_segment(struct uri_piece *segment)
     char *to = segment->data;
 
     while (from < end) {
-        if (!take_byte(&from, end, false, to))
+        if (!take_byte(&from, end, false, to)) {
             return bad_escape;
-        if (*to == '/' || *to == '\\' || is_control(*to))
+        }
+        if (*to == '/' || *to == '\\' || is_control(*to)) {
             return "A path segment holds an encoded slash, backslash or control byte.";
+        }
         to++;
     }
     *to = '\0';
     segment->bytes = (size_t)(to - segment->data);
-    if (strcmp(segment->data, ".") == 0 || strcmp(segment->data, "..") == 0)
+    if (strcmp(segment->data, ".") == 0 || strcmp(segment->data, "..") == 0) {
         return "The path holds a dot segment.";
+    }
     return utf8_valid(segment->data, segment->bytes) ? NULL : bad_utf8;
 }
 
@@ -66,15 +73,18 @@ static const char *split_path(char *path, struct uri *out)
     while (path != NULL && !(out->count == 0 && *path == '\0')) {
         char *slash = strchr(path, '/');
         size_t bytes = slash != NULL ? (size_t)(slash - path) : strlen(path);
-        if (out->count == URI_SEGMENTS)
+        if (out->count == URI_SEGMENTS) {
             return "The path has too many segments.";
-        if (bytes == 0 && slash != NULL)
+        }
+        if (bytes == 0 && slash != NULL) {
             return "The path holds an empty segment.";
+        }
         struct uri_piece *segment = &out->segments[out->count++];
         *segment = (struct uri_piece){path, bytes};
         const char *refusal = decode_segment(segment);
-        if (refusal != NULL)
+        if (refusal != NULL) {
             return refusal;
+        }
         path = slash != NULL ? slash + 1 : NULL;
     }
     return NULL;
@@ -84,11 +94,14 @@ const char *uri_parse(char *target, size_t bytes, struct uri *out)
 {
     out->count = 0;
     out->query = NULL;
-    if (bytes == 0 || target[0] != '/')
+    if (bytes == 0 || target[0] != '/') {
         return "The request target must be a path that begins with a slash.";
-    for (size_t i = 0; i < bytes; i++)
-        if (target[i] <= 0x20 || target[i] >= 0x7F || target[i] == '\\' || target[i] == '#')
+    }
+    for (size_t i = 0; i < bytes; i++) {
+        if (target[i] <= 0x20 || target[i] >= 0x7F || target[i] == '\\' || target[i] == '#') {
             return "The request target holds a byte that must be percent-encoded.";
+        }
+    }
     char *question = memchr(target, '?', bytes);
     if (question != NULL) {
         *question = '\0';
@@ -103,10 +116,12 @@ static const char *decode_value(struct uri_piece *piece)
     char *to = piece->data;
 
     while (from < end) {
-        if (!take_byte(&from, end, true, to))
+        if (!take_byte(&from, end, true, to)) {
             return bad_escape;
-        if (is_control(*to) && *to != '\t' && *to != '\n')
+        }
+        if (is_control(*to) && *to != '\t' && *to != '\n') {
             return "A query value holds a control byte.";
+        }
         to++;
     }
     *to = '\0';

@@ -1,5 +1,6 @@
 /*
- * Stored answers: what a request with an Idempotency-Key was told, so that a repeat is told the same.
+ * Stored answers: what a request with an Idempotency-Key was told, so that a repeat is told the
+ * same.
  */
 #include "db/answers.h"
 
@@ -20,8 +21,9 @@ static int run_insert(struct writer *writer, struct operation *base)
         " content_type, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     const struct answer_row *row = &((struct answer_operation *)base)->row;
     sqlite3_stmt *statement = db_statement(writer_db(writer), DB_STATE, sql, NULL);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(writer_db(writer), DB_STATE);
+    }
     statement_bind_text(statement, 1, row->principal);
     statement_bind_text(statement, 2, row->key);
     sqlite3_bind_int64(statement, 3, (int64_t)row->request_hash);
@@ -37,21 +39,18 @@ static int run_insert(struct writer *writer, struct operation *base)
 
 static const struct operation_type insert_type = { "answer_insert", DB_STATE, run_insert };
 
-static bool keep(struct batch *batch, const char **text)
-{
-    return !*text || (*text = batch_copy(batch, *text, strlen(*text))) != NULL;
-}
-
 bool answer_insert(struct batch *batch, const struct answer_row *row)
 {
     struct answer_row copy = *row;
     copy.body = batch_copy(batch, row->body, row->body_bytes);
-    if (!copy.body || !keep(batch, &copy.principal) || !keep(batch, &copy.key) ||
-        !keep(batch, &copy.location) || !keep(batch, &copy.content_type))
+    if (!copy.body || !batch_keep(batch, &copy.principal) || !batch_keep(batch, &copy.key) ||
+        !batch_keep(batch, &copy.location) || !batch_keep(batch, &copy.content_type)) {
         return false;
+    }
     struct answer_operation *operation = batch_add(batch, &insert_type, sizeof *operation);
-    if (operation)
+    if (operation) {
         operation->row = copy;
+    }
     return operation != NULL;
 }
 
@@ -74,8 +73,9 @@ int answer_find(struct db *reader, const char *principal, const char *key, int64
                               " FROM answer WHERE principal=?1 AND key=?2 AND at>=?3";
     *hit = false;
     sqlite3_stmt *statement = db_statement(reader, DB_STATE, sql, error);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(reader, DB_STATE);
+    }
     statement_bind_text(statement, 1, principal);
     statement_bind_text(statement, 2, key);
     sqlite3_bind_int64(statement, 3, not_before_us);

@@ -25,8 +25,9 @@ struct batch *batch_new(void)
 
 void batch_free(struct batch *batch)
 {
-    if (!batch)
+    if (!batch) {
         return;
+    }
     for (struct arena_block *block = batch->arena, *next; block; block = next) {
         next = block->next;
         free(block);
@@ -37,10 +38,12 @@ void batch_free(struct batch *batch)
 /* A block behind the first one when it is made for one large piece, so the first stays in use. */
 static struct arena_block *arena_grow(struct batch *batch, size_t bytes)
 {
-    size_t size = bytes > ARENA_BLOCK_BYTES / 4 ? bytes : ARENA_BLOCK_BYTES - sizeof(struct arena_block);
+    size_t standard = ARENA_BLOCK_BYTES - sizeof(struct arena_block);
+    size_t size = bytes > ARENA_BLOCK_BYTES / 4 ? bytes : standard;
     struct arena_block *block = malloc(sizeof *block + size);
-    if (!block)
+    if (!block) {
         return NULL;
+    }
     block->used = 0;
     block->bytes = size;
     if (size == bytes && batch->arena) {
@@ -55,14 +58,16 @@ static struct arena_block *arena_grow(struct batch *batch, size_t bytes)
 
 void *batch_alloc(struct batch *batch, size_t bytes)
 {
-    if (bytes > SIZE_MAX / 2)
+    if (bytes > SIZE_MAX / 2) {
         return NULL;
+    }
     bytes = (bytes + ARENA_ALIGN - 1) & ~(size_t)(ARENA_ALIGN - 1);
     struct arena_block *block = batch->arena;
     if (!block || block->bytes - block->used < bytes) {
         block = arena_grow(batch, bytes);
-        if (!block)
+        if (!block) {
             return NULL;
+        }
     }
     void *memory = block->data + block->used;
     block->used += bytes;
@@ -71,24 +76,33 @@ void *batch_alloc(struct batch *batch, size_t bytes)
 
 void *batch_copy(struct batch *batch, const void *data, size_t bytes)
 {
-    if (bytes == SIZE_MAX)
+    if (bytes == SIZE_MAX) {
         return NULL;
+    }
     char *copy = batch_alloc(batch, bytes + 1);
-    if (copy && bytes)
+    if (copy && bytes) {
         memcpy(copy, data, bytes);
+    }
     return copy;
+}
+
+bool batch_keep(struct batch *batch, const char **text)
+{
+    return !*text || (*text = batch_copy(batch, *text, strlen(*text))) != NULL;
 }
 
 void *batch_add(struct batch *batch, const struct operation_type *type, size_t bytes)
 {
     struct operation *operation = batch_alloc(batch, bytes);
-    if (!operation)
+    if (!operation) {
         return NULL;
+    }
     operation->type = type;
-    if (batch->last)
+    if (batch->last) {
         batch->last->next = operation;
-    else
+    } else {
         batch->first = operation;
+    }
     batch->last = operation;
     batch->operations++;
     return operation;

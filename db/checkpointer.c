@@ -79,6 +79,7 @@ struct checkpointer *checkpointer_start(struct db *db, int *code)
     if (checkpointer->db &&
         pthread_create(&checkpointer->thread, NULL, checkpointer_main, checkpointer) == 0)
         return checkpointer;
+    *code = *code == SQLITE_OK ? SQLITE_NOMEM : *code; /* no thread */
     checkpointer_free(checkpointer);
     return NULL;
 }

@@ -1,10 +1,10 @@
 /*
  * The checkpointer: a thread that copies the WALs back into the files while the writer goes on.
  *
- * SQLite lets one connection copy while another commits. So the copying and its fsyncs, which take longer
- * than a commit, do not stand between two commits. It owns a pair of connections and copies
- * passively, when asked by the writer (upkeep.c), which alone decides when. What it has copied can only be
- * written over once the writer finds the whole WAL copied: when that never happens because
+ * SQLite lets one connection copy while another commits. So the copying and its fsyncs, which take
+ * longer than a commit, do not stand between two commits. It owns a pair of connections and copies
+ * passively, when asked by the writer (wal.c), which alone decides when. What it has copied can
+ * only be written over once the writer finds the whole WAL copied: when that never happens because
  * commits come too fast, the writer waits for it (checkpointer_wait).
  */
 #ifndef FORKFUL_DB_CHECKPOINTER_H

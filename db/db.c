@@ -4,7 +4,7 @@
  *
  * A connection belongs to one thread at a time, so SQLite's own mutexes are off. Caches are small:
  * the writer streams through large transactions (pages spill to the WAL early), readers touch each page
- * once. Checkpoints are never a side effect of somebody's commit (upkeep.c, checkpointer.c); a WAL keeps
+ * once. Checkpoints are never a side effect of somebody's commit (wal.c, checkpointer.c); a WAL keeps
  * the length it has reached until there is nothing to do, because growing it again costs more.
  */
 #include "db/db.h"

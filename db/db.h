@@ -1,8 +1,8 @@
 /*
  * The database: two SQLite files in the state directory, opened, checked, migrated.
  *
- * state.db holds what is (processes, sessions, idempotent answers) and what happened (changes, the daemon's
- * log). logs.db holds the output of processes as chunks. Both are in WAL mode; each keeps
+ * state.db holds what is (processes, sessions, idempotent answers) and what happened (changes, the
+ * daemon's log). logs.db holds the output of processes as chunks. Both are in WAL mode; each keeps
  * the spool position applied in it (`struct db_position`), so that each is exactly-once by itself
  * although no transaction spans both.
  *
@@ -34,8 +34,8 @@ struct db_position {
 
 struct db;                  /* a pair of connections with its prepared statements */
 
-/* Opens for writing, creates and migrates. Fails, and says with which path, when a file is not a database, is
-   damaged (quick check of the schema), read-only, or of a newer schema. */
+/* Opens for writing, creates and migrates. Fails, and says with which path, when a file is not a
+   database, is damaged (quick check of the schema), read-only, or of a newer schema. */
 struct db *db_open(const char *state_dir, struct db_error *error);
 struct db *db_open_reader(const char *state_dir, struct db_error *error);
 /* Another pair of connections to the same files, to copy WALs back with. NULL: *code tells. */

@@ -1,5 +1,6 @@
 /*
- * The two feeds: changes and the daemon's log. Appended by the loop, read by readers, trimmed by upkeep.
+ * The two feeds: changes and the daemon's log. Appended by the loop, read by readers, trimmed by
+ * upkeep.
  *
  * A page is filtered while it is walked in order of seq; no index but the primary key is kept,
  * because rows are written far more often than filtered.
@@ -27,8 +28,9 @@ static int run_change(struct writer *writer, struct operation *base)
         "INSERT OR REPLACE INTO change (seq, at, type, ref, data) VALUES (?1, ?2, ?3, ?4, ?5)";
     const struct change_row *row = &((struct change_operation *)base)->row;
     sqlite3_stmt *statement = db_statement(writer_db(writer), DB_STATE, sql, NULL);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(writer_db(writer), DB_STATE);
+    }
     sqlite3_bind_int64(statement, 1, (int64_t)row->seq);
     sqlite3_bind_int64(statement, 2, row->at_us);
     statement_bind_text(statement, 3, row->type);
@@ -39,12 +41,14 @@ static int run_change(struct writer *writer, struct operation *base)
 
 static int run_log_row(struct writer *writer, struct operation *base)
 {
-    static const char sql[] = "INSERT OR REPLACE INTO log (seq, at, level, process, ref, name, text)"
-                              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    static const char sql[] =
+        "INSERT OR REPLACE INTO log (seq, at, level, process, ref, name, text)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     const struct daemon_log_row *row = &((struct log_row_operation *)base)->row;
     sqlite3_stmt *statement = db_statement(writer_db(writer), DB_STATE, sql, NULL);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(writer_db(writer), DB_STATE);
+    }
     sqlite3_bind_int64(statement, 1, (int64_t)row->seq);
     sqlite3_bind_int64(statement, 2, row->at_us);
     sqlite3_bind_int(statement, 3, row->level);
@@ -58,31 +62,31 @@ static int run_log_row(struct writer *writer, struct operation *base)
 static const struct operation_type change_type = { "change_insert", DB_STATE, run_change };
 static const struct operation_type log_row_type = { "daemon_log_insert", DB_STATE, run_log_row };
 
-/* Replaces the string by the batch's copy; NULL stays. False: out of memory. */
-static bool keep(struct batch *batch, const char **text)
-{
-    return !*text || (*text = batch_copy(batch, *text, strlen(*text))) != NULL;
-}
-
 bool change_insert(struct batch *batch, const struct change_row *row)
 {
     struct change_row copy = *row;
-    if (!keep(batch, &copy.type) || !keep(batch, &copy.ref) || !keep(batch, &copy.data))
+    if (!batch_keep(batch, &copy.type) || !batch_keep(batch, &copy.ref) ||
+        !batch_keep(batch, &copy.data)) {
         return false;
+    }
     struct change_operation *operation = batch_add(batch, &change_type, sizeof *operation);
-    if (operation)
+    if (operation) {
         operation->row = copy;
+    }
     return operation != NULL;
 }
 
 bool daemon_log_insert(struct batch *batch, const struct daemon_log_row *row)
 {
     struct daemon_log_row copy = *row;
-    if (!keep(batch, &copy.ref) || !keep(batch, &copy.name) || !keep(batch, &copy.text))
+    if (!batch_keep(batch, &copy.ref) || !batch_keep(batch, &copy.name) ||
+        !batch_keep(batch, &copy.text)) {
         return false;
+    }
     struct log_row_operation *operation = batch_add(batch, &log_row_type, sizeof *operation);
-    if (operation)
+    if (operation) {
         operation->row = copy;
+    }
     return operation != NULL;
 }
 
@@ -94,8 +98,9 @@ static bool type_matches(const char *words, const char *type)
     while (words && *words) {
         size_t length = strcspn(words, ",");
         bool prefix = length && words[length - 1] == '.';
-        if (strncmp(words, type, length) == 0 && (prefix || type[length] == '\0') && length)
+        if (strncmp(words, type, length) == 0 && (prefix || type[length] == '\0') && length) {
             return true;
+        }
         words += length;
         words += *words == ',';
     }
@@ -114,8 +119,9 @@ static int64_t as_bound(uint64_t seq)
 
 static int end_read(struct db *db, sqlite3_stmt *statement, int code, struct db_error *error)
 {
-    if (code != SQLITE_ROW && code != SQLITE_DONE)
+    if (code != SQLITE_ROW && code != SQLITE_DONE) {
         db_error_set(error, db, DB_STATE, code, "cannot read a feed");
+    }
     sqlite3_reset(statement);
     sqlite3_clear_bindings(statement);
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
@@ -128,8 +134,9 @@ int changes_read(struct db *reader, const struct feed_query *query,
     static const char sql[] = "SELECT seq, at, type, ref, data FROM change"
                               " WHERE seq>?1 AND (?2 IS NULL OR ref=?2) ORDER BY seq";
     sqlite3_stmt *statement = db_statement(reader, DB_STATE, sql, error);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(reader, DB_STATE);
+    }
     sqlite3_bind_int64(statement, 1, as_bound(query->after));
     statement_bind_text(statement, 2, query->ref);
     int code = SQLITE_DONE;
@@ -140,11 +147,13 @@ int changes_read(struct db *reader, const struct feed_query *query,
             .at_us = sqlite3_column_int64(statement, 1), .type = column_text(statement, 2),
             .ref = column_text(statement, 3), .data = column_text(statement, 4),
         };
-        if (!read.type || (query->type && !type_matches(query->type, read.type)))
+        if (!read.type || (query->type && !type_matches(query->type, read.type))) {
             continue;
+        }
         left--;
-        if (!row(context, &read))
+        if (!row(context, &read)) {
             break;
+        }
     }
     return end_read(reader, statement, code, error);
 }
@@ -157,8 +166,9 @@ int daemon_log_read(struct db *reader, const struct feed_query *query,
         "SELECT seq, at, level, process, ref, name, text FROM log"
         " WHERE seq>?1 AND (?2 IS NULL OR ref=?2) AND level>=?3 ORDER BY seq LIMIT ?4";
     sqlite3_stmt *statement = db_statement(reader, DB_STATE, sql, error);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(reader, DB_STATE);
+    }
     sqlite3_bind_int64(statement, 1, as_bound(query->after));
     statement_bind_text(statement, 2, query->ref);
     sqlite3_bind_int(statement, 3, query->min_level);
@@ -172,8 +182,9 @@ int daemon_log_read(struct db *reader, const struct feed_query *query,
             .process = sqlite3_column_int64(statement, 3), .ref = column_text(statement, 4),
             .name = column_text(statement, 5), .text = column_text(statement, 6),
         };
-        if (!row(context, &read))
+        if (!row(context, &read)) {
             break;
+        }
     }
     return end_read(reader, statement, code, error);
 }
@@ -182,8 +193,9 @@ static int bounds(struct db *db, const char *sql, struct feed_bounds *out, struc
 {
     memset(out, 0, sizeof *out);
     sqlite3_stmt *statement = db_statement(db, DB_STATE, sql, error);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(db, DB_STATE);
+    }
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
         out->first = (uint64_t)sqlite3_column_int64(statement, 0);

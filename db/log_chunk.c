@@ -213,6 +213,8 @@ static int read_start(sqlite3_stmt *row, struct log_start *out)
     out->trimmed_bytes = (uint64_t)sqlite3_column_int64(row, 7);
     const char *carry = sqlite3_column_blob(row, 8);
     size_t bytes = (size_t)sqlite3_column_bytes(row, 8);
+    if ((unsigned)out->reason >= LOG_GAP_REASONS)
+        return SQLITE_CORRUPT;
     if (bytes == 0 && log_open_bytes(&out->place) != 0)
         return SQLITE_OK; /* the first chunk is a key chunk and has it */
     if (bytes != log_open_bytes(&out->place))

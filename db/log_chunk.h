@@ -4,14 +4,16 @@
  * A chunk is a piece of one process's output (log_format.h). `start` is the place before its first
  * segment. The chunks of a process are in order of id as well as of start.
  *
- * `carry` holds the bytes of the lines open at the start (stdout's, then stderr's), so that a chunk can be read
- * alone. A long line that grows slowly would be stored again with every chunk; so a chunk has its
- * carry only where the chunks since the last one that has (a key chunk) hold LOG_KEY_FACTOR times as many bytes.
- * Without it, log_carry_load puts the bytes together from the key chunk on: a bounded walk.
+ * `carry` holds the bytes of the lines open at the start (stdout's, then stderr's), so that a chunk
+ * can be read alone. A long line that grows slowly would be stored again with every chunk; so a
+ * chunk has its carry only where the chunks since the last one that has (a key chunk) hold
+ * LOG_KEY_FACTOR times as many bytes. Without it, log_carry_load puts the bytes together from the
+ * key chunk on: a bounded walk.
  *
  * A row of log_start says where a log begins when that is not at nothing: the place, the carry
  * there, why and at what time the part before it went. It also stands in for a last chunk when all
- * chunks are gone. Functions return SQLITE_OK, or SQLITE_ROW/SQLITE_DONE (found or not), or an error.
+ * chunks are gone. Functions return SQLITE_OK, or SQLITE_ROW/SQLITE_DONE (found or not), or an
+ * error.
  */
 #ifndef FORKFUL_DB_LOG_CHUNK_H
 #define FORKFUL_DB_LOG_CHUNK_H
@@ -65,11 +67,13 @@ static inline uint64_t log_chunk_stored(const struct log_chunk *chunk)
 
 /* ---- finding chunks (without their bytes) ---- */
 
-/* The one in which record `seq` completes, if it is stored; else the last one before, if there is. */
+/* The one in which record `seq` completes, if it is stored; else the last one before, if there
+   is. */
 int log_chunk_find(struct db *db, int64_t process, uint64_t seq, struct log_chunk *out);
 int log_chunk_first(struct db *db, int64_t process, struct log_chunk *out);
 int log_chunk_last(struct db *db, int64_t process, struct log_chunk *out);
-/* The next one behind `chunk` (by its id and start) with records or bytes of since ≤ time < until. */
+/* The next one behind `chunk` (by its id and start) with records or bytes of since ≤ time <
+   until. */
 int log_chunk_next(struct db *db, const struct log_chunk *chunk, int64_t since_us,
                    int64_t until_us, struct log_chunk *out);
 int log_chunk_previous(struct db *db, const struct log_chunk *chunk, struct log_chunk *out);

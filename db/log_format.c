@@ -33,13 +33,29 @@ void log_segments_begin(struct log_segments *walk, const void *data, size_t byte
     walk->clock_us = 0;
 }
 
+static uint64_t load_u64(const char *at)
+{
+    uint64_t value;
+    memcpy(&value, at, sizeof value);
+    return le64toh(value);
+}
+
+static bool gap_is_sound(const struct log_segment *segment)
+{
+    if (segment->bytes != LOG_GAP_PAYLOAD_BYTES || segment->stream > LOG_STDERR) {
+        return false;
+    }
+    uint64_t reason = load_u64(segment->data + 8);
+    return reason > LOG_GAP_NONE && reason < LOG_GAP_REASONS;
+}
+
 static bool segment_is_sound(const struct log_segment *segment)
 {
     switch (segment->kind) {
     case LOG_CLOCK: return segment->bytes == 8;
     case LOG_DATA: return segment->stream == LOG_STDOUT || segment->stream == LOG_STDERR;
     case LOG_CLOSE: return segment->bytes == 0 && segment->stream >= 1 && segment->stream <= 2;
-    case LOG_GAP: return segment->bytes == LOG_GAP_PAYLOAD_BYTES && segment->stream <= 2;
+    case LOG_GAP: return gap_is_sound(segment);
     default: return false;
     }
 }

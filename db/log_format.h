@@ -12,12 +12,13 @@
  *   gap    payload: uint64 lost bytes, uint64 enum log_gap_reason. `stream` 0: both. Open lines become partial
  *          records, then the gap is a record of its own.
  *
- * A data segment in which no record completes may be lengthened by later bytes of its stream: a record's
- * time is that of its last byte, so nothing is lost, and a child that writes byte by byte costs one
- * byte a byte.
+ * A data segment in which no record completes may be lengthened by later bytes of its stream: a
+ * record's time is that of its last byte, so nothing is lost, and a child that writes byte by byte
+ * costs one byte a byte.
  *
- * Where a line is cut: at its newline, or when a byte that is no newline comes behind LOG_LINE_BYTES
- * bytes. This depends on the stream's bytes alone, never on segment or chunk borders.
+ * Where a line is cut: at its newline, or when a byte that is no newline comes behind
+ * LOG_LINE_BYTES bytes. This depends on the stream's bytes alone, never on segment or chunk
+ * borders.
  */
 #ifndef FORKFUL_DB_LOG_FORMAT_H
 #define FORKFUL_DB_LOG_FORMAT_H
@@ -70,7 +71,8 @@ struct log_bytes {           /* a chunk being built */
     bool extendable;         /* it is data and no record completes in it */
 };
 
-/* Appends a segment (and a clock where one is needed). False: out of memory, nothing has changed. */
+/* Appends a segment (and a clock where one is needed). False: out of memory, nothing has
+   changed. */
 bool log_bytes_put(struct log_bytes *to, const struct log_segment *segment);
 /* Makes room, so that `bytes` more can be put without another allocation. */
 bool log_bytes_reserve(struct log_bytes *to, size_t bytes);
@@ -97,7 +99,8 @@ struct log_splitter {
     bool stopped, no_memory;
 };
 
-/* Starts at `place` with the bytes of its open lines, stdout's before stderr's. False: out of memory. */
+/* Starts at `place` with the bytes of its open lines, stdout's before stderr's. False: out of
+   memory. */
 bool log_splitter_begin(struct log_splitter *splitter, const struct log_place *place,
                         const char *carry);
 /* Feeds a chunk. False: stopped by the callback, out of memory, or (neither flag set) damaged. */

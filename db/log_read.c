@@ -11,6 +11,7 @@
 
 #include "db/log_scan.h"
 #include "db/statement.h"
+#include "service/fault.h"
 
 /* So many steps of grep take as long as to read and split a byte. */
 #define STEPS_PER_BYTE 4
@@ -273,7 +274,9 @@ int log_read(struct db *reader, const struct log_query *query,
     struct log_scan scan = { .db = reader, .query = query, .record = record, .context = context,
                              .result = result };
     memset(result, 0, sizeof *result);
-    int code = sqlite3_exec(db_handle(reader, DB_LOGS), "BEGIN", NULL, NULL, NULL);
+    int code = FAULT_ERRNO("log_read")
+                   ? SQLITE_IOERR
+                   : sqlite3_exec(db_handle(reader, DB_LOGS), "BEGIN", NULL, NULL, NULL);
     if (code == SQLITE_OK)
         code = load_bounds(&scan);
     if (code != SQLITE_OK)

@@ -1,5 +1,6 @@
 /*
- * What the two ways of reading a log (records, raw bytes) share. Private to db/; any thread's connection.
+ * What the two ways of reading a log (records, raw bytes) share. Private to db/; any thread's
+ * connection.
  */
 #ifndef FORKFUL_DB_LOG_SCAN_H
 #define FORKFUL_DB_LOG_SCAN_H
@@ -39,8 +40,8 @@ bool log_scan_is_over(const struct log_scan *scan); /* max_scan_bytes reached */
 
 /* ---- log_tail.c ---- */
 
-/* The seq behind which the last `tail` matching records lie. *pending: gave up at max_scan_bytes, the
-   result says where to go on. */
+/* The seq behind which the last `tail` matching records lie. *pending: gave up at max_scan_bytes,
+   the result says where to go on. */
 int log_tail_find(struct log_scan *scan, uint64_t *after, bool *pending);
 
 /* ---- log_raw.c ---- */

@@ -1,10 +1,11 @@
 /*
- * The writer's view of the logs: for each process that is being written, where its log stands and the
- * chunk being built. Writer thread only.
+ * The writer's view of the logs: for each process that is being written, where its log stands and
+ * the chunk being built. Writer thread only.
  *
  * An appender is loaded from its process's last chunk when first needed and forgotten when the
- * process has finished or was quiet for long. Within a transaction rows are written as chunks fill and by
- * log_store_flush; after a rollback log_store_reset forgets everything that was not committed.
+ * process has finished or was quiet for long. Within a transaction rows are written as chunks fill
+ * and by log_store_flush; after a rollback log_store_reset forgets everything that was not
+ * committed.
  */
 #ifndef FORKFUL_DB_LOG_STORE_H
 #define FORKFUL_DB_LOG_STORE_H
@@ -118,8 +119,8 @@ int log_cut_chunk(struct db *db, struct log_chunk *chunk, uint64_t before_seq, i
 
 /* ---- log_merge.c ---- */
 
-/* Joins neighbouring small chunks of merge->process. Looks at `limit` rows at most, from those behind
-   merge->after_id (0 at first) on, which is then where to go on; 0: done. */
+/* Joins neighbouring small chunks of merge->process. Looks at `limit` rows at most, from those
+   behind merge->after_id (0 at first) on, which is then where to go on; 0: done. */
 int log_merge_rows(struct log_store *store, struct log_merge *merge, unsigned limit);
 
 #endif

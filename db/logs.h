@@ -4,8 +4,8 @@
  * A chunk holds consecutive segments of one process in order of arrival, both streams mixed. A
  * record is one line; its number (`seq`) counts the process's records from 1 and is given when the
  * line completes: at its newline, at LOG_LINE_BYTES (then it is `partial` and goes on in the next
- * record of that stream), or when its stream closes. A chunk's row stores the number of the first record
- * that completes in it and the lines that were open at its start, so it can be read alone.
+ * record of that stream), or when its stream closes. A chunk's row stores the number of the first
+ * record that completes in it and the lines that were open at its start, so it can be read alone.
  * log_format.h describes the bytes and holds the one splitter that both writer and readers use.
  *
  * Writing is by operations of a batch. Reading is by `log_read` on a reader's connection, in short
@@ -22,11 +22,12 @@
 
 enum log_stream { LOG_STDOUT = 1, LOG_STDERR = 2 };   /* the values of enum fact_stream */
 enum log_gap_reason { LOG_GAP_NONE = 0, LOG_GAP_DROP_OLDEST, LOG_GAP_DROP_NEWEST, LOG_GAP_RETENTION,
-                      LOG_GAP_KEEPER_LOST, LOG_GAP_TRIMMED };
+                      LOG_GAP_KEEPER_LOST, LOG_GAP_TRIMMED, LOG_GAP_REASONS };
 
 /* `position` in these operations is the end of the fact that they come from, in the spool of
-   batch->position.spool_id. When logs.db has applied it before (a crash between the two commits) the
-   operation is left out. 0: not from the spool, always applied. All are false when memory is out. */
+   batch->position.spool_id. When logs.db has applied it before (a crash between the two commits)
+   the operation is left out. 0: not from the spool, always applied. All are false when memory is
+   out. */
 
 /* Appends output. `data` is NOT copied: it points into the spool, which keeps it until the commit.
    `max_bytes` > 0: policy drop_oldest, older chunks of this process go when it stores more. */
@@ -39,9 +40,11 @@ bool log_close_stream(struct batch *batch, int64_t process, uint64_t position,
    line becomes a partial record before it. */
 bool log_gap(struct batch *batch, int64_t process, uint64_t position, enum log_stream stream,
              int64_t at_us, uint64_t bytes, enum log_gap_reason reason);
-/* Deletes the records of seq < before (reason LOG_GAP_TRIMMED). Those that do not exist yet are not meant. */
+/* Deletes the records of seq < before (reason LOG_GAP_TRIMMED). Those that do not exist yet are not
+   meant. */
 bool log_trim(struct batch *batch, int64_t process, uint64_t before_seq);
-/* The process has ended and all its streams are closed: merge its small chunks when there is time. */
+/* The process has ended and all its streams are closed: merge its small chunks when there is
+   time. */
 bool log_finished(struct batch *batch, int64_t process, uint64_t position);
 
 struct log_record {
@@ -88,20 +91,20 @@ struct log_result {
     uint64_t stored_stdout, stored_stderr; /* bytes ever appended (a raw follower is woken when they grow) */
 };
 
-/* Makes `query` the continuation of the call that gave `result`: for the next piece when `more`, for
-   what comes later (follow) when not. `tail` is used up once records were delivered. */
+/* Makes `query` the continuation of the call that gave `result`: for the next piece when `more`,
+   for what comes later (follow) when not. `tail` is used up once records were delivered. */
 void log_query_advance(struct log_query *query, const struct log_result *result);
 
 /* Delivers records (or, raw, pieces of bytes as records with data, bytes, stream and time only) in
-   order; what was deleted from the old end comes first, as one gap record whose seq is the last deleted
-   one's. A false from `record` ends the read after that record. Reader thread. */
+   order; what was deleted from the old end comes first, as one gap record whose seq is the last
+   deleted one's. A false from `record` ends the read after that record. Reader thread. */
 int log_read(struct db *reader, const struct log_query *query,
              bool (*record)(void *context, const struct log_record *record), void *context,
              struct log_result *result, struct db_error *error);
 
 /* Totals of one process, for the loop at start: stored bytes, first and last record, bytes ever
-   appended (dropped_bytes and trimmed_bytes: of these no longer stored). All zero when nothing was ever
-   logged. */
+   appended (dropped_bytes and trimmed_bytes: of these no longer stored). All zero when nothing was
+   ever logged. */
 int log_totals(struct db *db, int64_t process, struct log_progress *out, struct db_error *error);
 
 #endif

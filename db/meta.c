@@ -24,8 +24,9 @@ bool meta_text_put(struct batch *batch, const char *key, const char *value)
     const char *value_copy = batch_copy(batch, value, strlen(value));
     struct meta_operation *meta =
         key_copy && value_copy ? batch_add(batch, &put_type, sizeof *meta) : NULL;
-    if (!meta)
+    if (!meta) {
         return false;
+    }
     meta->key = key_copy;
     meta->value = value_copy;
     return true;

@@ -44,8 +44,9 @@ static bool insert(struct parser *parser, size_t at, enum state_kind kind, size_
                    ptrdiff_t jump)
 {
     struct pattern *out = parser->out;
-    if (out->count >= PATTERN_STATES)
+    if (out->count >= PATTERN_STATES) {
         return refuse(parser, "it becomes too large (its repeats multiply)");
+    }
     struct state *place = &out->states[at];
     memmove(place + 1, place, (out->count - at) * sizeof *place);
     *place = (struct state){ (uint8_t)kind, (uint8_t)value, (int16_t)jump };
@@ -61,9 +62,11 @@ static bool append(struct parser *parser, enum state_kind kind, size_t value, pt
 static bool append_copy(struct parser *parser, size_t from, size_t count)
 {
     const struct state *states = parser->out->states;
-    for (size_t i = from; i < from + count; i++)
-        if (!append(parser, states[i].kind, states[i].value, states[i].jump))
+    for (size_t i = from; i < from + count; i++) {
+        if (!append(parser, states[i].kind, states[i].value, states[i].jump)) {
             return false;
+        }
+    }
     return true;
 }
 
@@ -100,17 +103,21 @@ static bool repeat(struct parser *parser, size_t least, size_t most)
         parser->out->count = parser->atom;
         return true;
     }
-    if (most == UNBOUNDED && least == 0)
+    if (most == UNBOUNDED && least == 0) {
         return star(parser);
+    }
     size_t copies = most == UNBOUNDED ? least : most;
     for (size_t copy = 1; copy < copies; copy++) {
-        if (copy >= least && !append(parser, STATE_FORK, 0, length + 1))
+        if (copy >= least && !append(parser, STATE_FORK, 0, length + 1)) {
             return false;
-        if (!append_copy(parser, parser->atom, (size_t)length))
+        }
+        if (!append_copy(parser, parser->atom, (size_t)length)) {
             return false;
+        }
     }
-    if (most == UNBOUNDED)
+    if (most == UNBOUNDED) {
         return append(parser, STATE_FORK, 0, -length);
+    }
     return least > 0 || insert(parser, parser->atom, STATE_FORK, 0, length + 1);
 }
 
@@ -124,11 +131,14 @@ static bool read_number(struct parser *parser, size_t *out)
 {
     const char *start = parser->at;
     size_t value = 0;
-    for (; parser->at < parser->end && isdigit((unsigned char)*parser->at); parser->at++)
-        if (value <= PATTERN_REPEATS_MAX)
+    for (; parser->at < parser->end && isdigit((unsigned char)*parser->at); parser->at++) {
+        if (value <= PATTERN_REPEATS_MAX) {
             value = value * 10 + (size_t)(*parser->at - '0');
-    if (parser->at > start)
+        }
+    }
+    if (parser->at > start) {
         *out = value;
+    }
     return parser->at > start;
 }
 
@@ -138,17 +148,21 @@ static bool interval(struct parser *parser)
     bool begins = read_number(parser, &least);
     bool comma = is_next(parser, ',');
     parser->at += comma;
-    if (!comma)
+    if (!comma) {
         most = least;
-    else
+    } else {
         read_number(parser, &most);
-    if ((!begins && !comma) || !is_next(parser, '}'))
+    }
+    if ((!begins && !comma) || !is_next(parser, '}')) {
         return refuse(parser, "{ must be literal (\\{) or begin a repeat like {2,5}");
+    }
     parser->at++;
-    if (least > PATTERN_REPEATS_MAX || (most != UNBOUNDED && most > PATTERN_REPEATS_MAX))
+    if (least > PATTERN_REPEATS_MAX || (most != UNBOUNDED && most > PATTERN_REPEATS_MAX)) {
         return refuse(parser, "a repeat may be at most 1000");
-    if (least > most)
+    }
+    if (least > most) {
         return refuse(parser, "a repeat's bounds are the wrong way round");
+    }
     return repeat(parser, least, most);
 }
 
@@ -157,11 +171,13 @@ static bool interval(struct parser *parser)
 static bool bracket(struct parser *parser)
 {
     struct pattern *out = parser->out;
-    if (out->set_count == PATTERN_SETS)
+    if (out->set_count == PATTERN_SETS) {
         return refuse(parser, "there are more than 128 brackets");
+    }
     const char *fault = pattern_set_read(out->sets[out->set_count], &parser->at, parser->end);
-    if (fault)
+    if (fault) {
         return refuse(parser, fault);
+    }
     parser->atom = out->count;
     return append(parser, STATE_SET, out->set_count++, 0);
 }
@@ -173,8 +189,9 @@ static bool literal(struct parser *parser)
     parser->atom = parser->out->count;
     bool fine = append(parser, STATE_BYTE, byte, 0);
     for (; fine && byte >= 0xc0 && parser->at < parser->end && (*parser->at & 0xc0) == 0x80;
-         parser->at++)
+         parser->at++) {
         fine = append(parser, STATE_BYTE, (uint8_t)*parser->at, 0);
+    }
     return fine;
 }
 
@@ -187,10 +204,12 @@ static bool any(struct parser *parser)
 static bool escape(struct parser *parser)
 {
     unsigned char byte = parser->at < parser->end ? (unsigned char)*parser->at : 0;
-    if (byte >= '1' && byte <= '9')
+    if (byte >= '1' && byte <= '9') {
         return refuse(parser, "nothing can refer back to a group");
-    if (byte != ' ' && (byte >= 0x80 || !ispunct(byte)))
+    }
+    if (byte != ' ' && (byte >= 0x80 || !ispunct(byte))) {
         return refuse(parser, "\\ must stand before punctuation, which it makes literal");
+    }
     parser->begun = parser->at++;
     return literal(parser);
 }
@@ -204,8 +223,9 @@ static bool anchor(struct parser *parser)
 static bool open_group(struct parser *parser)
 {
     size_t start = parser->out->count;
-    if (parser->depth == DEPTH)
+    if (parser->depth == DEPTH) {
         return refuse(parser, "groups stand too deep in each other");
+    }
     parser->groups[parser->depth++] = (struct group){ start, start, 0, parser->begun };
     parser->atom = NOTHING;
     return true;
@@ -216,8 +236,9 @@ static bool end_branch(struct parser *parser)
     struct group *group = &parser->groups[parser->depth - 1];
     size_t *count = &parser->out->count;
     if (!insert(parser, group->branch, STATE_FORK, 0, (ptrdiff_t)(*count - group->branch) + 2) ||
-        !append(parser, STATE_JUMP, 0, group->exit ? (ptrdiff_t)(*count + 1 - group->exit) : 0))
+        !append(parser, STATE_JUMP, 0, group->exit ? (ptrdiff_t)(*count + 1 - group->exit) : 0)) {
         return false;
+    }
     group->exit = group->branch = *count;
     parser->atom = NOTHING;
     return true;
@@ -238,8 +259,9 @@ static void end_group(struct parser *parser)
 
 static bool close_group(struct parser *parser)
 {
-    if (parser->depth == 1)
+    if (parser->depth == 1) {
         return literal(parser);
+    }
     end_group(parser);
     return true;
 }
@@ -259,10 +281,12 @@ static bool parse_piece(struct parser *parser)
 {
     parser->begun = parser->at++;
     for (size_t i = 0; i < sizeof operators / sizeof *operators; i++) {
-        if (operators[i].character != *parser->begun)
+        if (operators[i].character != *parser->begun) {
             continue;
-        if (operators[i].repeats && parser->atom == NOTHING)
+        }
+        if (operators[i].repeats && parser->atom == NOTHING) {
             return refuse(parser, "there is nothing to repeat");
+        }
         return operators[i].parse(parser);
     }
     return literal(parser);
@@ -271,12 +295,15 @@ static bool parse_piece(struct parser *parser)
 static bool parse(struct parser *parser)
 {
     open_group(parser);
-    while (parser->at < parser->end)
-        if (!parse_piece(parser))
+    while (parser->at < parser->end) {
+        if (!parse_piece(parser)) {
             return false;
+        }
+    }
     parser->begun = parser->groups[parser->depth - 1].open;
-    if (parser->depth > 1)
+    if (parser->depth > 1) {
         return refuse(parser, "( is not closed");
+    }
     end_group(parser);
     return append(parser, STATE_MATCH, 0, 0);
 }
@@ -286,8 +313,9 @@ struct pattern *pattern_compile(const char *text, size_t bytes, char *why, size_
     struct pattern *pattern = calloc(1, sizeof *pattern);
     struct parser parser = { .out = pattern, .begun = text, .at = text, .end = text + bytes };
     snprintf(why, why_bytes, "%s", "");
-    if (!pattern)
+    if (!pattern) {
         return NULL;
+    }
     if (parse(&parser)) {
         pattern_prepare(pattern);
         return pattern;

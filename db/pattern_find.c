@@ -29,8 +29,9 @@ struct run {
 static void reach(struct run *run, size_t index)
 {
     uint64_t *seen = &run->scratch->seen[index >> 6], bit = 1ull << (index & 63);
-    if (*seen & bit)
+    if (*seen & bit) {
         return;
+    }
     *seen |= bit;
     run->scratch->stack[run->waiting++] = (uint16_t)index;
 }
@@ -43,22 +44,26 @@ static void enter(struct run *run, size_t first)
         size_t index = run->scratch->stack[--run->waiting];
         const struct state *state = &run->pattern->states[index];
         run->steps++;
-        if (state->kind <= STATE_SET)
+        if (state->kind <= STATE_SET) {
             run->list[run->count++] = (uint16_t)index;
-        else if (state->kind == STATE_MATCH)
+        } else if (state->kind == STATE_MATCH) {
             run->matched = true;
-        if (state->kind == STATE_FORK || state->kind == STATE_JUMP)
+        }
+        if (state->kind == STATE_FORK || state->kind == STATE_JUMP) {
             reach(run, (size_t)((ptrdiff_t)index + state->jump));
+        }
         if (state->kind == STATE_FORK || (state->kind == STATE_BEGIN && run->begin) ||
-            (state->kind == STATE_END && run->end))
+            (state->kind == STATE_END && run->end)) {
             reach(run, index + 1);
+        }
     }
 }
 
 static bool takes(const struct pattern *pattern, const struct state *state, unsigned char byte)
 {
-    if (state->kind == STATE_BYTE)
+    if (state->kind == STATE_BYTE) {
         return state->value == byte;
+    }
     return state->kind == STATE_ANY || pattern->sets[state->value][byte >> 3] >> (byte & 7) & 1;
 }
 
@@ -75,8 +80,9 @@ static void begin_place(struct run *run, size_t at, size_t bytes)
 /* The next place where a match could begin. */
 static size_t skip(const struct pattern *pattern, const char *data, size_t at, size_t bytes)
 {
-    while (at < bytes && !pattern->first[(unsigned char)data[at]])
+    while (at < bytes && !pattern->first[(unsigned char)data[at]]) {
         at++;
+    }
     return at;
 }
 
@@ -88,24 +94,30 @@ static void search(struct run *run, const char *data, size_t bytes)
         const uint16_t *waiting = run->scratch->lists[(at + 1) & 1];
         begin_place(run, at, bytes);
         run->steps += before;
-        for (size_t i = 0; i < before; i++)
-            if (takes(pattern, &pattern->states[waiting[i]], (unsigned char)data[at - 1]))
+        for (size_t i = 0; i < before; i++) {
+            if (takes(pattern, &pattern->states[waiting[i]], (unsigned char)data[at - 1])) {
                 enter(run, waiting[i] + 1u);
-        if (at == 0 || at == bytes || pattern->first[(unsigned char)data[at]])
+            }
+        }
+        if (at == 0 || at == bytes || pattern->first[(unsigned char)data[at]]) {
             enter(run, 0);
-        if (run->matched)
+        }
+        if (run->matched) {
             return;
+        }
         before = run->count;
-        if (before == 0 && at < bytes)
+        if (before == 0 && at < bytes) {
             at = skip(pattern, data, at + 1, bytes) - 1;
+        }
     }
 }
 
 bool pattern_find_counted(const struct pattern *pattern, const char *data, size_t bytes,
                           uint64_t *steps)
 {
-    if (pattern->is_literal)
+    if (pattern->is_literal) {
         return memmem(data, bytes, pattern->literal, pattern->count - 1) != NULL;
+    }
     struct scratch scratch;
     struct run run = { .pattern = pattern, .scratch = &scratch };
     search(&run, data, bytes);
@@ -127,10 +139,13 @@ void pattern_prepare(struct pattern *pattern)
     struct run run = { .pattern = pattern, .scratch = &scratch };
     begin_place(&run, 1, 2);
     enter(&run, 0);
-    for (size_t i = 0; i < run.count; i++)
-        for (unsigned byte = 0; byte < 256; byte++)
-            if (takes(pattern, &pattern->states[run.list[i]], (unsigned char)byte))
+    for (size_t i = 0; i < run.count; i++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            if (takes(pattern, &pattern->states[run.list[i]], (unsigned char)byte)) {
                 pattern->first[byte] = true;
+            }
+        }
+    }
     pattern->is_literal = true;
     for (size_t i = 0; i + 1 < pattern->count; i++) {
         pattern->is_literal = pattern->is_literal && pattern->states[i].kind == STATE_BYTE;

@@ -1,8 +1,8 @@
 /*
  * What pattern.c makes, with pattern_set.c, and pattern_find.c runs. Private to these three.
  *
- * The program of a piece of the expression is a run of states that is left at its end, and all jumps
- * are relative: a piece can be moved and copied as it is.
+ * The program of a piece of the expression is a run of states that is left at its end, and all
+ * jumps are relative: a piece can be moved and copied as it is.
  */
 #ifndef FORKFUL_DB_PATTERN_PROGRAM_H
 #define FORKFUL_DB_PATTERN_PROGRAM_H
@@ -36,8 +36,8 @@ struct pattern {
     char literal[PATTERN_STATES];
 };
 
-/* Reads the bracket of which *at is behind the "[", into `set`, which is empty; *at is moved behind it.
-   Returns why it is refused, or NULL. */
+/* Reads the bracket of which *at is behind the "[", into `set`, which is empty; *at is moved behind
+   it. Returns why it is refused, or NULL. */
 const char *pattern_set_read(uint8_t *set, const char **at, const char *end);
 /* Fills `is_literal`, `literal` and `first` from the finished program. */
 void pattern_prepare(struct pattern *pattern);

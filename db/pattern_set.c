@@ -42,17 +42,21 @@ static const char *read_class(struct reader *reader)
         { "blank:]", isblank }, { "punct:]", ispunct }, { "print:]", isprint },
         { "graph:]", isgraph }, { "cntrl:]", iscntrl }, { "xdigit:]", isxdigit },
     };
-    if (reader->at[1] != ':')
+    if (reader->at[1] != ':') {
         return "[. and [= mean nothing here";
+    }
     reader->at += 2;
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++) {
         size_t bytes = strlen(classes[i].name);
         if ((size_t)(reader->end - reader->at) < bytes ||
-            memcmp(reader->at, classes[i].name, bytes) != 0)
+            memcmp(reader->at, classes[i].name, bytes) != 0) {
             continue;
-        for (int byte = 0; byte < 128; byte++)
-            if (classes[i].has(byte))
+        }
+        for (int byte = 0; byte < 128; byte++) {
+            if (classes[i].has(byte)) {
                 add(reader, (unsigned)byte);
+            }
+        }
         reader->at += bytes;
         return NULL;
     }
@@ -62,23 +66,29 @@ static const char *read_class(struct reader *reader)
 /* One byte, a-z, or a class. */
 static const char *read_item(struct reader *reader, bool first)
 {
-    if (at_class(reader))
+    if (at_class(reader)) {
         return read_class(reader);
-    if (reader->at == reader->end)
+    }
+    if (reader->at == reader->end) {
         return "[ is not closed";
+    }
     unsigned low = (unsigned char)*reader->at++, high = low;
-    if (low == '-' && !first && !is_next(reader, ']'))
+    if (low == '-' && !first && !is_next(reader, ']')) {
         return "- must be first or last in a bracket, or between two bytes";
+    }
     if (is_next(reader, '-') && reader->end - reader->at >= 2 && reader->at[1] != ']') {
         reader->at++;
-        if (at_class(reader))
+        if (at_class(reader)) {
             return "a class is no end of a range";
+        }
         high = (unsigned char)*reader->at++;
     }
-    if (low >= 0x80 || high >= 0x80)
+    if (low >= 0x80 || high >= 0x80) {
         return "a bracket may hold ASCII only; write (ä|ö)";
-    for (unsigned byte = low; byte <= high; byte++)
+    }
+    for (unsigned byte = low; byte <= high; byte++) {
         add(reader, byte);
+    }
     return low > high ? "a range is the wrong way round" : NULL;
 }
 
@@ -89,11 +99,13 @@ const char *pattern_set_read(uint8_t *set, const char **at, const char *end)
     reader.at += negated;
     for (bool first = true; first || !is_next(&reader, ']'); first = false) {
         const char *fault = read_item(&reader, first);
-        if (fault)
+        if (fault) {
             return fault;
+        }
     }
     *at = reader.at + 1;
-    for (size_t i = 0; negated && i < PATTERN_SET_BYTES; i++)
+    for (size_t i = 0; negated && i < PATTERN_SET_BYTES; i++) {
         set[i] = (uint8_t)~set[i];
+    }
     return NULL;
 }

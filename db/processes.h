@@ -26,12 +26,15 @@ struct process_row {
     unsigned descendants;
     int stop_reason, stop_signal;
     int64_t stop_deadline_at_us;
+    int start_errno;                /* why it could not be started; 0: it was, or may be still */
+    unsigned start_stage;           /* and where; enum spawn_stage of the service */
     uint64_t revision;
 };
 
 /* Copy what they need into the batch. False: out of memory. */
 bool process_row_insert(struct batch *batch, const struct process_row *row);
-bool process_row_update(struct batch *batch, const struct process_row *row); /* all but num,id,spec,token,created */
+/* All but num, id, spec, token and created_at_us. */
+bool process_row_update(struct batch *batch, const struct process_row *row);
 /* Deletes the row and dooms its log (deleted in slices later). */
 bool process_row_delete(struct batch *batch, int64_t num);
 

@@ -38,10 +38,11 @@ struct readers {
 static void list_put(struct job_list *list, struct read_job *job)
 {
     job->next = NULL;
-    if (list->last)
+    if (list->last) {
         list->last->next = job;
-    else
+    } else {
         list->first = job;
+    }
     list->last = job;
 }
 
@@ -59,8 +60,9 @@ static struct read_job *list_take(struct job_list *list)
 static struct read_job *wait_for_job(struct readers *readers)
 {
     pthread_mutex_lock(&readers->mutex);
-    while (!readers->waiting.first && !readers->stopping)
+    while (!readers->waiting.first && !readers->stopping) {
         pthread_cond_wait(&readers->wake, &readers->mutex);
+    }
     struct read_job *job = readers->stopping ? NULL : list_take(&readers->waiting);
     pthread_mutex_unlock(&readers->mutex);
     return job;
@@ -81,8 +83,9 @@ static void *reader_main(void *context)
     struct reader_thread *self = context;
     struct read_job *job;
     while ((job = wait_for_job(self->readers)) != NULL) {
-        if (!job->cancelled)
+        if (!job->cancelled) {
             job->run(job, self->db);
+        }
         give_back(self->readers, job);
     }
     return NULL;
@@ -93,8 +96,9 @@ static bool start_thread(struct readers *readers, const char *state_dir, struct 
     struct reader_thread *thread = &readers->threads[readers->count++];
     thread->readers = readers;
     thread->db = db_open_reader(state_dir, error);
-    if (!thread->db)
+    if (!thread->db) {
         return false;
+    }
     thread->started = pthread_create(&thread->thread, NULL, reader_main, thread) == 0;
     if (!thread->started) {
         error->code = SQLITE_NOMEM;
@@ -127,15 +131,17 @@ struct readers *readers_start(const char *state_dir, unsigned threads, int event
 
 void readers_stop(struct readers *readers)
 {
-    if (!readers)
+    if (!readers) {
         return;
+    }
     pthread_mutex_lock(&readers->mutex);
     readers->stopping = true;
     pthread_cond_broadcast(&readers->wake);
     pthread_mutex_unlock(&readers->mutex);
     for (unsigned i = 0; i < readers->count; i++) {
-        if (readers->threads[i].started)
+        if (readers->threads[i].started) {
             pthread_join(readers->threads[i].thread, NULL);
+        }
         db_close(readers->threads[i].db);
     }
     pthread_cond_destroy(&readers->wake);

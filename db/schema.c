@@ -2,9 +2,9 @@
  * The schema of state.db and logs.db, as steps: row N of a file's list leads to version N + 1.
  *
  * A step is never changed once released; a new version appends one. Indexes are few on purpose: a
- * batch of starts and exits writes thousands of rows a second, and the loop has everything in memory
- * that is looked up by another key. Small columns stand before long ones, so that a row's numbers are
- * read without its overflow pages.
+ * batch of starts and exits writes thousands of rows a second, and the loop has everything in
+ * memory that is looked up by another key. Small columns stand before long ones, so that a row's
+ * numbers are read without its overflow pages.
  */
 #include "db/schema.h"
 
@@ -24,7 +24,8 @@ static const char state_1[] =
     " stdout_bytes INTEGER NOT NULL, stderr_bytes INTEGER NOT NULL,"
     " dropped_bytes INTEGER NOT NULL, open_streams INTEGER NOT NULL,"
     " descendants INTEGER NOT NULL, stop_reason INTEGER NOT NULL, stop_signal INTEGER NOT NULL,"
-    " stop_deadline_at INTEGER NOT NULL, revision INTEGER NOT NULL,"
+    " stop_deadline_at INTEGER NOT NULL, start_errno INTEGER NOT NULL,"
+    " start_stage INTEGER NOT NULL, revision INTEGER NOT NULL,"
     " token TEXT, spec TEXT NOT NULL);"
     "CREATE TABLE doomed (process INTEGER PRIMARY KEY);" /* deleted; its log is not gone yet */
     "CREATE TABLE session (id BLOB PRIMARY KEY, token TEXT NOT NULL, created_at INTEGER NOT NULL,"
@@ -87,17 +88,22 @@ static int set_versions(sqlite3 *handle, enum db_file file)
 
 int schema_migrate(sqlite3 *handle, enum db_file file, int from_version)
 {
-    if (from_version == DB_SCHEMA_VERSION)
+    if (from_version == DB_SCHEMA_VERSION) {
         return SQLITE_OK;
+    }
     int code = sqlite3_exec(handle, "BEGIN IMMEDIATE", NULL, NULL, NULL);
-    for (int step = from_version; code == SQLITE_OK && step < DB_SCHEMA_VERSION; step++)
+    for (int step = from_version; code == SQLITE_OK && step < DB_SCHEMA_VERSION; step++) {
         code = sqlite3_exec(handle, schemas[file].steps[step], NULL, NULL, NULL);
-    if (code == SQLITE_OK)
+    }
+    if (code == SQLITE_OK) {
         code = set_versions(handle, file);
-    if (code == SQLITE_OK)
+    }
+    if (code == SQLITE_OK) {
         code = sqlite3_exec(handle, "COMMIT", NULL, NULL, NULL);
-    if (code != SQLITE_OK && !sqlite3_get_autocommit(handle))
+    }
+    if (code != SQLITE_OK && !sqlite3_get_autocommit(handle)) {
         sqlite3_exec(handle, "ROLLBACK", NULL, NULL, NULL);
+    }
     return code;
 }
 

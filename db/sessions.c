@@ -17,8 +17,9 @@ static int run_put(struct writer *writer, struct operation *base)
                               " ttl) VALUES (?1, ?2, ?3, ?4, ?5)";
     const struct session_row *row = &((struct session_operation *)base)->row;
     sqlite3_stmt *statement = db_statement(writer_db(writer), DB_STATE, sql, NULL);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(writer_db(writer), DB_STATE);
+    }
     sqlite3_bind_blob(statement, 1, row->id, sizeof row->id, SQLITE_STATIC);
     statement_bind_text(statement, 2, row->token);
     sqlite3_bind_int64(statement, 3, row->created_at_us);
@@ -32,8 +33,9 @@ static int run_delete(struct writer *writer, struct operation *base)
     static const char sql[] = "DELETE FROM session WHERE id=?1";
     const struct session_row *row = &((struct session_operation *)base)->row;
     sqlite3_stmt *statement = db_statement(writer_db(writer), DB_STATE, sql, NULL);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(writer_db(writer), DB_STATE);
+    }
     sqlite3_bind_blob(statement, 1, row->id, sizeof row->id, SQLITE_STATIC);
     return statement_run(statement);
 }
@@ -46,8 +48,9 @@ bool session_row_put(struct batch *batch, const struct session_row *row)
     const char *token = batch_copy(batch, row->token, strlen(row->token));
     struct session_operation *operation =
         token ? batch_add(batch, &put_type, sizeof *operation) : NULL;
-    if (!operation)
+    if (!operation) {
         return false;
+    }
     operation->row = *row;
     operation->row.token = token;
     return true;
@@ -56,8 +59,9 @@ bool session_row_put(struct batch *batch, const struct session_row *row)
 bool session_row_delete(struct batch *batch, const uint8_t id[16])
 {
     struct session_operation *operation = batch_add(batch, &delete_type, sizeof *operation);
-    if (operation)
+    if (operation) {
         memcpy(operation->row.id, id, sizeof operation->row.id);
+    }
     return operation != NULL;
 }
 
@@ -66,8 +70,9 @@ int session_rows_load(struct db *db, bool (*row)(void *context, const struct ses
 {
     static const char sql[] = "SELECT id, token, created_at, expires_at, ttl FROM session";
     sqlite3_stmt *statement = db_statement(db, DB_STATE, sql, error);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(db, DB_STATE);
+    }
     int code;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
         struct session_row loaded = {
@@ -76,14 +81,17 @@ int session_rows_load(struct db *db, bool (*row)(void *context, const struct ses
             .expires_at_us = sqlite3_column_int64(statement, 3),
             .ttl_us = sqlite3_column_int64(statement, 4),
         };
-        if (sqlite3_column_bytes(statement, 0) != sizeof loaded.id || !loaded.token)
+        if (sqlite3_column_bytes(statement, 0) != sizeof loaded.id || !loaded.token) {
             continue;
+        }
         memcpy(loaded.id, sqlite3_column_blob(statement, 0), sizeof loaded.id);
-        if (!row(context, &loaded))
+        if (!row(context, &loaded)) {
             break;
+        }
     }
-    if (code != SQLITE_ROW && code != SQLITE_DONE)
+    if (code != SQLITE_ROW && code != SQLITE_DONE) {
         db_error_set(error, db, DB_STATE, code, "cannot load the sessions");
+    }
     sqlite3_reset(statement);
     return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
 }

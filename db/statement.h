@@ -1,8 +1,8 @@
 /*
  * Small helpers for the files of db/ that run statements. Private to db/.
  *
- * A kept statement is reset as soon as its last row was read: one that is left in the middle holds a
- * snapshot, and a held snapshot keeps the WAL from being used again.
+ * A kept statement is reset as soon as its last row was read: one that is left in the middle holds
+ * a snapshot, and a held snapshot keeps the WAL from being used again.
  */
 #ifndef FORKFUL_DB_STATEMENT_H
 #define FORKFUL_DB_STATEMENT_H

@@ -3,21 +3,21 @@
  *
  * The loop fills a batch (operations in order, memory from the batch's arena) and submits it; at
  * most one is in flight, the loop fills the next meanwhile: that is group commit. When the batch is
- * committed in logs.db, then in state.db (each with its own position), the writer hands it back through
- * its eventfd. A batch marked durable commits state.db with synchronous=FULL, others NORMAL. An
- * output-only batch touches logs.db alone.
+ * committed in logs.db, then in state.db (each with its own position), the writer hands it back
+ * through its eventfd. A batch marked durable commits state.db with synchronous=FULL, others
+ * NORMAL. An output-only batch touches logs.db alone.
  *
- * Exactly once: logs.db always commits first, so after a crash only logs.db can be ahead (a batch that
- * leaves no row in logs.db is not noted there: run again it leaves none again). The loop
- * reads again from state.db's position (or the spool's tail, when that is newer) and submits the same facts.
- * Each log operation carries the end position of its fact: the writer leaves it out when logs.db has it
- * already. State operations are never left out, and need no position: state.db is never ahead of
- * what the loop reads.
+ * Exactly once: logs.db always commits first, so after a crash only logs.db can be ahead (a batch
+ * that leaves no row in logs.db is not noted there: run again it leaves none again). The loop reads
+ * again from state.db's position (or the spool's tail, when that is newer) and submits the same
+ * facts. Each log operation carries the end position of its fact: the writer leaves it out when
+ * logs.db has it already. State operations are never left out, and need no position: state.db is
+ * never ahead of what the loop reads.
  *
  * SQLITE_FULL, IOERR, BUSY, READONLY: rolled back, kept, tried again every 500 ms until it works;
  * writer_health tells since when and why. Other errors (a constraint: our own mistake) are reported
- * per operation on stderr, and the batch is committed without it. Between batches the writer
- * does background work in slices of ≤ 20 ms: compaction of small chunks, deleting doomed logs,
+ * per operation on stderr, and the batch is committed without it. Between batches the writer does
+ * background work in slices of ≤ 20 ms: compaction of small chunks, deleting doomed logs,
  * retention, incremental vacuum; a thread of its own copies the WALs back (checkpointer.h).
  */
 #ifndef FORKFUL_DB_WRITER_H
@@ -82,6 +82,8 @@ void batch_free(struct batch *batch);
 /* Zeroed memory that lives as long as the batch; NULL when memory is out. */
 void *batch_alloc(struct batch *batch, size_t bytes);
 void *batch_copy(struct batch *batch, const void *data, size_t bytes); /* adds a NUL behind it */
+/* Replaces the string by the batch's copy of it; NULL stays. False when memory is out. */
+bool batch_keep(struct batch *batch, const char **text);
 /* An operation of `bytes` of the given type, appended. NULL when memory is out. */
 void *batch_add(struct batch *batch, const struct operation_type *type, size_t bytes);
 

@@ -88,7 +88,7 @@ int adoption_blob(struct service *service, struct resume *head,
                   const struct resume_strings *strings)
 {
     const struct custody_table *table = local_executor_custody(service->executor);
-    struct writing writing = {.service = service, .room = table->used};
+    struct writing writing = {.service = service, .room = table->map.used};
     writing.entries = calloc(writing.room + 1, sizeof *writing.entries);
     if (!writing.entries) {
         return -ENOMEM;

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,8 @@ struct control_ticket {
     struct service *service;
     struct controlled controlled;      /* done NULL: the caller is gone */
     struct after_commit after;
-    struct fact_id process;
+    uint64_t facts_end;                /* the facts that it caused lie before this in the spool */
+    bool facts_read;                   /* and all of them are in the batch that `after` waits for */
     const char *verb;                  /* for problems: "signalled" */
 };
 
@@ -36,9 +38,24 @@ static void finish(struct control_ticket *ticket, struct problem *problem)
     }
 }
 
+/* Reads what the call caused, as far as the open batch takes it, and waits for that batch. */
+static void when_stored(struct control_ticket *ticket)
+{
+    struct recorder *recorder = ticket->service->recorder;
+    recorder_read(recorder);
+    ticket->facts_read = recorder_spool(recorder)->position >= ticket->facts_end;
+    recorder_after(recorder, &ticket->after);
+}
+
 static void stored(struct after_commit *after)
 {
-    finish((struct control_ticket *)((char *)after - offsetof(struct control_ticket, after)), NULL);
+    struct control_ticket *ticket =
+        (struct control_ticket *)((char *)after - offsetof(struct control_ticket, after));
+    if (ticket->facts_read) {
+        finish(ticket, NULL);
+    } else {
+        when_stored(ticket);
+    }
 }
 
 static struct problem *problem_of(const struct control_ticket *ticket, int error)
@@ -63,26 +80,9 @@ static void replied(void *context, int error, unsigned stage)
         finish(ticket, problem_of(ticket, error));
         return;
     }
-    recorder_read(ticket->service->recorder);
+    ticket->facts_end = atomic_load(&recorder_spool(ticket->service->recorder)->header->head);
     ticket->after.run = stored;
-    recorder_after(ticket->service->recorder, &ticket->after);
-}
-
-static struct control_ticket *ticket_make(struct service *service, const struct process *process,
-                                          struct controlled controlled, const char *verb,
-                                          struct control_ticket **out)
-{
-    struct control_ticket *ticket = calloc(1, sizeof *ticket);
-    if (ticket) {
-        ticket->service = service;
-        ticket->controlled = controlled;
-        ticket->process = process->id;
-        ticket->verb = verb;
-    }
-    if (out) {
-        *out = ticket;
-    }
-    return ticket;
+    when_stored(ticket);
 }
 
 static struct problem *not_alive(const struct process *process)
@@ -96,72 +96,121 @@ static struct problem *not_alive(const struct process *process)
     return NULL;
 }
 
-/* What every control does around its call of the executor. */
-#define CONTROL(process, verb, controlled, out, call)                                          \
-    do {                                                                                       \
-        struct problem *problem = not_alive(process);                                          \
-        if (problem) {                                                                         \
-            return problem;                                                                    \
-        }                                                                                      \
-        struct control_ticket *ticket = ticket_make(service, process, controlled, verb, out);  \
-        if (!ticket) {                                                                         \
-            return problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the request");           \
-        }                                                                                      \
-        const struct executor_type *executor = service->executor->type;                        \
-        struct reply reply = {replied, ticket};                                                \
-        problem = call;                                                                        \
-        if (problem) {                                                                         \
-            free(ticket);                                                                      \
-        }                                                                                      \
-        return problem;                                                                        \
-    } while (0)
+/* Before the call of the executor: NULL, or *problem tells. */
+static struct control_ticket *begin(struct service *service, const struct process *process,
+                                    const char *verb, struct controlled controlled,
+                                    struct problem **problem)
+{
+    *problem = not_alive(process);
+    if (*problem) {
+        return NULL;
+    }
+    struct control_ticket *ticket = calloc(1, sizeof *ticket);
+    if (!ticket) {
+        *problem = problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the request");
+        return NULL;
+    }
+    ticket->service = service;
+    ticket->controlled = controlled;
+    ticket->verb = verb;
+    return ticket;
+}
+
+/* After it. *out is the ticket, unless nothing was asked. */
+static struct problem *end(struct control_ticket *ticket, struct problem *problem,
+                           struct control_ticket **out)
+{
+    if (problem) {
+        free(ticket);
+        ticket = NULL;
+    }
+    if (out) {
+        *out = ticket;
+    }
+    return problem;
+}
 
 struct problem *service_signal(struct service *service, struct process *process, int signal,
                                enum signal_scope scope, struct controlled controlled,
                                struct control_ticket **out)
 {
     char name[16];
-    signal_name(signal, name);
-    service_log(service, LEVEL_DEBUG, process, "sending %s to process", name);
-    CONTROL(process, "signalled", controlled, out,
-            executor->signal(service->executor, &process->id, signal, scope, reply));
+    struct problem *problem;
+    struct executor *executor = service->executor;
+    struct control_ticket *ticket = begin(service, process, "signalled", controlled, &problem);
+    if (ticket) {
+        signal_name(signal, name);
+        service_log(service, LEVEL_DEBUG, process, "sending %s to process", name);
+        problem = executor->type->signal(executor, &process->id, signal, scope,
+                                         (struct reply){replied, ticket});
+    }
+    return end(ticket, problem, out);
 }
 
-/* A stop works also on what the ended main process left behind. */
 struct problem *service_stop(struct service *service, struct process *process,
                              enum stop_reason reason, int signal, int64_t grace_us,
                              struct controlled controlled, struct control_ticket **out)
 {
-    CONTROL(process, "stopped", controlled, out,
-            executor->stop(service->executor, &process->id, reason, signal, grace_us, reply));
+    struct problem *problem;
+    struct executor *executor = service->executor;
+    struct control_ticket *ticket = begin(service, process, "stopped", controlled, &problem);
+    if (ticket) {
+        problem = executor->type->stop(executor, &process->id, reason, signal, grace_us,
+                                       (struct reply){replied, ticket});
+        process->stop_asked |= !problem;
+    }
+    return end(ticket, problem, out);
 }
 
 struct problem *service_pause(struct service *service, struct process *process, bool paused,
                               struct controlled controlled, struct control_ticket **out)
 {
-    CONTROL(process, paused ? "paused" : "resumed", controlled, out,
-            executor->freeze(service->executor, &process->id, paused, reply));
+    struct problem *problem;
+    struct executor *executor = service->executor;
+    struct control_ticket *ticket =
+        begin(service, process, paused ? "paused" : "resumed", controlled, &problem);
+    if (ticket) {
+        problem = executor->type->freeze(executor, &process->id, paused,
+                                         (struct reply){replied, ticket});
+    }
+    return end(ticket, problem, out);
 }
 
 struct problem *service_stdin_close(struct service *service, struct process *process,
                                     struct controlled controlled, struct control_ticket **out)
 {
-    CONTROL(process, "given an end of its stdin", controlled, out,
-            executor->stdin_close(service->executor, &process->id, reply));
+    struct problem *problem;
+    struct executor *executor = service->executor;
+    struct control_ticket *ticket =
+        begin(service, process, "given an end of its stdin", controlled, &problem);
+    if (ticket) {
+        problem = executor->type->stdin_close(executor, &process->id,
+                                              (struct reply){replied, ticket});
+    }
+    return end(ticket, problem, out);
+}
+
+/* ---- stops that nobody waits for ---- */
+
+bool process_stop_wanted(const struct process *process)
+{
+    return process->stop_reason == STOP_NONE && !process->stop_asked;
+}
+
+void service_stop_daemon(struct service *service, struct process *process)
+{
+    struct controlled nobody = {0};
+    service_log(service, LEVEL_INFO, process, "calling terminate() for daemon %s", process->name);
+    problem_free(service_stop(service, process, STOP_PARENT_EXIT, SIGTERM, process->grace_us,
+                              nobody, NULL));
 }
 
 void service_parent_ended(struct service *service, const struct owner *parent)
 {
-    struct controlled nobody = {0};
-    if (!service->processes.live_daemons) {
-        return;
-    }
-    for (struct process *p = service->processes.first_live; p; p = p->next_live) {
-        if (p->daemon && p->parent.kind == parent->kind && id_equal(&p->parent.id, &parent->id) &&
-            p->stop_reason == STOP_NONE) {
-            service_log(service, LEVEL_INFO, p, "calling terminate() for daemon %s", p->name);
-            problem_free(service_stop(service, p, STOP_PARENT_EXIT, SIGTERM, p->grace_us, nobody,
-                                      NULL));
+    for (struct process *p = service->processes.first_daemon; p; p = p->next_daemon) {
+        if (p->parent.kind == parent->kind && id_equal(&p->parent.id, &parent->id) &&
+            process_stop_wanted(p)) {
+            service_stop_daemon(service, p);
         }
     }
 }
@@ -173,14 +222,16 @@ static void release(struct deferred *deferred)
     process_free((struct process *)((char *)deferred - offsetof(struct process, release)));
 }
 
-static void not_dirty(struct service *service, struct process *process)
+static void not_dirty(struct service *service, const struct process *process)
 {
-    for (struct process **at = &service->dirty; *at; at = &(*at)->next_dirty) {
-        if (*at == process) {
-            *at = process->next_dirty;
-            return;
-        }
+    struct process **at = &service->dirty;
+    if (!process->dirty) {
+        return;
     }
+    while (*at != process) {
+        at = &(*at)->next_dirty;
+    }
+    *at = process->next_dirty;
 }
 
 struct problem *service_delete(struct service *service, struct process *process)

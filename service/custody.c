@@ -1,50 +1,18 @@
-/* Custody; see custody.h. Open addressing with linear probing; an all-zero id marks a free place. */
+/* Custody; see custody.h. */
 #include "service/custody.h"
 
+#include <stddef.h>
 #include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
-#include "service/id.h"
-
-static size_t place_of(const struct custody_table *table, const struct fact_id *id)
+static struct custody *custody_of(struct fact_id *id)
 {
-    size_t mask = table->size - 1;
-    size_t place = id_hash(id) & mask;
-    while (!id_is_zero(&table->places[place].process) &&
-           !id_equal(&table->places[place].process, id)) {
-        place = (place + 1) & mask;
-    }
-    return place;
+    return id ? (struct custody *)((char *)id - offsetof(struct custody, process)) : NULL;
 }
 
 struct custody *custody_find(const struct custody_table *table, const struct fact_id *id)
 {
-    if (!table->used || id_is_zero(id)) {
-        return NULL;
-    }
-    struct custody *custody = &table->places[place_of(table, id)];
-    return id_is_zero(&custody->process) ? NULL : custody;
-}
-
-static bool grow(struct custody_table *table)
-{
-    size_t old_size = table->size;
-    struct custody *old = table->places;
-    size_t size = old_size ? old_size * 2 : 64;
-    struct custody *places = calloc(size, sizeof *places);
-    if (!places) {
-        return false;
-    }
-    table->places = places;
-    table->size = size;
-    for (size_t i = 0; old && i < old_size; i++) {
-        if (!id_is_zero(&old[i].process)) {
-            places[place_of(table, &old[i].process)] = old[i];
-        }
-    }
-    free(old);
-    return true;
+    return custody_of(id_map_find(&table->map, id));
 }
 
 void custody_close_fd(int *fd)
@@ -63,56 +31,55 @@ static void custody_close(struct custody *custody)
     custody_close_fd(&custody->stdin_fd);
 }
 
-/* Linear probing: what stands behind the removed place moves up when it belongs there. */
+bool custody_is_empty(const struct custody *custody)
+{
+    return custody->pidfd < 0 && custody->stdout_fd < 0 && custody->stderr_fd < 0 &&
+           custody->stdin_fd < 0;
+}
+
 void custody_remove(struct custody_table *table, struct custody *custody)
 {
+    id_map_remove(&table->map, &custody->process);
     custody_close(custody);
-    size_t mask = table->size - 1;
-    size_t hole = (size_t)(custody - table->places);
-    for (size_t i = (hole + 1) & mask; !id_is_zero(&table->places[i].process); i = (i + 1) & mask) {
-        size_t home = id_hash(&table->places[i].process) & mask;
-        if (((i - home) & mask) >= ((i - hole) & mask)) {
-            table->places[hole] = table->places[i];
-            hole = i;
-        }
-    }
-    memset(&table->places[hole], 0, sizeof table->places[hole]);
-    table->used--;
+    free(custody);
 }
 
 struct custody *custody_make(struct custody_table *table, const struct fact_id *id)
 {
-    struct custody *found = custody_find(table, id);
-    if (found) {
-        custody_close(found);
-        return found;
+    struct custody *custody = custody_find(table, id);
+    if (custody) {
+        custody_close(custody);
+        return custody;
     }
-    if (((table->used + 1) * 2 > table->size && !grow(table)) || !table->places) {
+    custody = malloc(sizeof *custody);
+    if (!custody) {
         return NULL;
     }
-    struct custody *custody = &table->places[place_of(table, id)];
     *custody = (struct custody){*id, 0, -1, -1, -1, -1};
-    table->used++;
-    return custody;
-}
-
-void custody_free(struct custody_table *table)
-{
-    for (size_t i = 0; i < table->size; i++) {
-        if (!id_is_zero(&table->places[i].process)) {
-            custody_close(&table->places[i]);
-        }
+    if (!id_map_add(&table->map, &custody->process)) {
+        free(custody);
+        return NULL;
     }
-    free(table->places);
-    *table = (struct custody_table){0};
+    return custody;
 }
 
 void custody_each(const struct custody_table *table,
                   void (*each)(void *context, const struct custody *custody), void *context)
 {
-    for (size_t i = 0; i < table->size; i++) {
-        if (!id_is_zero(&table->places[i].process)) {
-            each(context, &table->places[i]);
+    for (size_t i = 0; i < table->map.size; i++) {
+        if (table->map.places[i]) {
+            each(context, custody_of(table->map.places[i]));
         }
     }
+}
+
+void custody_free(struct custody_table *table)
+{
+    for (size_t i = 0; i < table->map.size; i++) {
+        if (table->map.places[i]) {
+            custody_close(custody_of(table->map.places[i]));
+            free(custody_of(table->map.places[i]));
+        }
+    }
+    id_map_free(&table->map);
 }

@@ -1,8 +1,9 @@
 /*
  * Custody: duplicates of every child's pidfd and pipes, held by the server.
  *
- * Should the keeper be killed, output and exit statuses live on through them, and the server becomes the
- * next keeper (adoption.h). An entry is there for each process that the keeper has in its table.
+ * Should the keeper be killed, output and exit statuses live on through them, and the server
+ * becomes the next keeper (adoption.h). At the start of a server there is an entry for each process
+ * in the keeper's table; later for each that lives, and for each of which a pipe is still open.
  */
 #ifndef FORKFUL_SERVICE_CUSTODY_H
 #define FORKFUL_SERVICE_CUSTODY_H
@@ -10,7 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "service/facts.h"
+#include "service/id_map.h"
 
 struct custody {                    /* descriptors are owned; -1: none */
     struct fact_id process;
@@ -19,16 +20,16 @@ struct custody {                    /* descriptors are owned; -1: none */
 };
 
 struct custody_table {              /* zeroed = empty */
-    struct custody *places;
-    size_t size, used;
+    struct id_map map;
 };
 
-/* A pointer is good until the next custody_make or custody_remove. */
+/* A pointer is good until custody_remove. */
 struct custody *custody_find(const struct custody_table *table, const struct fact_id *id);
 /* The entry of this process, without descriptors (old ones are closed). NULL: no memory. */
 struct custody *custody_make(struct custody_table *table, const struct fact_id *id);
 void custody_remove(struct custody_table *table, struct custody *custody);
 void custody_close_fd(int *fd);
+bool custody_is_empty(const struct custody *custody); /* no descriptor is left in it */
 void custody_free(struct custody_table *table);
 void custody_each(const struct custody_table *table,
                   void (*each)(void *context, const struct custody *custody), void *context);

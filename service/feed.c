@@ -1,7 +1,9 @@
 /* The two feeds: the life cycle of things, and the daemon's own log; see service.h. */
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "service/service.h"
 
@@ -54,6 +56,15 @@ void service_change_process(struct service *service, const char *type,
     text_free(&data);
 }
 
+/* On stderr, unless it is a pipe that nobody reads: that must not hold up the loop. */
+static void say(enum log_level level, const char *text)
+{
+    struct pollfd room = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&room, 1, 0) == 1) {
+        fprintf(stderr, "forkful: %s: %s\n", log_level_name(level), text);
+    }
+}
+
 void service_log(struct service *service, enum log_level level, const struct process *process,
                  const char *format, ...)
 {
@@ -76,7 +87,7 @@ void service_log(struct service *service, enum log_level level, const struct pro
         recorder_fatal("out of memory for a log record");
     }
     if (level >= LEVEL_WARNING) {
-        fprintf(stderr, "forkful: %s: %s\n", log_level_name(level), text);
+        say(level, text);
     }
 }
 

@@ -116,13 +116,6 @@ bool id_equal(const struct fact_id *a, const struct fact_id *b)
     return memcmp(a->bytes, b->bytes, sizeof a->bytes) == 0;
 }
 
-bool id_is_zero(const struct fact_id *id)
-{
-    static const struct fact_id zero;
-
-    return id_equal(id, &zero);
-}
-
 uint64_t id_hash(const struct fact_id *id)
 {
     uint64_t high, low;

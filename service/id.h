@@ -21,7 +21,6 @@ void id_format(const struct fact_id *id, char prefix, char out[ID_TEXT_BYTES]);
 /* Exactly prefix, '_', 26 characters of Crockford's alphabet in lower case. */
 bool id_parse(const char *text, size_t bytes, char prefix, struct fact_id *out);
 bool id_equal(const struct fact_id *a, const struct fact_id *b);
-bool id_is_zero(const struct fact_id *id);
 uint64_t id_hash(const struct fact_id *id);
 
 /* `bytes` random bytes from getrandom as lower-case hex (2 * bytes + NUL). False: none to be had. */

@@ -46,7 +46,6 @@ static bool slots_grow(struct keeper_link *self)
     return true;
 }
 
-/* A number for a new request; 0: no room. */
 uint32_t keeper_link_expect(struct keeper_link *self, struct reply reply)
 {
     if (!self->free_slot && !slots_grow(self)) {

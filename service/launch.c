@@ -281,9 +281,8 @@ static char *spec_text_without_body(const struct process *process)
 struct problem *service_start(struct service *service, struct process *process,
                               struct spawned spawned, struct launch_ticket **ticket)
 {
-    struct spec_defaults defaults = {service->config->stop_grace_us,
-                                     service->config->output_max_bytes,
-                                     service->config->output_when_full};
+    struct spec_defaults defaults = {process->grace_us, process->max_output_bytes,
+                                     process->when_full};
     struct owner nobody = {0};
     struct problem *problem = NULL;
     struct spec *spec = NULL;
@@ -358,6 +357,8 @@ bool launch_failed(struct service *service, struct process *process, int error, 
                 "process %s could not be started: %s", process->name, problem->detail);
     process->launched = false;
     if (process->state == STATE_CREATED && !is_shortage(error, stage)) {
+        process->start_errno = error;
+        process->start_stage = stage;
         process_set_state(&service->processes, process, STATE_FAILED);
         process->end_stored = process->quiet_stored = true;
         process_touch(service, process, true);

@@ -4,8 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <unistd.h>
+
+#include "service/memfd.h"
 
 #define RECORD_LIMIT (6u << 20)
 
@@ -106,29 +107,38 @@ static void fill_command(const struct process *process, const struct spec *spec,
     }
 }
 
-/* The bytes for stdin as an unlinked file of which the child gets a read-only descriptor. */
-static int stdin_file(const struct spec *spec, struct problem **problem)
+static int write_whole(int fd, const char *data, size_t bytes)
+{
+    while (bytes > 0) {
+        ssize_t n = write(fd, data, bytes);
+        if (n < 0 && errno != EINTR) {
+            return -errno;
+        }
+        data += n > 0 ? n : 0;
+        bytes -= n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
+/* A descriptor of the same file that can only be read, in place of `fd`; or a negative errno. */
+static int open_for_reading(int fd)
 {
     char path[64];
-    int fd = memfd_create("forkful-stdin", MFD_CLOEXEC);
-    size_t done = 0;
-    while (fd >= 0 && done < spec->stdin_bytes) {
-        ssize_t n = write(fd, (const char *)spec->stdin_data + done, spec->stdin_bytes - done);
-        if (n < 0) {
-            break;
-        }
-        done += (size_t)n;
-    }
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    int reader = fd >= 0 && done == spec->stdin_bytes ? open(path, O_RDONLY | O_CLOEXEC) : -1;
-    if (reader < 0) {
-        *problem = problem_make(PROBLEM_UNAVAILABLE, "stdin: %s", strerror(errno));
-        (*problem)->retry_after_seconds = 1;
-    }
+    int reader = open(path, O_RDONLY | O_CLOEXEC);
+    return reader < 0 ? -errno : reader;
+}
+
+/* The bytes for stdin as an unlinked file of which the child gets a read-only descriptor. */
+static struct problem *stdin_file(const struct spec *spec, int *reader)
+{
+    int fd = memfd_for_data("forkful-stdin", MFD_CLOEXEC);
+    int error = fd < 0 ? fd : write_whole(fd, spec->stdin_data, spec->stdin_bytes);
+    *reader = error < 0 ? error : open_for_reading(fd);
     if (fd >= 0) {
         close(fd);
     }
-    return reader;
+    return *reader < 0 ? problem_make(PROBLEM_UNAVAILABLE, "stdin: %s", strerror(-*reader)) : NULL;
 }
 
 struct problem *launch_compose(struct service *service, const struct process *process,
@@ -136,7 +146,6 @@ struct problem *launch_compose(struct service *service, const struct process *pr
                                const struct answer_key *key, struct text *tail,
                                struct launch *launch)
 {
-    struct problem *problem = NULL;
     *launch = (struct launch){.stdin_fd = -1};
     fill_command(process, spec, &launch->command);
     for (unsigned i = 0; i < spec->argc; i++) {
@@ -154,11 +163,9 @@ struct problem *launch_compose(struct service *service, const struct process *pr
     if (tail->failed) {
         return problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the spawn command");
     }
-    if (launch->command.record_bytes > RECORD_LIMIT || tail->bytes > COMMAND_BODY_LIMIT) {
+    if (launch->command.record_bytes > RECORD_LIMIT ||
+        sizeof launch->command + tail->bytes > COMMAND_BODY_LIMIT) {
         return problem_make(PROBLEM_PAYLOAD_TOO_LARGE, "arguments and environment are too large");
     }
-    if (spec->stdin_mode == STDIN_DATA) {
-        launch->stdin_fd = stdin_file(spec, &problem);
-    }
-    return problem;
+    return spec->stdin_mode == STDIN_DATA ? stdin_file(spec, &launch->stdin_fd) : NULL;
 }

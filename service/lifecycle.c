@@ -126,6 +126,7 @@ static void fact_started(struct service *service, struct process *process, const
     process->started_at_us = fact->at_us;
     service_log(service, LEVEL_INFO, process, "child process calling %s", process_program(process));
     process_set_state(&service->processes, process, STATE_RUNNING);
+    session_count_process(service, &process->parent, true);
     process_touch(service, process, true);
     service_change_process(service, "process.started", process);
     launch_started(service, process);
@@ -274,18 +275,22 @@ static void log_exit(struct service *service, const struct process *process)
 static void end_process(struct service *service, struct process *process, uint64_t end)
 {
     bool lost = process->exit_kind == EXIT_LOST;
+    service->ends[process->exit_reason]++;
     service_log(service, LEVEL_DEBUG, process, "process shutting down");
     log_exit(service, process);
     process->paused = false;
     process->open_streams &= ~4u;
     process_set_state(&service->processes, process, lost ? STATE_LOST : STATE_EXITED);
+    session_count_process(service, &process->parent, false);
     process_touch(service, process, true);
     service_change_process(service, lost ? "process.lost" : "process.exited", process);
     process->tell_end.run = end_stored;
     recorder_after(service->recorder, &process->tell_end);
     when_quiet(service, process, end);
     struct owner self = {PARENT_PROCESS, process->id};
-    service_parent_ended(service, &self);
+    if (!process->daemon) { /* those may not make processes */
+        service_parent_ended(service, &self);
+    }
 }
 
 static void fact_exited(struct service *service, struct process *process, const struct fact *fact,

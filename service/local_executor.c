@@ -12,19 +12,19 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-#include "service/id.h"
 #include "service/keeper_link.h"
+#include "service/memfd.h"
 
 struct local_executor {
     struct executor base;
     struct keeper_link link;
     struct local_executor_events events;
     struct custody_table custody;
+    bool entries_known;               /* CUSTODY_DONE has come */
     unsigned char buffer[COMMAND_PACKET_BYTES];
 };
 
@@ -60,11 +60,12 @@ static struct problem *command_send(struct local_executor *self, enum command_ty
 
 /* ---- spawn ---- */
 
+/* The body of a spawn command in a sealed memfd, or a negative errno. */
 static int body_memfd(const struct launch *launch)
 {
-    int fd = memfd_create("forkful-spawn", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    int fd = memfd_for_data("forkful-spawn", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     if (fd < 0) {
-        return -1;
+        return fd;
     }
     struct iovec parts[2] = {{(void *)&launch->command, sizeof launch->command},
                              {(void *)launch->tail, launch->tail_bytes}};
@@ -73,8 +74,9 @@ static int body_memfd(const struct launch *launch)
     while (done < total) {
         ssize_t n = writev(fd, parts, 2);
         if (n < 0) {
+            int error = -errno;
             close(fd);
-            return -1;
+            return error;
         }
         done += (size_t)n;
         for (int i = 0; i < 2 && n > 0; i++) {
@@ -105,7 +107,8 @@ static struct problem *local_spawn(struct executor *executor, const struct fact_
     if (sizeof command + bytes > COMMAND_PACKET_BYTES) {
         body_fd = body_memfd(launch);
         if (body_fd < 0) {
-            return problem_make(PROBLEM_UNAVAILABLE, "memfd_create: %s", strerror(errno));
+            return problem_make(PROBLEM_UNAVAILABLE, "the spawn command: %s",
+                                strerror(-body_fd));
         }
         command.flags |= COMMAND_BODY_IN_FD;
         fds[fd_count++] = body_fd;
@@ -160,35 +163,52 @@ static struct problem *local_credit(struct executor *executor, const struct fact
 
 /* ---- custody ---- */
 
-static void custody_receive(struct local_executor *self, const unsigned char *body, size_t bytes,
-                            int *fds, int fd_count)
+/* Takes this process's descriptors from the front of fds[]; gives how many. */
+static int custody_take(struct local_executor *self, const struct notice_custody *notice,
+                        const int *fds, int fd_count)
 {
+    struct custody given = {.pidfd = -1, .stdout_fd = -1, .stderr_fd = -1, .stdin_fd = -1};
+    int *places[4] = {&given.pidfd, &given.stdout_fd, &given.stderr_fd, &given.stdin_fd};
     int used = 0;
-    for (size_t at = 0; at + sizeof(struct notice_custody) <= bytes;
-         at += sizeof(struct notice_custody)) {
-        struct notice_custody notice;
+    for (unsigned bit = 0; bit < 4; bit++) {
+        if ((notice->fds & 1u << bit) && used < fd_count) {
+            *places[bit] = fds[used++];
+        }
+    }
+    if (self->entries_known && custody_is_empty(&given)) {
+        return used;                  /* it has ended meanwhile, and may be forgotten already */
+    }
+    given.process = notice->process;
+    given.pid = notice->pid;
+    struct custody *custody = custody_make(&self->custody, &notice->process);
+    for (int i = 0; !custody && i < used; i++) {
+        close(fds[i]);
+    }
+    if (custody) {
+        *custody = given;
+    }
+    return used;
+}
+
+static void custody_receive(struct local_executor *self, const unsigned char *body, size_t bytes,
+                            const int *fds, int fd_count)
+{
+    struct notice_custody notice;
+    int used = 0;
+    for (size_t at = 0; at + sizeof notice <= bytes; at += sizeof notice) {
         memcpy(&notice, body + at, sizeof notice);
-        struct custody *custody =
-            id_is_zero(&notice.process) ? NULL : custody_make(&self->custody, &notice.process);
-        for (unsigned bit = 0; bit < 4; bit++) {
-            if (!(notice.fds & 1u << bit) || used >= fd_count) {
-                continue;
-            }
-            int fd = fds[used++];
-            if (!custody) {
-                close(fd);
-                continue;
-            }
-            int *places[4] = {&custody->pidfd, &custody->stdout_fd, &custody->stderr_fd,
-                              &custody->stdin_fd};
-            *places[bit] = fd;
-        }
-        if (custody) {
-            custody->pid = notice.pid;
-        }
+        used += custody_take(self, &notice, fds + used, fd_count - used);
     }
     while (used < fd_count) {
         close(fds[used++]);
+    }
+}
+
+/* An entry without descriptors is of use to nobody once its end is known. */
+static void custody_drop_empty(struct local_executor *self, struct custody *custody)
+{
+    if (self->entries_known && custody_is_empty(custody)) {
+        custody_remove(&self->custody, custody);
     }
 }
 
@@ -222,11 +242,13 @@ static struct problem *local_stdin_close(struct executor *executor, const struct
 static void local_pipe_closed(struct executor *executor, const struct fact_id *id,
                               enum fact_stream stream)
 {
-    struct custody *custody = custody_find(&self_of(executor)->custody, id);
+    struct local_executor *self = self_of(executor);
+    struct custody *custody = custody_find(&self->custody, id);
     if (custody) {
         custody_close_fd(stream == STREAM_STDOUT   ? &custody->stdout_fd
                          : stream == STREAM_STDERR ? &custody->stderr_fd
                                                    : &custody->stdin_fd);
+        custody_drop_empty(self, custody);
     }
 }
 
@@ -237,9 +259,7 @@ static void local_forget(struct executor *executor, const struct fact_id *id)
     if (custody) {
         custody_close_fd(&custody->pidfd);
         custody_close_fd(&custody->stdin_fd);
-        if (custody->stdout_fd < 0 && custody->stderr_fd < 0) {
-            custody_remove(&self->custody, custody);
-        }
+        custody_drop_empty(self, custody);
     }
     problem_free(command_send(self, COMMAND_FORGET, id, NULL, 0, (struct reply){0}));
 }
@@ -247,7 +267,7 @@ static void local_forget(struct executor *executor, const struct fact_id *id)
 /* ---- receiving ---- */
 
 static void notice_take(struct local_executor *self, const unsigned char *data, size_t bytes,
-                        int *fds, int fd_count)
+                        const int *fds, int fd_count)
 {
     struct notice notice;
     memcpy(&notice, data, sizeof notice);
@@ -268,6 +288,7 @@ static void notice_take(struct local_executor *self, const unsigned char *data, 
         memcpy(&welcome, body, sizeof welcome);
         self->events.welcome(self->events.context, &welcome);
     } else if (notice.type == NOTICE_CUSTODY_DONE) {
+        self->entries_known = true;
         self->events.entries_known(self->events.context);
     } else if (notice.type == NOTICE_SIGNAL && body_bytes >= sizeof signalled) {
         memcpy(&signalled, body, sizeof signalled);
@@ -352,7 +373,14 @@ struct executor *local_executor_start(struct loop *loop, int fd,
         free(self);
         return NULL;
     }
-    problem_free(command_send(self, COMMAND_HELLO, NULL, &hello, sizeof hello, (struct reply){0}));
+    struct problem *problem =
+        command_send(self, COMMAND_HELLO, NULL, &hello, sizeof hello, (struct reply){0});
+    if (problem) {
+        problem_free(problem);
+        loop_unwatch(loop, &self->link.watch);
+        free(self);
+        return NULL;
+    }
     return &self->base;
 }
 

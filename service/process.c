@@ -1,6 +1,7 @@
 /* The table of processes; see process.h. */
 #include "service/process.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,29 +50,42 @@ bool process_ended(const struct process *process)
     return process->state >= STATE_EXITED;
 }
 
-/* ---- hash and lists ---- */
+/* ---- found by number ---- */
 
-static bool table_grow(struct process_table *table)
+static struct process **num_bucket(const struct process_table *table, int64_t num)
 {
-    size_t count = table->bucket_count ? table->bucket_count * 2 : 256;
-    struct process **buckets = calloc(count, sizeof *buckets);
-    if (!buckets) {
-        return table->bucket_count > 0;    /* a fuller table still works */
+    return &table->by_num[(uint64_t)num & (table->num_buckets - 1)];
+}
+
+/* Numbers are given one after another, so chains stay short as long as there are enough buckets. */
+static bool nums_grow(struct process_table *table)
+{
+    struct process_table larger = {.num_buckets = table->num_buckets ? table->num_buckets * 2 : 256};
+    larger.by_num = calloc(larger.num_buckets, sizeof(struct process *));
+    if (!larger.by_num) {
+        return false;
     }
-    for (size_t i = 0; i < table->bucket_count; i++) {
-        while (table->buckets[i]) {
-            struct process *process = table->buckets[i];
-            table->buckets[i] = process->next_hash;
-            size_t place = id_hash(&process->id) & (count - 1);
-            process->next_hash = buckets[place];
-            buckets[place] = process;
-        }
+    for (struct process *process = table->first; process; process = process->next) {
+        struct process **bucket = num_bucket(&larger, process->num);
+        process->next_num = *bucket;
+        *bucket = process;
     }
-    free(table->buckets);
-    table->buckets = buckets;
-    table->bucket_count = count;
+    free(table->by_num);
+    table->by_num = larger.by_num;
+    table->num_buckets = larger.num_buckets;
     return true;
 }
+
+struct process *process_table_find_num(struct process_table *table, int64_t num)
+{
+    struct process *process = table->num_buckets ? *num_bucket(table, num) : NULL;
+    while (process && process->num != num) {
+        process = process->next_num;
+    }
+    return process;
+}
+
+/* ---- lists ---- */
 
 /* Ids grow, so the place is nearly always the end; only a record made again after a crash may have
    to go before others. */
@@ -90,7 +104,7 @@ static void enter_in_order(struct process_table *table, struct process *process)
 struct process *process_table_add(struct process_table *table, const struct fact_id *id,
                                   int64_t num)
 {
-    if (table->count >= table->bucket_count && !table_grow(table)) {
+    if (table->count >= table->num_buckets && !nums_grow(table)) {
         return NULL;
     }
     struct process *process = calloc(1, sizeof *process);
@@ -100,9 +114,13 @@ struct process *process_table_add(struct process_table *table, const struct fact
     process->id = *id;
     process->num = num;
     id_format(id, 'p', process->id_text);
-    size_t place = id_hash(id) & (table->bucket_count - 1);
-    process->next_hash = table->buckets[place];
-    table->buckets[place] = process;
+    if (!id_map_add(&table->by_id, &process->id)) {
+        free(process);
+        return NULL;
+    }
+    struct process **bucket = num_bucket(table, num);
+    process->next_num = *bucket;
+    *bucket = process;
     enter_in_order(table, process);
     table->count++;
     table->states[STATE_STARTING]++;
@@ -111,14 +129,8 @@ struct process *process_table_add(struct process_table *table, const struct fact
 
 struct process *process_table_find(struct process_table *table, const struct fact_id *id)
 {
-    if (!table->bucket_count) {
-        return NULL;
-    }
-    struct process *process = table->buckets[id_hash(id) & (table->bucket_count - 1)];
-    while (process && !id_equal(&process->id, id)) {
-        process = process->next_hash;
-    }
-    return process;
+    struct fact_id *found = id_map_find(&table->by_id, id);
+    return found ? (struct process *)((char *)found - offsetof(struct process, id)) : NULL;
 }
 
 struct process *process_table_find_text(struct process_table *table, const char *text, size_t bytes)
@@ -129,13 +141,23 @@ struct process *process_table_find_text(struct process_table *table, const char 
     return process && process->state != STATE_STARTING ? process : NULL;
 }
 
-struct process *process_table_find_num(struct process_table *table, int64_t num)
+static void daemon_enter(struct process_table *table, struct process *process)
 {
-    struct process *process = table->last;    /* newest first: asked for soon after use */
-    while (process && process->num != num) {
-        process = process->previous;
+    process->next_daemon = table->first_daemon;
+    if (table->first_daemon) {
+        table->first_daemon->previous_daemon = process;
     }
-    return process;
+    table->first_daemon = process;
+}
+
+static void daemon_leave(struct process_table *table, struct process *process)
+{
+    *(process->previous_daemon ? &process->previous_daemon->next_daemon : &table->first_daemon) =
+        process->next_daemon;
+    if (process->next_daemon) {
+        process->next_daemon->previous_daemon = process->previous_daemon;
+    }
+    process->next_daemon = process->previous_daemon = NULL;
 }
 
 static void live_enter(struct process_table *table, struct process *process)
@@ -146,7 +168,9 @@ static void live_enter(struct process_table *table, struct process *process)
     }
     table->first_live = process;
     table->live++;
-    table->live_daemons += process->daemon;
+    if (process->daemon) {
+        daemon_enter(table, process);
+    }
 }
 
 static void live_leave(struct process_table *table, struct process *process)
@@ -158,7 +182,9 @@ static void live_leave(struct process_table *table, struct process *process)
     }
     process->next_live = process->previous_live = NULL;
     table->live--;
-    table->live_daemons -= process->daemon;
+    if (process->daemon) {
+        daemon_leave(table, process);
+    }
 }
 
 void process_set_state(struct process_table *table, struct process *process,
@@ -187,11 +213,12 @@ void process_table_remove(struct process_table *table, struct process *process)
     table->count--;
     *(process->previous ? &process->previous->next : &table->first) = process->next;
     *(process->next ? &process->next->previous : &table->last) = process->previous;
-    struct process **at = &table->buckets[id_hash(&process->id) & (table->bucket_count - 1)];
+    struct process **at = num_bucket(table, process->num);
     while (*at != process) {
-        at = &(*at)->next_hash;
+        at = &(*at)->next_num;
     }
-    *at = process->next_hash;
+    *at = process->next_num;
+    id_map_remove(&table->by_id, &process->id);
 }
 
 void process_free(struct process *process)
@@ -211,7 +238,8 @@ void process_table_free(struct process_table *table)
         next = process->next;
         process_free(process);
     }
-    free(table->buckets);
+    free(table->by_num);
+    id_map_free(&table->by_id);
     *table = (struct process_table){0};
 }
 

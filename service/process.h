@@ -17,6 +17,7 @@
 #include "db/processes.h"
 #include "service/facts.h"
 #include "service/id.h"
+#include "service/id_map.h"
 #include "service/recorder.h"
 #include "service/spec.h"
 #include "service/text.h"
@@ -85,8 +86,11 @@ struct process {
     unsigned open_streams;             /* bit 0 stdout, bit 1 stderr, bit 2 stdin */
     unsigned descendants;
     enum stop_reason stop_reason;
+    bool stop_asked;                   /* a stop is on its way to the keeper */
     int stop_signal_sent;
     int64_t stop_deadline_at_us;
+    int start_errno;                   /* FAILED: why and at which stage; else 0 */
+    unsigned start_stage;
     uint64_t revision;
 
     /* What is stored of its log (struct log_progress), as of the last commit. */
@@ -102,7 +106,8 @@ struct process {
 
     struct process *next, *previous;             /* all, in order of creation */
     struct process *next_live, *previous_live;   /* started and not ended */
-    struct process *next_hash;
+    struct process *next_daemon, *previous_daemon;   /* of the live ones, with the daemon flag */
+    struct process *next_num;                    /* in the bucket of its number */
     struct process *next_dirty;
     bool dirty, inserted;              /* its row must be written; it has a row */
     struct launch_ticket *ticket;      /* while a launch is under way and somebody waits */
@@ -111,12 +116,12 @@ struct process {
 
 struct process_table {
     struct process *first, *last;
-    struct process *first_live;
-    struct process **buckets;
-    size_t bucket_count;
+    struct process *first_live, *first_daemon;
+    struct id_map by_id;
+    struct process **by_num;
+    size_t num_buckets;                /* a power of two */
     size_t count, live, ended;         /* shown records; started and not ended; ended */
     size_t states[STATES];
-    size_t live_daemons;               /* of the live ones, with the daemon flag */
     int64_t last_num;
 };
 
@@ -166,7 +171,8 @@ void process_from_row(struct process *process, const struct process_row *row);
 bool process_fix(struct process *process, const struct spec *spec, const json_t *body);
 /* The same from a stored spec_text. False: no memory, or not our JSON. */
 bool process_fix_from_text(struct process *process, const char *spec_text);
-/* The request's body out of spec_text, for a start later; NULL: none. */
+/* The request's body out of spec_text, for a start later, with the cwd that was chosen for it.
+   NULL: none, or no memory. Owned by the caller. */
 json_t *process_stored_body(const struct process *process);
 
 #endif

@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "service/id.h"
-#include "service/process.h"
+#include "service/service.h"
 
 /* ---- answers ---- */
 
@@ -53,6 +53,20 @@ static void exitcode_json(struct text *t, const struct process *p)
     }
 }
 
+/* Why it could not be started, in the words of the problem `spawn_failed`. */
+static void error_json(struct text *t, const struct process *p)
+{
+    if (p->state != STATE_FAILED) {
+        text_put(t, "null");
+        return;
+    }
+    text_put(t, "{\"errno\":");
+    text_json_string(t, errno_name(p->start_errno));
+    text_put(t, ",\"stage\":");
+    text_json_string(t, spawn_stage_name(p->start_stage));
+    text_putc(t, '}');
+}
+
 static void usage_json(struct text *t, const struct process *p)
 {
     if (!p->usage_known) {
@@ -65,6 +79,19 @@ static void usage_json(struct text *t, const struct process *p)
     text_json_seconds(t, p->system_us);
     text_put(t, ",\"max_rss_bytes\":");
     text_number(t, p->max_rss_bytes);
+    text_putc(t, '}');
+}
+
+static void output_json(struct text *t, const struct process *p)
+{
+    text_put(t, "{\"stdout_bytes\":");
+    text_unsigned(t, p->stdout_bytes);
+    text_put(t, ",\"stderr_bytes\":");
+    text_unsigned(t, p->stderr_bytes);
+    text_put(t, ",\"dropped_bytes\":");
+    text_unsigned(t, p->dropped_bytes);
+    text_put(t, ",\"open\":");
+    text_json_bool(t, (p->open_streams & 3u) != 0);
     text_putc(t, '}');
 }
 
@@ -97,17 +124,13 @@ void process_json(struct text *t, const struct process *p)
     exitcode_json(t, p);
     text_put(t, ",\"exit\":");
     exit_json(t, p);
+    text_put(t, ",\"error\":");
+    error_json(t, p);
     text_put(t, ",\"usage\":");
     usage_json(t, p);
-    text_put(t, ",\"output\":{\"stdout_bytes\":");
-    text_unsigned(t, p->stdout_bytes);
-    text_put(t, ",\"stderr_bytes\":");
-    text_unsigned(t, p->stderr_bytes);
-    text_put(t, ",\"dropped_bytes\":");
-    text_unsigned(t, p->dropped_bytes);
-    text_put(t, ",\"open\":");
-    text_json_bool(t, (p->open_streams & 3u) != 0);
-    text_put(t, "},\"paused\":");
+    text_put(t, ",\"output\":");
+    output_json(t, p);
+    text_put(t, ",\"paused\":");
     text_json_bool(t, p->paused);
     text_put(t, ",\"stop_deadline_at\":");
     text_json_time(t, p->state == STATE_STOPPING ? p->stop_deadline_at_us : 0);
@@ -292,11 +315,12 @@ json_t *process_stored_body(const struct process *p)
 {
     json_t *root = p->spec_text ? json_loads(p->spec_text, 0, NULL) : NULL;
     json_t *body = json_incref(json_object_get(root, "body"));
-    json_decref(root);
-    if (!json_is_object(body)) {
+    json_t *cwd = json_object_get(json_object_get(root, "fixed"), "cwd");
+    if (!json_is_object(body) || json_object_set(body, "cwd", cwd) < 0) {
         json_decref(body);
-        return NULL;
+        body = NULL;
     }
+    json_decref(root);
     return body;
 }
 
@@ -316,7 +340,7 @@ void process_row(const struct process *p, struct process_row *row)
         .dropped_bytes = p->dropped_bytes, .open_streams = p->open_streams,
         .descendants = p->descendants, .stop_reason = (int)p->stop_reason,
         .stop_signal = p->stop_signal_sent, .stop_deadline_at_us = p->stop_deadline_at_us,
-        .revision = p->revision};
+        .start_errno = p->start_errno, .start_stage = p->start_stage, .revision = p->revision};
     memcpy(row->id, p->id.bytes, sizeof row->id);
 }
 
@@ -347,5 +371,7 @@ void process_from_row(struct process *p, const struct process_row *row)
     p->stop_reason = (enum stop_reason)row->stop_reason;
     p->stop_signal_sent = row->stop_signal;
     p->stop_deadline_at_us = row->stop_deadline_at_us;
+    p->start_errno = row->start_errno;
+    p->start_stage = row->start_stage;
     p->revision = row->revision;
 }

@@ -40,6 +40,7 @@ struct recorder {
     int64_t submitted_us;                      /* when the last batch went, monotonic */
     int writer_fd;
     struct db_position applied;                /* up to here facts were handed to apply */
+    uint64_t start_end;                        /* the spool's head at the start */
 };
 
 _Noreturn void recorder_fatal(const char *why)
@@ -342,6 +343,7 @@ static int take_position(struct recorder *recorder, struct db *db)
     recorder->applied = position;
     int error = spool_consumer_begin(&recorder->spool, position.position);
     recorder->applied.position = recorder->spool.position;
+    recorder->start_end = atomic_load(&recorder->spool.header->head);
     return error;
 }
 
@@ -431,6 +433,11 @@ struct writer *recorder_writer(struct recorder *recorder)
 const struct spool *recorder_spool(struct recorder *recorder)
 {
     return &recorder->spool;
+}
+
+bool recorder_has_caught_up(const struct recorder *recorder)
+{
+    return recorder->spool.position >= recorder->start_end;
 }
 
 bool recorder_idle(struct recorder *recorder)

@@ -59,6 +59,8 @@ void recorder_forget(struct recorder *recorder, struct after_commit *after); /* 
 struct problem *recorder_refuses(struct recorder *recorder);
 struct writer *recorder_writer(struct recorder *recorder);
 const struct spool *recorder_spool(struct recorder *recorder);
+/* All facts that lay in the spool at the start have been applied. */
+bool recorder_has_caught_up(const struct recorder *recorder);
 bool recorder_idle(struct recorder *recorder);     /* nothing open, nothing in flight, spool empty */
 
 _Noreturn void recorder_fatal(const char *why);

@@ -45,7 +45,7 @@ struct resume {
     struct command_state state;
     /* strings: binary path, first line (with its newline; empty: none), state dir, runtime dir,
        config path (empty: none), argv of the server as one string each ("--server" first), count in
-       server_argc, environment marker dir for cgroups (path relative to the cgroup2 mount, may be empty) */
+       server_argc */
     uint32_t server_argc;
     int32_t oom_score_adj;           /* upgrade: what children get, for the keeper has lowered its own */
 };

@@ -14,11 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "service/memfd.h"
 #include "service/text.h"
-
-#ifndef MFD_NOEXEC_SEAL
-#define MFD_NOEXEC_SEAL 0x0008u
-#endif
 
 #define FIXED_STRINGS_BEFORE_ARGV 5
 
@@ -39,7 +36,6 @@ static void put_strings(struct text *text, const struct resume_strings *strings,
     for (unsigned i = 0; i < argc; i++) {
         put_string(text, strings->server_argv[i]);
     }
-    put_string(text, strings->cgroup_marker);
 }
 
 static int write_whole(int fd, const char *data, size_t bytes)
@@ -65,17 +61,6 @@ static int write_parts(int fd, const struct resume *head, const struct resume_en
     return error ? error : write_whole(fd, strings->data, strings->bytes);
 }
 
-/* Where vm.memfd_noexec is 2 a memfd must say that it will never be executed; kernels before 6.3
-   do not know the flag. */
-static int make_memfd(void)
-{
-    int fd = memfd_create("forkful-resume", MFD_CLOEXEC | MFD_NOEXEC_SEAL);
-    if (fd < 0 && errno == EINVAL) {
-        fd = memfd_create("forkful-resume", MFD_CLOEXEC);
-    }
-    return fd < 0 ? -errno : fd;
-}
-
 int resume_blob_write(struct resume *head, const struct resume_entry *entries,
                       const struct resume_strings *strings)
 {
@@ -93,7 +78,7 @@ int resume_blob_write(struct resume *head, const struct resume_entry *entries,
     head->resume_bytes = sizeof *head;
     head->entry_bytes = sizeof *entries;
     head->strings_bytes = (uint32_t)text.bytes;
-    fd = make_memfd();
+    fd = memfd_for_data("forkful-resume", MFD_CLOEXEC);
     error = fd < 0 ? fd : write_parts(fd, head, entries, &text);
     if (error && fd >= 0) {
         close(fd);

@@ -33,6 +33,7 @@ struct service {
     struct process_table processes;
     struct session_table sessions;
     struct feed changes, log;
+    uint64_t ends[REASONS];            /* ends seen since this server began, by their reason */
     enum log_level log_level;
     char *cwd;                         /* the daemon's, used where a spec has none */
     char **base_env;                   /* what children inherit: our environment without FORKFUL_* */
@@ -42,6 +43,8 @@ struct service {
     bool shutting_down;
     int64_t started_at_us;             /* of this server */
     struct timer upkeep;
+    struct timer reconcile;            /* until all that lay in the spool at the start is read */
+    bool new_boot;                     /* what is lost, is lost by a reboot */
     struct shutdown *shutdown;         /* NULL: not shutting down */
     void (*finished)(void *context);   /* the shutdown is done: all is stored */
     void *context;
@@ -118,8 +121,11 @@ struct problem *service_stdin_close(struct service *service, struct process *pro
 void control_abandon(struct control_ticket *ticket);
 /* The record goes; refused while alive (PROBLEM_PROCESS_ALIVE). */
 struct problem *service_delete(struct service *service, struct process *process);
-/* Ends the daemon processes whose parent is `parent`. */
+/* Ends the daemon processes whose parent is `parent`; one of them. */
 void service_parent_ended(struct service *service, const struct owner *parent);
+void service_stop_daemon(struct service *service, struct process *process);
+/* Nobody has asked yet that it be stopped. */
+bool process_stop_wanted(const struct process *process);
 
 /* ---- upkeep.c: retention and other periodic work ---- */
 void service_upkeep_start(struct service *service);
@@ -128,7 +134,8 @@ void service_upkeep_soon(struct service *service);
 /* ---- startup.c ---- */
 struct problem *service_load(struct service *service, struct db *db);
 /* After WELCOME and catching up: what neither keeper nor spool knows is lost; parents that ended
-   while no server ran end their daemon processes. */
+   while no server ran end their daemon processes. Where not all of the spool could be read yet (a
+   full disk), it goes on with that later. */
 void service_reconcile(struct service *service, bool new_boot);
 void service_environment(struct service *service, char **environment);
 

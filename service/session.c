@@ -23,6 +23,19 @@ static bool arm(struct session *session)
                      time_monotonic_us() + session->ttl_us);
 }
 
+static void session_remove(struct session *session)
+{
+    struct session_table *table = &session->service->sessions;
+    *(session->previous ? &session->previous->next : &table->first) = session->next;
+    if (session->next) {
+        session->next->previous = session->previous;
+    }
+    table->count--;
+    id_map_remove(&table->by_id, &session->id);
+    timer_cancel(session->service->loop, &session->expiry);
+    free(session);
+}
+
 static struct session *session_add(struct service *service, const struct fact_id *id,
                                    const char *token, int64_t created_at_us, int64_t ttl_us)
 {
@@ -38,13 +51,21 @@ static struct session *session_add(struct service *service, const struct fact_id
     session->ttl_us = ttl_us;
     session->expires_at_us = time_now_us() + ttl_us;
     session->expiry.due = expired;
-    if (!arm(session)) {
+    struct session_table *table = &service->sessions;
+    if (!id_map_add(&table->by_id, &session->id)) {
         free(session);
         return NULL;
     }
-    session->next = service->sessions.first;
-    service->sessions.first = session;
-    service->sessions.count++;
+    session->next = table->first;
+    if (table->first) {
+        table->first->previous = session;
+    }
+    table->first = session;
+    table->count++;
+    if (!arm(session)) {
+        session_remove(session);
+        return NULL;
+    }
     return session;
 }
 
@@ -55,18 +76,6 @@ static bool session_store(struct session *session)
     memcpy(row.id, session->id.bytes, sizeof row.id);
     session->stored_expires_at_us = session->expires_at_us;
     return session_row_put(recorder_batch(session->service->recorder), &row);
-}
-
-static void session_remove(struct session *session)
-{
-    struct session **at = &session->service->sessions.first;
-    while (*at != session) {
-        at = &(*at)->next;
-    }
-    *at = session->next;
-    session->service->sessions.count--;
-    timer_cancel(session->service->loop, &session->expiry);
-    free(session);
 }
 
 struct session *session_make(struct service *service, int64_t ttl_us, struct problem **problem)
@@ -98,11 +107,8 @@ struct session *session_make(struct service *service, int64_t ttl_us, struct pro
 
 struct session *session_find(struct service *service, const struct fact_id *id)
 {
-    struct session *session = service->sessions.first;
-    while (session && !id_equal(&session->id, id)) {
-        session = session->next;
-    }
-    return session;
+    struct fact_id *found = id_map_find(&service->sessions.by_id, id);
+    return found ? (struct session *)((char *)found - offsetof(struct session, id)) : NULL;
 }
 
 /* The row is renewed when a good part of the time is over: after a restart the time begins anew anyway. */
@@ -130,6 +136,17 @@ void session_call_ends(struct service *service, const struct fact_id *id)
     }
 }
 
+void session_count_process(struct service *service, const struct owner *owner, bool begins)
+{
+    struct session *session =
+        owner->kind == PARENT_SESSION ? session_find(service, &owner->id) : NULL;
+    if (session && begins) {
+        session->processes++;
+    } else if (session) {
+        session->processes -= session->processes > 0;
+    }
+}
+
 void session_end(struct session *session, const char *cause)
 {
     struct service *service = session->service;
@@ -150,10 +167,6 @@ void session_end(struct session *session, const char *cause)
 
 void session_json(struct text *text, const struct session *session, bool with_token)
 {
-    size_t processes = 0;
-    for (const struct process *p = session->service->processes.first_live; p; p = p->next_live) {
-        processes += p->parent.kind == PARENT_SESSION && id_equal(&p->parent.id, &session->id);
-    }
     text_printf(text, "{\"id\":\"%s\"", session->id_text);
     if (with_token) {
         text_printf(text, ",\"token\":\"fks_%s_%s\"", session->id_text + 2, session->token);
@@ -164,7 +177,7 @@ void session_json(struct text *text, const struct session *session, bool with_to
     text_json_time(text, session->created_at_us);
     text_put(text, ",\"expires_at\":");
     text_json_time(text, session->expires_at_us);
-    text_printf(text, ",\"processes\":%zu}", processes);
+    text_printf(text, ",\"processes\":%zu}", session->processes);
 }
 
 bool session_restore(struct service *service, const uint8_t id[16], const char *token,

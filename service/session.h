@@ -6,10 +6,12 @@
 #define FORKFUL_SERVICE_SESSION_H
 
 #include "service/id.h"
+#include "service/id_map.h"
 #include "service/loop.h"
 #include "service/problem.h"
 #include "service/text.h"
 
+struct owner;
 struct service;
 
 struct session {
@@ -19,13 +21,15 @@ struct session {
     int64_t created_at_us, expires_at_us, ttl_us;
     int64_t stored_expires_at_us;      /* as the database has it; renewed lazily */
     struct timer expiry;
+    size_t processes;                  /* that it made and that live */
     unsigned calls;                    /* under way with its token: it does not expire meanwhile */
     struct service *service;
-    struct session *next;
+    struct session *next, *previous;
 };
 
 struct session_table {
     struct session *first;
+    struct id_map by_id;
     size_t count;
 };
 
@@ -36,6 +40,8 @@ void session_renew(struct session *session);
 /* A call with its token begins, and has its answer: both renew. */
 void session_call_begins(struct session *session);
 void session_call_ends(struct service *service, const struct fact_id *id);
+/* A process that this owner made begins or ends to live. Nothing happens unless it is a session. */
+void session_count_process(struct service *service, const struct owner *owner, bool begins);
 /* Ends it: its daemon processes are ended, others go on. */
 void session_end(struct session *session, const char *cause);
 /* `with_token`: only in the answer to its creation. */

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
@@ -273,22 +274,31 @@ static void read_group(struct reading *r, const json_t *value)
     r->spec->gid = entry ? entry->gr_gid : (gid_t)json_integer_value(value);
 }
 
-/* The groups of the account, with the group that was chosen; without an account that group alone. */
+/* How many groups the account has, the chosen one included; without an account that one alone. */
+static int count_groups(const struct reading *r)
+{
+    int count = 0;
+    if (r->account) {
+        getgrouplist(r->account, r->spec->gid, NULL, &count); /* there is no room, so it counts */
+    }
+    return count < 1 ? 1 : count > NGROUPS_MAX ? NGROUPS_MAX : count;
+}
+
 static void take_groups(struct reading *r)
 {
     struct spec *spec = r->spec;
-    int count = 64;
     if (!(spec->flags & SPAWN_SET_IDS)) {
         return;
     }
-    spec->groups = calloc((size_t)count, sizeof *spec->groups);
-    r->out_of_memory |= !spec->groups;
-    if (!spec->groups || !r->account ||
-        getgrouplist(r->account, spec->gid, spec->groups, &count) < 0) {
-        count = 1;
-        if (spec->groups) {
-            spec->groups[0] = spec->gid;
-        }
+    int room = count_groups(r), count = room;
+    spec->groups = calloc((size_t)room, sizeof *spec->groups);
+    if (!spec->groups) {
+        r->out_of_memory = true;
+        return;
+    }
+    if (!r->account || getgrouplist(r->account, spec->gid, spec->groups, &count) < 0) {
+        spec->groups[0] = spec->gid;
+        count = r->account && count > room ? room : 1;
     }
     spec->group_count = (uint32_t)count;
 }

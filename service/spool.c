@@ -133,23 +133,16 @@ void spool_close(struct spool *spool)
 
 void spool_producer_begin(struct spool *spool)
 {
+    struct spool reader = *spool;
+    int error = spool_consumer_begin(&reader, 0);
+    while (error == 0 && spool_next(&reader, &error) != NULL) {
+    }
     spool->position = atomic_load_explicit(&spool->header->head, memory_order_acquire);
     spool->sequence = atomic_load_explicit(&spool->header->sequence, memory_order_acquire);
-    /* A producer killed between the two stores has counted a fact that nobody can see. */
-    uint64_t tail = atomic_load_explicit(&spool->header->tail, memory_order_acquire);
-    uint64_t last = 0;
-    for (uint64_t at = tail; at < spool->position;) {
-        const struct fact *fact = (const void *)(spool->ring + at % spool->ring_bytes);
-        if (fact->bytes < PAD_FRAME_BYTES) {
-            return; /* damaged: the consumer will say so */
-        }
-        if (fact->type != FACT_PAD) {
-            last = fact->sequence;
-        }
-        at += frame_bytes(fact->bytes);
-    }
-    if (last != 0) {
-        spool->sequence = last;
+    /* A producer killed between the two stores has counted a fact that nobody can see. What is
+       damaged the consumer will say. */
+    if (error == 0 && reader.sequence != 0) {
+        spool->sequence = reader.sequence;
     }
 }
 

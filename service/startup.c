@@ -1,11 +1,14 @@
 /*
  * Startup: the records come back from the database, and what nobody knows any more is said to be lost.
  */
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "service/local_executor.h"
 #include "service/service.h"
+
+#define RECONCILE_AGAIN_US 100000
 
 struct loading {
     struct service *service;
@@ -81,6 +84,9 @@ struct problem *service_load(struct service *service, struct db *db)
         changes_bounds(db, &changes, &error) || daemon_log_bounds(db, &log, &error)) {
         return problem_make(PROBLEM_INTERNAL, "%s", error.text);
     }
+    for (const struct process *p = service->processes.first_live; p; p = p->next_live) {
+        session_count_process(service, &p->parent, true);
+    }
     service->changes.last = changes.last;
     service->log.last = log.last;
     int64_t last_num = process_num_last(db);
@@ -133,17 +139,31 @@ static void settle_living(struct service *service)
         } else if (p->parent.kind == PARENT_SESSION) {
             ended = !session_find(service, &p->parent.id);
         }
-        if (ended && p->daemon) {
-            service_parent_ended(service, &p->parent);
+        if (ended && p->daemon && process_stop_wanted(p)) {
+            service_stop_daemon(service, p);
         }
+    }
+}
+
+/* Whose end still lies in the spool is not lost. */
+static void reconcile(struct timer *timer)
+{
+    struct service *service =
+        (struct service *)((char *)timer - offsetof(struct service, reconcile));
+    if (recorder_has_caught_up(service->recorder)) {
+        lose_unknown(service, service->new_boot ? REASON_REBOOT : REASON_KEEPER_LOST);
+        settle_ended(service);
+        settle_living(service);
+    } else {
+        timer_set(service->loop, timer, time_monotonic_us() + RECONCILE_AGAIN_US);
     }
 }
 
 void service_reconcile(struct service *service, bool new_boot)
 {
-    lose_unknown(service, new_boot ? REASON_REBOOT : REASON_KEEPER_LOST);
-    settle_ended(service);
-    settle_living(service);
+    service->new_boot = new_boot;
+    service->reconcile.due = reconcile;
+    reconcile(&service->reconcile);
 }
 
 /* ---- what children inherit ---- */

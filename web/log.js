@@ -16,7 +16,8 @@ function element(record) {
   const line = document.createElement('div');
   if (record.gap) {
     line.className = 'note';
-    line.textContent = `${bytes(record.gap.bytes)} of output missing here (${record.gap.reason})`;
+    const lost = record.gap.bytes === null ? 'some' : bytes(record.gap.bytes);
+    line.textContent = `${lost} of output missing here (${record.gap.reason})`;
   } else {
     line.className = record.stream + (record.partial ? ' cut' : '');
     line.textContent = text(record);

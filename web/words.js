@@ -24,7 +24,7 @@ const REASONS = {
 
 export function ending(p) {
   const exit = p.exit;
-  if (p.state === 'failed') return 'could not be started';
+  if (p.state === 'failed') return `could not be started: ${p.error.errno} (${p.error.stage})`;
   if (!exit) return p.state === 'lost' ? 'end not seen' : '';
   const what = exit.kind === 'exited' ? `exit ${exit.code}`
     : exit.kind === 'signaled' ? `${exit.signal}${exit.core_dumped ? ', core dumped' : ''}` : 'end not seen';

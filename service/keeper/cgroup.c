@@ -35,6 +35,7 @@
 #define HOT_SLOTS 256 /* these stay open; with thousands of children, descriptors are dear */
 #define PREFIX "forkful-"
 #define STALE_MAX 64  /* directories of dead keepers removed at one start */
+#define END_PATIENCE_MS 5000 /* for those in uninterruptible sleep: their slots are left */
 
 struct slot {
     int directory, events; /* the directory and its cgroup.events; 0: not open */
@@ -72,18 +73,17 @@ static bool find_word(const char *file, const char *mark, int field, char *word,
     return found;
 }
 
-/* Removes the slots that are listed in `directory`, and have nobody in them. */
+/* Removes the slots that are listed in `directory`. Waits for those in which somebody still ends,
+   `patience_ms` for all of them together. */
 static void remove_slots(int directory, int patience_ms)
 {
     size_t count = proc_numbers(directory, "s", listed, CHILDREN_MAX);
     for (size_t i = 0; i < count; i++) {
         char name[16];
         snprintf(name, sizeof name, "s%d", listed[i]);
-        for (int left_ms = patience_ms;; left_ms -= 5) {
-            if (unlinkat(directory, name, AT_REMOVEDIR) == 0 || errno != EBUSY || left_ms <= 0) {
-                break;
-            }
+        while (unlinkat(directory, name, AT_REMOVEDIR) < 0 && errno == EBUSY && patience_ms > 0) {
             usleep(5000);
+            patience_ms -= 5;
         }
     }
 }
@@ -437,6 +437,6 @@ void cgroup_end(struct keeper *keeper)
     if (keeper->resume.cgroup_fd < 0) {
         return;
     }
-    remove_slots(keeper->resume.cgroup_fd, 1000);
+    remove_slots(keeper->resume.cgroup_fd, END_PATIENCE_MS);
     rmdir(keeper->cgroup_path);
 }

@@ -47,6 +47,10 @@ static int act_spawn(struct keeper *keeper, struct child *child, struct packet *
 {
     (void)child;
     size_t bytes = packet->command.body_bytes;
+    if (packet->fds_lost) {
+        packet->stage = STAGE_LIMIT;
+        return -EMFILE;
+    }
     if (packet->body != NULL) {
         return run_spawn(keeper, packet, packet->body, packet->fds[0]);
     }

@@ -6,6 +6,7 @@
 #ifndef FORKFUL_KEEPER_DECODE_H
 #define FORKFUL_KEEPER_DECODE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,6 +16,7 @@ struct packet {
     struct command command;
     const unsigned char *body;    /* NULL when it lies in a descriptor */
     int fds[2];                   /* what came with it, -1: none; link.c fills and closes them */
+    bool fds_lost;                /* more would have come, but we may have no more open */
     uint32_t stage;               /* for the reply to a spawn: enum spawn_stage */
     union {                       /* by command.type; what has a fixed body */
         struct command_hello hello;

@@ -3,8 +3,9 @@
  *
  * The keeper is a single thread around one epoll. A turn takes events, acts, and at its end sends
  * what is due: facts are in the spool by then, so a reply never overtakes the fact it stands for.
- * Nothing is allocated after the start but pages of the mappings made then. Functions that can fail
- * return a negative errno. Times are microseconds: `now_us` wall clock, `*_deadline_us` monotonic.
+ * After the start no memory is taken but pages of the mappings made then, and mappings for plans
+ * and records that no kept place fits. Functions that can fail return a negative errno.
+ * Times are microseconds: `now_us` wall clock, `*_deadline_us` monotonic.
  */
 #ifndef FORKFUL_KEEPER_KEEPER_H
 #define FORKFUL_KEEPER_KEEPER_H
@@ -77,17 +78,21 @@ struct server {
     int link;                     /* our end of the socket pair, -1: none */
     bool greeted, ready;          /* HELLO and READY have come from this one */
     bool ended_by_us;             /* upgrade or exit: it is not started again */
-    uint32_t starts, restarts, delay_ms;
+    uint32_t starts, restarts;
+    uint32_t hasty, delay_ms;     /* ends in a row that came soon; how long the next start waited */
     int64_t started_us, start_deadline_us, kill_deadline_us;
     int64_t settle_deadline_us;   /* how long CUSTODY_DONE waits for spawns under way; 0: not waiting */
     uint32_t custody_first, custody_last; /* queue of children, 0: empty */
-    uint32_t custody_greeting;    /* entries still to be sent before CUSTODY_DONE */
+    uint32_t greeted_entries;     /* for the welcome: how many were queued at HELLO */
     bool welcome_due, done_due;
     uint32_t interest;            /* epoll events that the link is watched for */
     uint32_t welcome_request;
     struct { uint32_t request; struct notice_reply reply; } replies[REPLIES_MAX];
     uint32_t reply_first, reply_count;
-    struct notice_signal signals[3]; /* SIGHUP, SIGINT, SIGTERM that no server has got yet */
+    struct notice_signal signals[3]; /* SIGHUP, SIGINT, SIGTERM to be told; the last two until a
+                                        server has said that it shuts down: one can die of the
+                                        same signal, sent to the process group */
+    bool signal_told[3];             /* to this server */
     struct fact_server_ended ended;
     bool ended_due;               /* FACT_SERVER_ENDED waits for room */
 };
@@ -103,11 +108,13 @@ struct keeper {
     bool nowait_reads;            /* preadv2 takes RWF_NOWAIT on pipes */
     bool exiting;
     int exit_status;
+    uint64_t begun_at, begun_end; /* where our FACT_KEEPER_STARTED lies in the spool */
     char *upgrade_path;           /* not empty: re-execute this when the server has ended */
     int64_t upgrade_deadline_us;
     int64_t now_us, mono_us;      /* taken once per turn, and at each fork and end in it */
     int64_t next_deadline_us;     /* no deadline of a child or check is before this */
     int64_t check_deadline_us;    /* when trees and adopted zombies are looked at again; 0: never */
+    int64_t check_took_us;        /* the last such look, at all of them */
     int64_t drop_deadline_us;     /* when counts of dropped bytes are told; 0: none are due */
     uint32_t starting;            /* children between fork and exec */
     int oom_score_adj;            /* as it was at the start: what children get */
@@ -194,6 +201,7 @@ void reap_adopted(struct keeper *keeper, struct child *child);
 /* stop.c */
 int stop_begin(struct keeper *keeper, struct child *child, const struct command_stop *stop);
 void deadlines_run(struct keeper *keeper);
+void check_later(struct keeper *keeper, int64_t delay_us); /* looks at trees and adopted zombies */
 int deadlines_timeout(const struct keeper *keeper); /* for epoll_wait, in milliseconds */
 
 /* tree.c, cgroup.c */

@@ -7,6 +7,7 @@
  * The small send buffer bounds how many descriptors are in flight.
  */
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -44,7 +45,7 @@ static void take_fds(struct msghdr *message, int kept[2])
     }
 }
 
-static bool packet_run(struct keeper *keeper, size_t size, const int fds[2])
+static bool packet_run(struct keeper *keeper, size_t size, const int fds[2], bool fds_lost)
 {
     struct packet packet;
     if (decode_packet(packet_bytes, size, &packet) != 0) {
@@ -52,6 +53,7 @@ static bool packet_run(struct keeper *keeper, size_t size, const int fds[2])
     }
     packet.fds[0] = fds[0];
     packet.fds[1] = fds[1];
+    packet.fds_lost = fds_lost;
     bool greeting = packet.command.type == COMMAND_HELLO;
     return greeting != keeper->server.greeted && command_act(keeper, &packet) == 0;
 }
@@ -71,7 +73,7 @@ bool link_receive(struct keeper *keeper)
         }
         take_fds(&message, fds);
         bool sound = got > 0 && !(message.msg_flags & MSG_TRUNC) &&
-                     packet_run(keeper, (size_t)got, fds);
+                     packet_run(keeper, (size_t)got, fds, (message.msg_flags & MSG_CTRUNC) != 0);
         for (int f = 0; f < 2; f++) {
             if (fds[f] >= 0) {
                 close(fds[f]);
@@ -125,14 +127,16 @@ void link_greet(struct keeper *keeper, uint32_t request)
     struct server *server = &keeper->server;
     server->greeted = server->welcome_due = server->done_due = true;
     server->settle_deadline_us = keeper->mono_us + SETTLE_US;
+    deadline_at(keeper, server->settle_deadline_us); /* for the turn that it brings */
     server->welcome_request = request;
+    server->greeted_entries = 0;
     for (uint32_t i = 1; i <= keeper->used; i++) {
         struct child *child = &keeper->children[i];
         if (child->state != CHILD_RUNNING && child->state != CHILD_ENDED) {
             continue;
         }
         link_custody(keeper, child);
-        server->custody_greeting++;
+        server->greeted_entries++;
     }
 }
 
@@ -168,7 +172,7 @@ static bool send_welcome(struct keeper *keeper)
     struct server *server = &keeper->server;
     struct notice_welcome welcome = {
         .version = COMMANDS_VERSION, .keeper_pid = keeper->pid,
-        .server_restarts = server->restarts, .entries = server->custody_greeting,
+        .server_restarts = server->restarts, .entries = server->greeted_entries,
         .features = keeper->features, .state = keeper->resume.state,
         .keeper_started_at_us = keeper->resume.keeper_started_at_us};
     if (server->welcome_due) {
@@ -180,16 +184,19 @@ static bool send_welcome(struct keeper *keeper)
 
 static bool send_signals(struct keeper *keeper)
 {
+    struct server *server = &keeper->server;
     bool sent = true;
-    for (int i = 0; i < 3; i++) {
-        struct notice_signal *signal = &keeper->server.signals[i];
-        if (signal->signal == 0) {
+    for (size_t i = 0; i < sizeof server->signals / sizeof *server->signals; i++) {
+        struct notice_signal *signal = &server->signals[i];
+        if (signal->signal == 0 || server->signal_told[i]) {
             continue;
         }
-        if (send_notice(keeper, NOTICE_SIGNAL, 0, signal, sizeof *signal, NULL, 0)) {
+        server->signal_told[i] = send_notice(keeper, NOTICE_SIGNAL, 0, signal, sizeof *signal,
+                                             NULL, 0);
+        sent &= server->signal_told[i];
+        if (server->signal_told[i] &&
+            (signal->signal == SIGHUP || keeper->resume.state.shutting_down)) {
             signal->signal = 0;
-        } else {
-            sent = false;
         }
     }
     return sent;
@@ -234,8 +241,6 @@ static bool send_custody_packet(struct keeper *keeper)
     if (!send_notice(keeper, NOTICE_CUSTODY, 0, bodies, count * sizeof *bodies, fds, fd_count)) {
         return false;
     }
-    server->custody_greeting -= count < server->custody_greeting ? (uint32_t)count
-                                                                 : server->custody_greeting;
     while (server->custody_first != next) {
         struct child *child = &keeper->children[server->custody_first];
         server->custody_first = child->queue_next;
@@ -298,9 +303,10 @@ void link_close(struct keeper *keeper)
 {
     struct server *server = &keeper->server;
     watch_close(keeper->epoll, &server->link);
-    server->reply_count = server->custody_greeting = 0;
+    server->reply_count = 0;
     server->settle_deadline_us = 0;
     server->welcome_due = server->done_due = server->greeted = false;
+    memset(server->signal_told, 0, sizeof server->signal_told);
     server->interest = EPOLLIN;
     while (server->custody_first != 0) {
         struct child *child = &keeper->children[server->custody_first];

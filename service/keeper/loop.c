@@ -6,6 +6,7 @@
  * An event carries its source and the child's index, never a pointer.
  */
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -29,7 +30,10 @@ void keeper_log(const char *format, ...)
         length = (int)sizeof line - 2;
     }
     line[length++] = '\n';
-    (void)!write(STDERR_FILENO, line, (size_t)length);
+    struct pollfd stderr_room = {.fd = STDERR_FILENO, .events = POLLOUT};
+    if (poll(&stderr_room, 1, 0) == 1) { /* a pipe that nobody reads must not hold us up */
+        (void)!write(STDERR_FILENO, line, (size_t)length);
+    }
 }
 
 int watch_add(int epoll, int fd, uint32_t events, enum source source, int stream, uint32_t index)
@@ -92,6 +96,7 @@ static void on_signals(struct keeper *keeper, struct child *child)
             if (signal == forwarded[f]) {
                 keeper->server.signals[f] =
                     (struct notice_signal){signal, (int32_t)infos[i].ssi_pid};
+                keeper->server.signal_told[f] = false;
             }
         }
     }

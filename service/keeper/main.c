@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@
 
 #define NOFILE_WANTED (1u << 20)
 #define PIDFS_MAGIC 0x50494446u
+#define END_PATIENCE_MS 2000      /* for the ends of those that are killed at our own end */
 
 static struct keeper the_keeper;
 
@@ -125,10 +127,12 @@ static int begin_spool(struct keeper *keeper)
         started.unsure_bytes = spool->header->reading_bytes;
     }
     bool unsure = started.unsure_bytes > 0;
+    keeper->begun_at = spool->position;
     error = spool_append(spool, FACT_KEEPER_STARTED,
                          unsure ? (enum fact_stream)spool->header->reading_stream : STREAM_NONE,
                          unsure ? &spool->header->reading_process : NULL, keeper->now_us,
                          &started, sizeof started, NULL, 0);
+    keeper->begun_end = spool->position;
     spool->header->reading_bytes = 0;
     return error == -EAGAIN ? 0 : error;
 }
@@ -177,19 +181,67 @@ static int begin(struct keeper *keeper, const char *blob_fd)
 
 /* ---- end ---- */
 
+/* Is there a fact that no server has stored? That we began does not count when it stands alone. */
+static bool facts_are_left(const struct keeper *keeper)
+{
+    const struct spool_header *header = keeper->spool.header;
+    uint64_t head = atomic_load_explicit(&header->head, memory_order_relaxed);
+    uint64_t tail = atomic_load_explicit(&header->tail, memory_order_acquire);
+    return tail != head && !(tail == keeper->begun_at && head == keeper->begun_end);
+}
+
+/* Kills what is left of the trees. True: somebody had still to be ended. */
+static bool kill_trees(struct keeper *keeper)
+{
+    bool living = false;
+    for (uint32_t i = 1; i <= keeper->used; i++) {
+        struct child *child = &keeper->children[i];
+        if (child->state == CHILD_FREE) {
+            continue;
+        }
+        tree_signal(keeper, child, SIGKILL);
+        child->marks |= ENTRY_KILL_SENT;
+        child->stop_reason = child->stop_reason == STOP_NONE ? STOP_SHUTDOWN : child->stop_reason;
+        living |= child->state == CHILD_STARTING || child->state == CHILD_RUNNING;
+    }
+    return living;
+}
+
+/* Writes the ends of those just killed, for a server of the next keeper; gives up after a while. */
+static void record_ends(struct keeper *keeper)
+{
+    bool living = true;
+    for (int left_ms = END_PATIENCE_MS; living && left_ms > 0; left_ms -= 10) {
+        living = false;
+        reap_children(keeper);
+        for (uint32_t i = 1; i <= keeper->used; i++) {
+            struct child *child = &keeper->children[i];
+            if (child->state == CHILD_RUNNING && (child->marks & ENTRY_ADOPTED)) {
+                reap_adopted(keeper, child);
+            }
+            living |= child->state == CHILD_STARTING || child->state == CHILD_RUNNING;
+        }
+        if (living) {
+            usleep(10000);
+        }
+    }
+}
+
+/* The spool goes unless facts are left in it: then the next start of the daemon reads on there. */
 static void end(struct keeper *keeper)
 {
     char path[4096];
-    for (uint32_t i = 1; i <= keeper->used; i++) {
-        if (keeper->children[i].state != CHILD_FREE) {
-            tree_signal(keeper, &keeper->children[i], SIGKILL);
-        }
+    const char *directory = resume_string(keeper, 3);
+    bool left = facts_are_left(keeper);
+    if (kill_trees(keeper)) {
+        record_ends(keeper);
+        left = left || facts_are_left(keeper);
     }
     cgroup_end(keeper);
     while (waitpid(-1, NULL, WNOHANG) > 0) {
     }
-    const char *directory = resume_string(keeper, 3);
-    if (*directory != 0 && snprintf(path, sizeof path, "%s/spool", directory) < (int)sizeof path) {
+    if (!left && *directory != 0 &&
+        snprintf(path, sizeof path, "%s/spool", directory) < (int)sizeof path) {
         unlink(path);
     }
 }

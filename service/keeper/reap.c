@@ -22,6 +22,7 @@
 #include "service/keeper/proc.h"
 
 #define RECHECK_US 100000
+#define ORPHANS_US 20000 /* one may have been the last of a tree; many end together */
 
 /* linux/pidfd.h since 6.13 and 6.15; the build machine's may be older than the running kernel. */
 struct pidfd_exit_info {
@@ -133,10 +134,8 @@ void reap_children(struct keeper *keeper)
             break;
         }
     }
-    for (uint32_t i = 1; orphans && i <= keeper->used; i++) {
-        if (keeper->children[i].state == CHILD_ENDED && (keeper->children[i].marks & MARK_TREE)) {
-            tree_check(keeper, &keeper->children[i]);
-        }
+    if (orphans) {
+        check_later(keeper, ORPHANS_US);
     }
 }
 
@@ -208,6 +207,5 @@ void reap_adopted(struct keeper *keeper, struct child *child)
         epoll_ctl(keeper->epoll, EPOLL_CTL_DEL, child->pidfd, NULL);
     }
     child->marks |= MARK_ZOMBIE_SEEN;
-    keeper->check_deadline_us = keeper->mono_us + RECHECK_US;
-    deadline_at(keeper, keeper->check_deadline_us);
+    check_later(keeper, RECHECK_US);
 }

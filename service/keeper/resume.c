@@ -17,6 +17,7 @@
 
 #include "service/fault.h"
 #include "service/keeper/keeper.h"
+#include "service/memfd.h"
 
 const char *resume_string(const struct keeper *keeper, unsigned index)
 {
@@ -186,9 +187,9 @@ static bool write_entry(int fd, const struct child *child)
 int resume_write(struct keeper *keeper)
 {
     struct resume blob = keeper->resume;
-    int fd = memfd_create("forkful-resume", 0);
+    int fd = memfd_for_data("forkful-resume", 0);
     if (fd < 0) {
-        return -errno;
+        return fd;
     }
     blob.occasion = RESUME_UPGRADE;
     blob.resume_bytes = sizeof blob;

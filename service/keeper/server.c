@@ -2,10 +2,10 @@
  * The server's life as the keeper sees it: start, ready, end, start again.
  *
  * It gets its descriptors on fixed numbers (service/server_fds.h) and the listeners stay open
- * between two of them, so a client that connects meanwhile just waits. A server that lived 10 s
- * is started again at once, others at growing distance. When the very first one refuses to run
- * (exit 1 or 2 before READY, nothing started), its status becomes the keeper's: that is a
- * start-up error.
+ * between two of them, so a client that connects meanwhile just waits. One that ends is started
+ * again at once, but at growing distance when several in a row did not live for some seconds. When
+ * the very first one refuses to run (exit 1 or 2 before READY, nothing started), its status
+ * becomes the keeper's: that is a start-up error.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -23,6 +23,7 @@
 #include "service/server_fds.h"
 
 #define SILENCE_US 1000000        /* from the end of its socket to SIGKILL */
+#define STEADY_US 5000000         /* who lived so long after its start did not end by its start */
 #define FIRST_DELAY_MS 50u
 #define LAST_DELAY_MS 5000u
 #define LINK_BUFFER_BYTES 32768   /* bounds the descriptors in flight to the server */
@@ -138,15 +139,22 @@ int server_start(struct keeper *keeper)
     return 0;
 }
 
-/* At once, when the last one came to answer: somebody killed it, or a rare fault did, and clients
-   wait. One that ends before it is ready would do so again: 50 ms, doubled up to 5 s. */
-static uint32_t next_delay(const struct server *server)
+/* Clients wait, so at once when the last one came to answer: a rare fault, or somebody killed it. If
+   it ended soon after its predecessor, or was never ready, the next would do the same: 50 ms,
+   doubled up to 5 s until one lives. One that was ready and got SIGKILL ended by somebody's will:
+   there it stays at 50 ms. */
+static uint32_t next_delay(struct server *server, int64_t now_us, int status)
 {
-    if (server->ready) {
+    bool steady = server->ready && now_us - server->started_us >= STEADY_US;
+    server->hasty = steady ? 0 : server->hasty + 1;
+    if (server->ready && server->hasty <= 1) {
         return 0;
     }
-    uint32_t delay_ms = server->delay_ms == 0 ? FIRST_DELAY_MS : server->delay_ms * 2;
-    return delay_ms < LAST_DELAY_MS ? delay_ms : LAST_DELAY_MS;
+    bool killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    if (server->delay_ms == 0 || (server->ready && killed)) {
+        return FIRST_DELAY_MS;
+    }
+    return server->delay_ms * 2 < LAST_DELAY_MS ? server->delay_ms * 2 : LAST_DELAY_MS;
 }
 
 static bool refused_to_start(const struct keeper *keeper, int status)
@@ -159,7 +167,7 @@ static bool refused_to_start(const struct keeper *keeper, int status)
 static void schedule_restart(struct keeper *keeper, int pid, int status)
 {
     struct server *server = &keeper->server;
-    server->delay_ms = next_delay(server);
+    server->delay_ms = next_delay(server, keeper->mono_us, status);
     server->start_deadline_us = keeper->mono_us + (int64_t)server->delay_ms * 1000;
     server->restarts = ++keeper->resume.server_restarts;
     server->ended = (struct fact_server_ended){pid, status, server->restarts, server->delay_ms};

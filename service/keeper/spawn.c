@@ -127,6 +127,12 @@ static pid_t fork_child(struct child *child, struct plan *plan)
     return pid;
 }
 
+/* Passes, and says nothing about what the kernel can do. EMFILE and ENFILE come from the pidfd. */
+static bool is_shortage(int error)
+{
+    return error == EAGAIN || error == ENOMEM || error == EMFILE || error == ENFILE;
+}
+
 static pid_t fork_into_slot(struct keeper *keeper, struct child *child, struct plan *plan)
 {
     int directory = -1;
@@ -136,7 +142,7 @@ static pid_t fork_into_slot(struct keeper *keeper, struct child *child, struct p
         return fork_child(child, plan);
     }
     pid_t pid = clone_child(keeper, child, plan, directory);
-    if (pid >= 0 || pid == -EAGAIN || pid == -ENOMEM) {
+    if (pid >= 0 || is_shortage(-pid)) {
         return pid;
     }
     if (child->slot >= 0) {

@@ -23,13 +23,16 @@
 #define ROUNDS_MAX 50
 #define RECHECK_US 1000000
 
+#define PIDS_MAX (1u << 22) /* the kernel's bound for pid_max */
+
 struct walked {
     pid_t pid, parent, session;
     bool member;
+    uint64_t start_ticks;            /* with the pid: who it is; 0 in a slot */
 };
 
 static struct walked walk[WALK_MAX]; /* all of /proc by ascending pid, or a slot's members */
-static pid_t signalled[WALK_MAX];
+static uint8_t signalled[PIDS_MAX / 8]; /* a bit per pid; all zero between two calls */
 
 static int compare_pids(const void *left, const void *right)
 {
@@ -79,7 +82,8 @@ static size_t walk_proc(void)
     for (size_t i = 0; i < listed; i++) {
         struct proc_stat stat;
         if (proc_stat_read(pids[i], &stat) && stat.state != 'Z' && stat.state != 'X') {
-            walk[count++] = (struct walked){pids[i], stat.parent, stat.session, false};
+            walk[count++] = (struct walked){pids[i], stat.parent, stat.session, false,
+                                            stat.start_ticks};
         }
     }
     if (directory >= 0) {
@@ -128,30 +132,31 @@ static size_t tree_walk(const struct keeper *keeper, const struct child *child)
     return child->slot >= 0 ? walk_slot(child->slot) : walk_tree(keeper, child);
 }
 
-/* Is `pid`, whose pidfd we hold by now, still in the tree? */
-static bool still_member(const struct child *child, pid_t pid)
+/* Is the one whose pidfd we hold by now still the one that was found in the tree? */
+static bool still_member(const struct child *child, const struct walked *one)
 {
     char text[8192], end[32];
+    struct proc_stat stat;
     if (child->slot < 0) {
-        return true; /* the walk has just seen it; pids are not used again that fast */
+        return proc_stat_read(one->pid, &stat) && stat.start_ticks == one->start_ticks;
     }
     snprintf(end, sizeof end, "/s%d\n", child->slot);
-    return proc_read(pid, "cgroup", text, sizeof text) > 0 && strstr(text, end) != NULL;
+    return proc_read(one->pid, "cgroup", text, sizeof text) > 0 && strstr(text, end) != NULL;
 }
 
-static void signal_member(const struct keeper *keeper, const struct child *child, pid_t pid,
-                          int signal)
+static void signal_member(const struct keeper *keeper, const struct child *child,
+                          const struct walked *one, int signal)
 {
-    if (is_untouchable(keeper, pid)) {
+    if (is_untouchable(keeper, one->pid)) {
         return;
     }
-    int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+    int pidfd = (int)syscall(SYS_pidfd_open, one->pid, 0);
     if (pidfd < 0 && errno != ENOSYS) {
         return;
     }
     if (pidfd < 0) {
-        kill(pid, signal);
-    } else if (still_member(child, pid)) {
+        kill(one->pid, signal);
+    } else if (still_member(child, one)) {
         syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
     }
     if (pidfd >= 0) {
@@ -159,25 +164,38 @@ static void signal_member(const struct keeper *keeper, const struct child *child
     }
 }
 
+/* Members of the walk at hand that had no signal yet get it; gives how many. [*first, *last]: the
+   bytes of signalled[] that are in use. */
+static size_t signal_new(const struct keeper *keeper, const struct child *child, size_t count,
+                         int signal, size_t *first, size_t *last)
+{
+    size_t fresh = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t byte = (size_t)walk[i].pid / 8;
+        uint8_t bit = (uint8_t)(1u << (walk[i].pid & 7));
+        if (!walk[i].member || byte >= sizeof signalled || (signalled[byte] & bit)) {
+            continue;
+        }
+        signalled[byte] |= bit;
+        *first = byte < *first ? byte : *first;
+        *last = byte > *last ? byte : *last;
+        signal_member(keeper, child, &walk[i], signal);
+        fresh++;
+    }
+    return fresh;
+}
+
 /* Signals whoever has not been yet, until nobody new appears. Gives how many it found. */
 static size_t signal_all(struct keeper *keeper, struct child *child, int signal)
 {
-    size_t done = 0, fresh = 1;
+    size_t done = 0, fresh = 1, first = sizeof signalled, last = 0;
     for (int round = 0; round < ROUNDS_MAX && fresh > 0; round++) {
-        size_t count = tree_walk(keeper, child), before = done;
-        fresh = 0;
-        for (size_t i = 0; i < count; i++) {
-            bool known = !walk[i].member;
-            for (size_t j = 0; j < before && !known; j++) {
-                known = signalled[j] == walk[i].pid;
-            }
-            if (known || done == WALK_MAX) {
-                continue;
-            }
-            signalled[done++] = walk[i].pid;
-            signal_member(keeper, child, walk[i].pid, signal);
-            fresh++;
-        }
+        size_t count = tree_walk(keeper, child);
+        fresh = signal_new(keeper, child, count, signal, &first, &last);
+        done += fresh;
+    }
+    if (first <= last) {
+        memset(signalled + first, 0, last - first + 1);
     }
     return done;
 }
@@ -263,8 +281,7 @@ void tree_check(struct keeper *keeper, struct child *child)
         if (child->marks & MARK_EVENTS) {
             return;
         }
-        keeper->check_deadline_us = keeper->mono_us + RECHECK_US;
-        deadline_at(keeper, keeper->check_deadline_us);
+        check_later(keeper, RECHECK_US);
         return;
     }
     if (child->marks & MARK_EVENTS) {

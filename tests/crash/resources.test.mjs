@@ -66,6 +66,22 @@ suite('out of disk', () => {
     if (done.state === 'exited') assert.equal(bytes.length, 8 * MB);
   });
 
+  daemonTest('a shutdown while the database is full leaves in the spool what the next start stores', { env: { FORKFUL_DB_MAX_PAGES: '200' }, seconds: 180 }, async (d) => {
+    const writer = await d.python(write(8));
+    await until('the database is full', async () => (await d.system()).health === 'degraded', { within: 60 });
+    const { child } = d.launched;
+    await d.call('POST', '/v1/shutdown', { body: { wait_seconds: 0 } });
+    await until('the daemon has ended', () => child.exitCode !== null, { within: 90 });
+    delete d.env.FORKFUL_DB_MAX_PAGES;
+    await d.start();
+    const { body: done } = await d.get(`/v1/processes/${writer.id}/join?wait=30`);
+    assert.equal(done.state, 'exited', JSON.stringify(done));
+    const bytes = await d.logsBytes(writer.id);
+    assert.ok(bytes.length > 2 * MB, `${bytes.length} bytes`);
+    const lines = range(0, Math.floor(bytes.length / 64) - 1).map((i) => `${String(i).padEnd(63)}\n`).join('');
+    assert.ok(bytes.toString().startsWith(lines), 'without a hole');
+  });
+
   daemonTest('a disk that is full and has room again later takes up what waited in the spool', { wrap: 'ulimit -Sf 40000', args: ['--spool-bytes', '16M'], seconds: 180 }, async (d) => {
     const writer = await d.python(write(40), { output: { max_bytes: 100 * MB } });
     await until('the disk is full', async () => (await d.system()).health === 'degraded', { within: 60 });

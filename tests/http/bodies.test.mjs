@@ -96,6 +96,7 @@ suite('fields', () => {
       [{ clear_env: 1 }, '/clear_env'], [{ daemon: null }, '/daemon'], [{ start: 'no' }, '/start'], [{ stdin: 'tty' }, '/stdin'],
       [{ stdin: {} }, '/stdin'], [{ stdin: { text: 'a', base64: 'YQ==' } }, '/stdin'], [{ stdin: { base64: '%%' } }, '/stdin/base64'],
       [{ stdout: 'file' }, '/stdout'], [{ stdout: 'stderr' }, '/stdout'], [{ stderr: 'both' }, '/stderr'], [{ umask: '999' }, '/umask'],
+      [{ umask: '7777' }, '/umask'], [{ cwd: 'relative' }, '/cwd'],
       [{ umask: 18 }, '/umask'], [{ nice: 20 }, '/nice'], [{ nice: -21 }, '/nice'], [{ nice: 1.5 }, '/nice'], [{ rlimits: { nofiles: 1 } }, '/rlimits/nofiles'],
       [{ rlimits: { nofile: -1 } }, '/rlimits/nofile'], [{ timeout_seconds: 0 }, '/timeout_seconds'], [{ timeout_seconds: -1 }, '/timeout_seconds'],
       [{ timeout_seconds: '5' }, '/timeout_seconds'], [{ stop: { signal: 'SIGFOO' } }, '/stop/signal'], [{ stop: { signal: 0 } }, '/stop/signal'],
@@ -119,8 +120,8 @@ suite('fields', () => {
   });
 
   daemonTest('argv and shell exclude each other', async (d) => {
-    const both = await d.post('/v1/processes', { argv: ['true'], shell: 'true' });
-    assert.equal(both.status, 422, `${both}`);
+    const both = await d.post('/v1/processes', { argv: ['true'], shell: 'true', cwd: 'here', colour: 'red' });
+    assert.deepEqual(faults(both.body), ['/colour unknown_field', '/cwd invalid_value', '/shell invalid_value']);
   });
 });
 
@@ -129,6 +130,15 @@ suite('size', () => {
     const answer = await exchange(d, head(d, 'POST /v1/processes', { ...json, 'Content-Length': 1024 * 1024 * 1024 }));
     assert.equal(answer.status, 413, JSON.stringify(answer));
     await d.get('/v1/system');
+  });
+
+  daemonTest('a small call takes as much as http.body_bytes says, and system tells it', { config: 'http.body_bytes = 2000\n' }, async (d) => {
+    assert.equal((await d.system()).limits.request_body_bytes, 2000);
+    await d.post('/v1/sessions', { ttl_seconds: 5 }, { expect: 201 });
+    const blanks = `{"ttl_seconds":5${' '.repeat(3000)}}`;
+    problem(await d.call('POST', '/v1/sessions', { raw: blanks, headers: json }), 413, 'payload_too_large');
+    problem(await d.call('POST', '/v1/sessions', { raw: blanks, headers: { ...json, 'Transfer-Encoding': 'chunked' } }), 413, 'payload_too_large');
+    await d.spawn({ argv: ['true'], labels: { a: 'x'.repeat(250) }, env: { A: 'x'.repeat(3000) } });
   });
 
   daemonTest('a chunked body is read like any other', async (d) => {

@@ -4,6 +4,7 @@ import { statSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { daemonTest, suite } from '../lib/daemon.mjs';
 import { faults, problem } from '../lib/check.mjs';
+import { cpuSeconds } from '../lib/proc.mjs';
 import { exchange, head } from '../lib/raw.mjs';
 
 const guarded = ['/v1/processes', '/v1/processes/me', '/v1/processes/p_01jd8m3q7v0x4t5k6n7p8q9r0s', '/v1/sessions', '/v1/changes',
@@ -177,6 +178,32 @@ suite('query', () => {
     for (const where of ['/v1/system?x=1', `/v1/processes/${strange_id}?x=1`, '/healthz?x=1']) {
       assert.equal((await d.call('GET', where)).status, 400, where);
     }
+  });
+
+  daemonTest('all faults come at once, whether the table or the call itself finds them', async (d) => {
+    const { id } = await d.run({ argv: ['true'] });
+    for (const [where, wanted] of [
+      [`/v1/processes/${id}/logs?bogus=1&wait=soon&after=x&limit=0&grep=%28&follow=maybe`, ['after', 'bogus unknown', 'follow', 'grep', 'limit', 'wait']],
+      ['/v1/changes?wait=-1&type=%21&snapshot=maybe&bogus=1&page_token=x', ['bogus unknown', 'page_token', 'snapshot', 'type', 'wait']],
+      ['/v1/log?wait=1s&level=loud&limit=501', ['level', 'limit', 'wait']],
+      ['/v1/processes?limit=0&state=dead&order=up&bogus=1&parent=nobody', ['bogus unknown', 'limit', 'order', 'parent', 'state']]]) {
+      const answer = await d.call('GET', where, { headers: { Accept: 'application/json' } });
+      assert.equal(answer.status, 400, `${answer}`);
+      assert.deepEqual(faults(answer.body), wanted.map((one) => (one === 'page_token' ? 'page_token invalid_page_token'
+        : `${one.split(' ')[0]} ${one.split(' ')[1] ?? 'invalid'}_parameter`)), where);
+    }
+  });
+
+  daemonTest('of more faults than anybody reads 64 are told', async (d) => {
+    const many = Array.from({ length: 300 }, (_, i) => `k${i}`);
+    assert.equal(problem(await d.call('GET', `/v1/processes?${many.join('&')}`), 400, 'unknown_parameter').errors.length, 64);
+    const fields = Object.fromEntries(Array.from({ length: 100000 }, (_, i) => [`stdin_of_a_process_number_${i}`, 1]));
+    const { server_pid } = await d.system();
+    const before = cpuSeconds(server_pid);
+    const answer = await d.post('/v1/processes', { argv: ['true'], ...fields, env: { A: 1 } });
+    assert.equal(problem(answer, 422).errors.length, 64);
+    const spent = cpuSeconds(server_pid) - before;
+    assert.ok(spent < 0.7, `what is not told costs nothing: ${spent} s`);
   });
 
   daemonTest('values of the wrong kind are 400 naming their key', async (d) => {

@@ -179,6 +179,43 @@ suite('coming back', () => {
 });
 
 suite('slow and gone clients', () => {
+  daemonTest('a stream that cannot be read on breaks off instead of ending', { env: { FORKFUL_FAIL: 'log_read:EIO:3' } }, async (d) => {
+    const { id } = await d.run({ argv: ['echo', 'x'] });
+    for (const accept of ['application/x-ndjson', 'text/event-stream', 'text/plain']) {
+      const stream = await d.stream(logs(id), { accept });
+      await assert.rejects(stream.bytes(), { code: 'ECONNRESET' });
+    }
+    assert.equal(await d.logsText(id), 'x\n');
+    assert.match(d.stderr, /the database cannot be read/);
+  });
+
+  daemonTest('a client that is gone before its stream begins leaves nothing behind', async (d) => {
+    const { id } = await d.spawn({ argv: ['sleep', '1000'] });
+    const { server_pid } = await d.system();
+    const fds = () => readdirSync(`/proc/${server_pid}/fd`).length;
+    const before = fds();
+    // After the first call, which parks, the close is watched for. The second one comes in one segment with it.
+    const client = await d.python(`
+import os, socket, urllib.parse
+at = urllib.parse.urlparse(os.environ["FORKFUL_URL"])
+def get(s, path):
+    s.sendall(("GET /v1/processes/${id}/%s HTTP/1.1\\r\\nHost: %s\\r\\nAuthorization: Bearer %s\\r\\n\\r\\n"
+               % (path, at.netloc, os.environ["FORKFUL_TOKEN"])).encode())
+kept = []
+for _ in range(20):
+    s = socket.create_connection((at.hostname, at.port))
+    kept.append(s)
+    get(s, "join?wait=0.01")
+    s.recv(65536)
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+    get(s, "logs?follow=true")
+    s.shutdown(socket.SHUT_WR)
+for s in kept:
+    while s.recv(65536): pass`);
+    assert.equal((await d.join(client.id)).exitcode, 0);
+    await until('their connections are closed', () => fds() <= before);
+  });
+
   daemonTest('a client that does not read delays nobody and loses nothing', async (d) => {
     const { id } = await d.python('import sys\nfor i in range(1, 400001): sys.stdout.write("line %d\\n" % i)');
     const slow = await d.stream(logs(id, '?follow=true'), { accept: 'application/octet-stream' });

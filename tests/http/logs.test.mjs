@@ -1,7 +1,8 @@
 // What a process wrote: exact bytes, and records with numbers, times and filters.
 import assert from 'node:assert/strict';
-import { daemonTest, suite } from '../lib/daemon.mjs';
+import { daemonTest, soon, suite } from '../lib/daemon.mjs';
 import { between, lineBytes, problem, range, texts, TIME } from '../lib/check.mjs';
+import { now } from '../lib/wait.mjs';
 
 const py = (d, code, more) => d.run({ argv: ['python3', '-u', '-c', `import os,sys,time\n${code}`], ...more });
 const numbered = (count) => `sys.stdout.write("".join("line %d\\n" % i for i in range(1, ${count + 1})))`;
@@ -138,6 +139,27 @@ suite('asking for a part', () => {
     assert.deepEqual(await found('^line', '&tail=2'), ['line 299', 'line 300']);
     assert.deepEqual(await found('^line', '&after=298'), ['line 299', 'line 300']);
     assert.equal((await d.call('GET', `/v1/processes/${id}/logs?grep=%28`)).status, 400);
+  });
+
+  daemonTest('a grep that is as dear as one can be finds what it should and delays nobody', async (d) => {
+    const { id } = await py(d, 'for i in range(40): os.write(1, b"a" * 20000 + b"\\n")\nos.write(1, b"a" * 100 + b"b\\n")');
+    const other = await py(d, numbered(10));
+    const dear = ['(a|aa)*(a|aa)*(a|aa)*b$', '(((a*)*)*)*b', 'a{1,140}b', '(a?){100}a{100}b', '[ab]*[ab]*[ab]*[ab]*b'];
+    let done = false;
+    const greps = Promise.all(dear.map(async (expression) => {
+      const query = `?grep=${encodeURIComponent(expression)}`;
+      assert.deepEqual((await page(d, id, query)).items.map((one) => one.seq), [41], expression);
+      assert.deepEqual((await page(d, id, `${query}&tail=1`)).items.map((one) => one.seq), [41], expression);
+    })).finally(() => { done = true; });
+    const waits = [];
+    for (let first = true; first || !done; first = false) {
+      const began = now();
+      assert.equal((await page(d, other.id, '')).items.length, 10);
+      await d.system();
+      waits.push(now() - began);
+    }
+    await soon(greps, 'they have searched', 60);
+    assert.ok(Math.max(...waits) < 5, `others waited ${Math.max(...waits)} s`);
   });
 
   daemonTest('grep in raw form gives the matching lines', async (d) => {

@@ -68,6 +68,31 @@ suite('shutdown', () => {
     }
   });
 
+  daemonTest('by Control-C, which the whole process group gets', async (d) => {
+    for (const signal of ['SIGINT', 'SIGTERM']) {
+      const free = await d.sh('exec sleep 1000', { stop: { grace_seconds: 5 } });
+      const daemonic = await d.sh('exec sleep 1000', { daemon: true });
+      send(-d.pid, signal);
+      killedBy(await d.join(daemonic.id), 15, 'SIGTERM', 'shutdown');
+      await d.post(`/v1/processes/${free.id}/kill`, undefined, { expect: 200 });
+      await gone(d);
+      assert.equal((await d.launched.ended).code, 0);
+      await d.start();
+    }
+  });
+
+  daemonTest('by a signal is not forgotten when the server dies of SIGKILL at that moment', async (d) => {
+    for (let round = 0; round < 5; round += 1) {
+      const { server_pid } = await d.system();
+      send(server_pid, 'SIGSTOP');
+      send(d.pid, 'SIGTERM');
+      send(server_pid, 'SIGKILL');
+      await gone(d);
+      assert.equal((await d.launched.ended).code, 0);
+      await d.start();
+    }
+  });
+
   daemonTest('answers those who join what it waits for', async (d) => {
     const { id } = await d.sh('read x; exit 6', { stdin: 'pipe' });
     const joining = d.get(`/v1/processes/${id}/join?wait=60`);

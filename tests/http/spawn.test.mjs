@@ -278,7 +278,11 @@ suite('start later', () => {
     const body = problem(await d.post(`/v1/processes/${id}/start`), 422, 'spawn_failed');
     assert.deepEqual([body.errno, body.stage], ['ENOENT', 'exec']);
     const failed = await d.process(id);
-    assert.deepEqual([failed.state, failed.alive, failed.exitcode, failed.pid], ['failed', false, null, null]);
+    assert.deepEqual([failed.state, failed.alive, failed.exitcode, failed.pid, failed.exit], ['failed', false, null, null, null]);
+    assert.deepEqual(failed.error, { errno: 'ENOENT', stage: 'exec' });
+    await d.killServer();
+    assert.deepEqual(await d.process(id), failed);
+    assert.equal((await d.run({ argv: ['true'] })).error, null);
     problem(await d.post(`/v1/processes/${id}/start`), 409, 'already_started');
   });
 
@@ -296,6 +300,11 @@ suite('start later', () => {
 });
 
 suite('not yet there', () => {
+  daemonTest('all of it is named at once', async (d) => {
+    const answer = await d.post('/v1/processes', { argv: ['true'], requires: { lock: 'a' }, on_exit: { queue: 'b' } });
+    assert.deepEqual(faults(problem(answer, 501, 'not_supported')), ['/on_exit not_supported', '/requires not_supported']);
+  });
+
   daemonTest('what capabilities lists as not supported is 501 and starts nothing', async (d) => {
     const { not_supported } = (await d.get('/v1/capabilities')).body;
     const examples = { requires: { lock: 'deploy' }, on_exit: { queue: 'deaths' } };

@@ -98,6 +98,16 @@ suite('the system', () => {
     assert.ok(Object.keys(families).some((name) => sum(name) === 3), 'something counts the three processes');
   });
 
+  daemonTest('counts ends by their reason, also of processes that are deleted', async (d) => {
+    const ends = async () => Object.fromEntries([...(await d.get('/metrics')).text.matchAll(/^forkful_processes_ended_total\{reason="(\w+)"\} (\d+)$/gm)].map(([, reason, count]) => [reason, Number(count)]));
+    const { id } = await d.run({ argv: ['true'] });
+    await d.run({ argv: ['false'] });
+    await d.run({ shell: 'kill -KILL $$' });
+    await d.delete(`/v1/processes/${id}`);
+    const counted = await ends();
+    assert.deepEqual([counted.exit_code, counted.signal, counted.timeout], [2, 1, 0]);
+  });
+
   daemonTest('is healthy and ready without a token', async (d) => {
     assert.deepEqual((await d.get('/healthz', { token: null })).body, { status: 'ok' });
     assert.deepEqual((await d.get('/readyz', { token: null })).body, { status: 'ready' });

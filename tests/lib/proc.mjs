@@ -16,6 +16,12 @@ export function stat(pid) {
   };
 }
 
+/** Seconds of processor time that the process has used. */
+export function cpuSeconds(pid) {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').replace(/^.*\) /s, '').split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / 100; // utime, stime in ticks
+}
+
 /** True while the process runs; a zombie has ended. */
 export function alive(pid) {
   const seen = stat(pid);

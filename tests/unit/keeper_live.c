@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -244,6 +245,37 @@ static void fork_and_pipe_failures_become_facts(void **state)
 }
 
 /* Everything about a short program may happen in one turn of the keeper's loop. */
+static void being_out_of_descriptors_says_nothing_about_cgroups(void **state)
+{
+    uint32_t features = live.welcome.features;
+    struct fact_id id = run_shell("exit 0"); /* its clone3 fails */
+    struct fact_spawn_failed failed;
+    memcpy(&failed, fact_payload(live_until(&live, FACT_SPAWN_FAILED, &id, NULL)), sizeof failed);
+    assert_int_equal(failed.error, EMFILE);
+    live_lose_server(&live);
+    live_meet(&live);
+    assert_int_equal(live.welcome.features, features);
+    assert_int_equal(exited((struct fact_id[]){run_shell("exit 5")}, NULL).status, 5);
+}
+
+static void a_keeper_out_of_descriptors_refuses_a_spawn_that_brings_one(void **state)
+{
+    struct rlimit few = {1, 0}, before; /* no number is left, whatever is open */
+    assert_int_equal(prlimit(live.keeper, RLIMIT_NOFILE, NULL, &before), 0);
+    few.rlim_max = before.rlim_max;
+    int file = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    struct live_spawn spawn = {.process = live_id(77), .argv = SHELL("exit 0"), .stdin_fd = file,
+                               .flags = SPAWN_STDIN_FILE};
+    assert_int_equal(prlimit(live.keeper, RLIMIT_NOFILE, &few, NULL), 0);
+    uint32_t request = live_spawn(&live, &spawn);
+    assert_int_equal(live_reply(&live, request), EMFILE);
+    assert_int_equal(live.replies[request % 1024].stage, STAGE_LIMIT);
+    assert_int_equal(prlimit(live.keeper, RLIMIT_NOFILE, &before, NULL), 0);
+    run(spawn); /* the same server may go on */
+    assert_int_equal(exited(&spawn.process, NULL).status, 0);
+    close(file);
+}
+
 static void a_short_program_ends_after_it_has_started(void **state)
 {
     for (int i = 0; i < 20; i++) {
@@ -577,6 +609,74 @@ static void a_server_that_talks_nonsense_is_replaced(void **state)
     assert_int_equal(live.welcome.entries, 1);
     assert_non_null(live_custody_of(&live, &id));
     live_until(&live, FACT_SERVER_ENDED, NULL, NULL);
+}
+
+static void a_server_that_ends_soon_again_and_again_is_started_at_growing_distance(void **state)
+{
+    uint32_t delays_ms[5];
+    for (int i = 0; i < 5; i++) {
+        live_call(&live, COMMAND_READY, NULL, NULL, 0);
+        (void)!write(live.puppet, "x", 1); /* it exits with 0 */
+        wait_gone(live.server);
+        live_lose_server(&live);
+        live_meet(&live);
+        const struct fact *fact = live_until(&live, FACT_SERVER_ENDED, NULL, NULL);
+        delays_ms[i] = ((const struct fact_server_ended *)fact_payload(fact))->delay_ms;
+        live_applied(&live);
+    }
+    const uint32_t expected[5] = {0, 50, 100, 200, 400};
+    assert_memory_equal(delays_ms, expected, sizeof expected);
+}
+
+/* The spool of the keeper that has ended, as the next start of the daemon finds it: its EXITED of
+   this process. */
+static struct fact_exited kept_exit(const struct fact_id *process)
+{
+    char path[128];
+    struct spool spool;
+    struct fact_exited end = {0};
+    int error;
+    snprintf(path, sizeof path, "%s/spool", live.dir);
+    int fd = open(path, O_RDWR | O_CLOEXEC);
+    assert_int_equal(spool_open(&spool, fd, "boot"), 0);
+    assert_int_equal(spool_consumer_begin(&spool, 0), 0);
+    for (const struct fact *fact; (fact = spool_next(&spool, &error)) != NULL;) {
+        if (fact->type == FACT_EXITED && memcmp(&fact->process, process, sizeof *process) == 0)
+            memcpy(&end, fact_payload(fact), sizeof end);
+    }
+    assert_int_equal(error, 0);
+    spool_close(&spool);
+    close(fd);
+    return end;
+}
+
+static void facts_that_no_server_has_stored_outlive_the_keeper(void **state)
+{
+    struct fact_id living = run_shell("echo up; exec sleep 300");
+    live_until(&live, FACT_OUTPUT, &living, NULL);
+    live_applied(&live);
+    struct fact_id ended = run_shell("exit 3");
+    assert_int_equal(exited(&ended, NULL).status, 3); /* read, but not stored */
+    live_exit(&live);
+    assert_int_equal(kept_exit(&ended).status, 3);
+    struct fact_exited end = kept_exit(&living); /* killed by the keeper at its end */
+    assert_int_equal(end.kind, EXIT_SIGNALED);
+    assert_int_equal(end.status, SIGKILL);
+    assert_int_equal(end.reason, STOP_SHUTDOWN);
+}
+
+static void a_spool_of_which_all_is_stored_goes_with_the_keeper(void **state)
+{
+    char path[128];
+    struct fact_id id = run_shell("exit 0");
+    exited(&id, NULL);
+    forget(&id);
+    live_until(&live, FACT_PIPE_CLOSED, &id, NULL);
+    live_until(&live, FACT_PIPE_CLOSED, &id, NULL);
+    live_applied(&live);
+    live_exit(&live);
+    snprintf(path, sizeof path, "%s/spool", live.dir);
+    assert_int_not_equal(access(path, F_OK), 0);
 }
 
 static void state_is_kept_for_the_next_server(void **state)
@@ -1021,6 +1121,13 @@ static int setup_failing_fork(void **state)
     return 0;
 }
 
+static int setup_without_descriptors(void **state)
+{
+    setenv("FORKFUL_FAIL", "fork:EMFILE:1", 1);
+    live_start(&live);
+    return 0;
+}
+
 static int setup_dying_after_fork(void **state)
 {
     setenv("FORKFUL_FAULT", "keeper_after_fork:3", 1);
@@ -1057,6 +1164,10 @@ int main(int argc, char **argv)
         LIVE(an_id_that_is_known_is_refused),
         {"fork_and_pipe_failures_become_facts", fork_and_pipe_failures_become_facts,
          setup_failing_fork, teardown, NULL},
+        {"being_out_of_descriptors_says_nothing_about_cgroups",
+         being_out_of_descriptors_says_nothing_about_cgroups, setup_without_descriptors, teardown,
+         NULL},
+        LIVE(a_keeper_out_of_descriptors_refuses_a_spawn_that_brings_one),
         LIVE(a_short_program_ends_after_it_has_started),
         LIVE(stdin_from_a_file_is_read_to_its_end),
         LIVE(stdin_written_through_custody_ends_when_both_sides_close),
@@ -1092,6 +1203,9 @@ int main(int argc, char **argv)
         LIVE(a_child_ended_on_its_way_to_exec_harms_nobody),
         LIVE(arguments_of_any_size_arrive_whole),
         LIVE(state_is_kept_for_the_next_server),
+        LIVE(a_server_that_ends_soon_again_and_again_is_started_at_growing_distance),
+        LIVE(facts_that_no_server_has_stored_outlive_the_keeper),
+        LIVE(a_spool_of_which_all_is_stored_goes_with_the_keeper),
         LIVE(a_server_killed_again_and_again_loses_no_line_and_no_exit_code),
         LIVE(an_upgrade_keeps_children_bytes_and_deadlines),
         LIVE_WITHOUT_CGROUPS(an_upgrade_keeps_children_bytes_and_deadlines),

@@ -142,10 +142,25 @@ static void many_deadlines_all_pass_in_their_time(void **state)
     assert_int_equal(facts_of(FACT_KILLED), 200);
 }
 
+/* Nobody clears these until something else has happened: they must not keep the loop awake. */
+static void what_waits_for_others_is_no_deadline(void **state)
+{
+    (void)state;
+    keeper.next_deadline_us = 0;
+    keeper.mono_us = 1000000;
+    keeper.server.pid = 1;
+    keeper.server.settle_deadline_us = 1; /* CUSTODY_DONE is due, but the server does not read */
+    keeper.upgrade_deadline_us = 1;       /* and it has not ended */
+    assert_int_equal(deadlines_timeout(&keeper), -1);
+    keeper.server.pid = 0;
+    assert_int_equal(deadlines_timeout(&keeper), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_stop_kills_at_its_deadline_and_once, setup),
+        cmocka_unit_test_setup(what_waits_for_others_is_no_deadline, setup),
         cmocka_unit_test_setup(a_repeat_shortens_and_never_lengthens, setup),
         cmocka_unit_test_setup(what_has_ended_cannot_be_stopped, setup),
         cmocka_unit_test_setup(an_entry_without_a_sound_pid_has_no_tree, setup),

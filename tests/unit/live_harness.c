@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -338,9 +339,8 @@ void live_adopt(struct live *live, struct resume_entry *entries, unsigned count)
 
 static void notes_clear(void);
 
-void live_end(struct live *live)
+void live_exit(struct live *live)
 {
-    char path[128];
     int status;
     live_send(live, COMMAND_EXIT, NULL, NULL, 0);
     kill(live->server, SIGTERM);
@@ -350,13 +350,23 @@ void live_end(struct live *live)
     if (ended != live->keeper || status != 0)
         FATAL("the keeper did not exit with 0");
     current = NULL;
+    live->keeper = 0;
+}
+
+void live_end(struct live *live)
+{
+    char path[128];
+    if (live->keeper != 0)
+        live_exit(live);
+    const struct spool_header *header = live->spool.header;
+    bool all_stored = atomic_load(&header->head) == atomic_load(&header->tail);
     notes_clear();
     forget_fds(live);
     close(live->listener);
     close(live->puppet);
     close(live->stdout_fd);
     snprintf(path, sizeof path, "%s/spool", live->dir);
-    if (access(path, F_OK) == 0)
+    if (unlink(path) == 0 && all_stored)
         FATAL("the spool is still there");
     snprintf(path, sizeof path, "%s/puppets", live->dir);
     unlink(path);

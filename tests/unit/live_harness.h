@@ -73,7 +73,8 @@ int live_refused(void);                                   /* how a keeper ends w
 /* The keeper was killed: starts the next one with these entries, in the server's name. The server
    is gone afterwards; live_meet waits for the new one. */
 void live_adopt(struct live *live, struct resume_entry *entries, unsigned count);
-void live_end(struct live *live);                         /* COMMAND_EXIT, waits for the keeper */
+void live_exit(struct live *live);                        /* COMMAND_EXIT, waits for the keeper */
+void live_end(struct live *live);                         /* the same unless done; cleans up */
 
 uint32_t live_send(struct live *live, enum command_type type, const struct fact_id *process,
                    const void *body, size_t bytes);

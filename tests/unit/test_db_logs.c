@@ -613,6 +613,24 @@ static void a_long_line_that_grows_slowly_is_stored_about_once(void **state)
     reference_free(reference);
 }
 
+/* Readers have a word for each reason, and none for others. */
+static void a_gap_of_an_unknown_reason_is_damage(void **state)
+{
+    for (uint64_t reason = 0; reason <= LOG_GAP_REASONS; reason++) {
+        uint64_t payload[2] = { 1, reason };
+        struct log_segment gap = { .kind = LOG_GAP, .at_us = 5, .data = (const char *)payload,
+                                   .bytes = sizeof payload };
+        struct log_bytes bytes = { 0 };
+        struct log_segments walk;
+        struct log_segment read;
+        assert_true(log_bytes_put(&bytes, &gap));
+        log_segments_begin(&walk, bytes.data, bytes.bytes);
+        bool known = reason > LOG_GAP_NONE && reason < LOG_GAP_REASONS;
+        assert_int_equal(log_segment_next(&walk, &read), known ? 1 : -1);
+        log_bytes_free(&bytes);
+    }
+}
+
 static void lines_exactly_as_long_as_the_limit_are_not_cut(void **state)
 {
     struct db_fixture *fixture = *state;
@@ -652,6 +670,7 @@ int main(void)
         TEST(a_trim_is_exact_to_the_record_and_the_byte),
         TEST(a_trim_between_the_records_of_one_gap_keeps_the_later_ones),
         TEST(a_long_line_that_grows_slowly_is_stored_about_once),
+        TEST(a_gap_of_an_unknown_reason_is_damage),
         TEST(lines_exactly_as_long_as_the_limit_are_not_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -235,7 +235,7 @@ static void a_process_row_comes_back_as_it_was_put(void **state)
     row.user_us = 11, row.system_us = 12, row.max_rss_bytes = 13;
     row.stdout_bytes = 14, row.stderr_bytes = 15, row.dropped_bytes = 16, row.open_streams = 3;
     row.descendants = 4, row.stop_reason = 2, row.stop_signal = 15, row.stop_deadline_at_us = -1;
-    row.revision = 99;
+    row.start_errno = 2, row.start_stage = 12, row.revision = 99;
     struct batch *batch = fixture_batch(fixture);
     batch->durable = true;
     assert_true(process_row_insert(batch, &row));

@@ -423,6 +423,28 @@ static void feeds_and_answers_are_kept_within_their_limits(void **state)
     fixture_open(fixture);
 }
 
+/* The total says that there is too much, and there is nothing: no log is made up to be trimmed. */
+static void a_total_limit_with_nothing_to_delete_changes_nothing(void **state)
+{
+    struct db_fixture *fixture = *state;
+    struct db_error error;
+    fixture_close(fixture);
+    struct db *db = db_open(fixture->dir, &error);
+    assert_int_equal(db_meta_set(db, DB_LOGS, "log_bytes", 1 << 20), SQLITE_OK);
+    int code;
+    struct log_store *store = log_store_new(db, &code);
+    struct upkeep *upkeep = upkeep_new(store, &code);
+    struct writer_limits limits = { .total_log_bytes = 1000 };
+    while (upkeep_slice(upkeep, &limits, false) == 0)
+        ;
+    for (size_t i = 0; i < LOG_STORE_SLOTS; i++)
+        assert_null(store->slots[i]);
+    upkeep_free(upkeep);
+    log_store_free(store);
+    db_close(db);
+    fixture_open(fixture);
+}
+
 static void a_long_wal_is_copied_back_and_cut_when_nothing_is_left_to_do(void **state)
 {
     struct db_fixture *fixture = *state;
@@ -560,6 +582,7 @@ int main(void)
         TEST(small_chunks_of_a_finished_process_are_merged),
         TEST(small_chunks_of_a_running_process_are_merged_while_it_writes),
         TEST(feeds_and_answers_are_kept_within_their_limits),
+        TEST(a_total_limit_with_nothing_to_delete_changes_nothing),
         TEST(a_long_wal_is_copied_back_and_cut_when_nothing_is_left_to_do),
         TEST(the_wal_stays_bounded_under_a_flood_with_readers),
         TEST(finished_jobs_come_back_in_order_and_cancelled_ones_do_not_run),

@@ -13,7 +13,7 @@ static const unsigned both = 1u << LOG_STDOUT | 1u << LOG_STDERR;
 
 static void accepts(struct log_choice *choice, struct log_query_text text)
 {
-    struct problem *problem = log_choice_read(choice, &text);
+    struct problem *problem = log_choice_read(choice, &text, NULL);
     assert_null(problem);
 }
 
@@ -21,7 +21,7 @@ static void accepts(struct log_choice *choice, struct log_query_text text)
 static void refuses(struct log_query_text text, const char *name)
 {
     struct log_choice choice;
-    struct problem *problem = log_choice_read(&choice, &text);
+    struct problem *problem = log_choice_read(&choice, &text, NULL);
     assert_non_null(problem);
     assert_int_equal(problem->code, PROBLEM_INVALID_PARAMETER);
     assert_int_equal(problem->fault_count, 1);
@@ -88,7 +88,7 @@ static void last_event_id_wins_over_after(void **state)
     accepts(&choice, (struct log_query_text){.after = "4", .last_event_id = "70"});
     assert_int_equal(choice.query.after, 70);
     struct log_query_text text = {.last_event_id = "7x"};
-    struct problem *problem = log_choice_read(&choice, &text);
+    struct problem *problem = log_choice_read(&choice, &text, NULL);
     assert_non_null(problem);
     assert_int_equal(problem->faults[0].where, FAULT_HEADER);
     problem_free(problem);
@@ -121,7 +121,7 @@ static void all_faults_are_told_at_once(void **state)
     struct log_choice choice;
     struct log_query_text text = {.stream = "x", .after = "x", .limit = "x", .grep = "(",
                                   .since = "x", .follow = "x"};
-    struct problem *problem = log_choice_read(&choice, &text);
+    struct problem *problem = log_choice_read(&choice, &text, NULL);
     assert_non_null(problem);
     assert_int_equal(problem->fault_count, 6);
     problem_free(problem);
@@ -139,7 +139,7 @@ static void a_refusal_says_what_is_wrong_and_where(void **state)
 {
     struct log_choice choice;
     struct log_query_text text = {.grep = "ab(c"};
-    struct problem *problem = log_choice_read(&choice, &text);
+    struct problem *problem = log_choice_read(&choice, &text, NULL);
     assert_non_null(problem);
     assert_non_null(strstr(problem->faults[0].detail, "( is not closed, at byte 3"));
     problem_free(problem);

@@ -52,9 +52,14 @@ static void records_are_found_by_id_and_stay_in_order(void **state)
     for (int i = 0; i < 2000; i++) {
         assert_ptr_equal(process_table_find(&table, &all[i]->id), all[i]);
         assert_ptr_equal(process_table_find_text(&table, all[i]->id_text, 28), all[i]);
+        assert_ptr_equal(process_table_find_num(&table, all[i]->num), all[i]);
         assert_ptr_equal(all[i]->next, i < 1999 ? all[i + 1] : NULL);
     }
     assert_int_equal(table.live, 2000);
+    process_table_remove(&table, all[7]);
+    assert_null(process_table_find(&table, &all[7]->id));
+    assert_null(process_table_find_num(&table, all[7]->num));
+    process_free(all[7]);
     process_table_free(&table);
 }
 
@@ -79,10 +84,10 @@ static void states_keep_the_counts_and_the_live_list(void **state)
     process_set_state(&table, b, STATE_RUNNING);
     process_set_state(&table, a, STATE_STOPPING);
     assert_int_equal(table.live, 2);
-    assert_int_equal(table.live_daemons, 1);
+    assert_non_null(table.first_daemon);
     process_set_state(&table, a, STATE_EXITED);
     assert_int_equal(table.live, 1);
-    assert_int_equal(table.live_daemons, 0);
+    assert_null(table.first_daemon);
     assert_int_equal(table.ended, 1);
     assert_ptr_equal(table.first_live, b);
     process_table_remove(&table, b);
@@ -194,6 +199,26 @@ static void waiters_are_served_once_and_in_order(void **state)
 
 /* ---- custody ---- */
 
+static void a_process_for_later_keeps_the_directory_chosen_at_its_creation(void **state)
+{
+    (void)state;
+    struct process process = {0};
+    struct spec *spec;
+    json_t *asked = json_loads("{\"argv\":[\"true\"],\"start\":false}", 0, NULL);
+    assert_null(spec_from_json(asked, &defaults, &spec));
+    spec->cwd = strdup("/srv"); /* the daemon's, which may be another one after a restart */
+    assert_true(process_fix(&process, spec, asked));
+    json_t *body = process_stored_body(&process);
+    assert_string_equal(json_string_value(json_object_get(body, "cwd")), "/srv");
+    json_decref(body);
+    json_decref(asked);
+    spec_free(spec);
+    free(process.name);
+    free(process.program);
+    free(process.fixed_json);
+    free(process.spec_text);
+}
+
 static void custody_survives_growth_and_removal(void **state)
 {
     (void)state;
@@ -212,7 +237,7 @@ static void custody_survives_growth_and_removal(void **state)
         struct custody *custody = custody_find(&table, &ids[i]);
         assert_int_equal(custody ? custody->pid : 0, i % 2 ? i + 1 : 0);
     }
-    assert_int_equal(table.used, 250);
+    assert_int_equal(table.map.used, 250);
     custody_free(&table);
 }
 
@@ -237,6 +262,7 @@ int main(void)
         cmocka_unit_test(an_exit_is_told_in_pythons_and_the_shells_way),
         cmocka_unit_test(a_record_reads_back_from_its_stored_form),
         cmocka_unit_test(waiters_are_served_once_and_in_order),
+        cmocka_unit_test(a_process_for_later_keeps_the_directory_chosen_at_its_creation),
         cmocka_unit_test(custody_survives_growth_and_removal),
         cmocka_unit_test(custody_closes_what_it_held),
     };

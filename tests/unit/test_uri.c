@@ -144,6 +144,18 @@ static void all_faults_of_a_query_come_in_one_problem(void **state)
     problem_free(problem);
 }
 
+static void of_very_many_faults_of_a_query_only_some_are_told(void **state)
+{
+    char raw[1000] = "";
+
+    for (int i = 0; i < 200; i++)
+        strcat(raw, "x=1&");
+    query = (struct query){0, pairs};
+    struct problem *problem = query_read(raw, params, &query);
+    assert_int_equal(problem->fault_count, QUERY_FAULTS);
+    problem_free(problem);
+}
+
 static void a_query_that_cannot_be_decoded_is_malformed(void **state)
 {
     static const char *const queries[] = {"label=%", "label=%00", "label=%ff", "%zz=1",
@@ -187,6 +199,7 @@ int main(void)
         cmocka_unit_test(targets_that_could_mean_two_things_are_refused),
         cmocka_unit_test(a_query_is_read_by_the_table),
         cmocka_unit_test(all_faults_of_a_query_come_in_one_problem),
+        cmocka_unit_test(of_very_many_faults_of_a_query_only_some_are_told),
         cmocka_unit_test(a_query_that_cannot_be_decoded_is_malformed),
         cmocka_unit_test(numbers_and_seconds_have_one_spelling),
     };

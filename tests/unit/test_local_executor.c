@@ -1,0 +1,163 @@
+/* The local executor: the keeper's packets, sent by the test, and what custody holds after them. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "service/local_executor.h"
+
+static struct loop *loop;
+static struct executor *executor;
+static int keeper; /* its end of the socket */
+
+static void nothing(void *context)
+{
+    (void)context;
+}
+
+static void no_welcome(void *context, const struct notice_welcome *welcome)
+{
+    (void)context, (void)welcome;
+}
+
+static void no_signal(void *context, int signal)
+{
+    (void)context, (void)signal;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    const struct local_executor_events events = {no_welcome, nothing, no_signal, nothing, NULL};
+    int pair[2];
+    loop = loop_new();
+    if (loop == NULL || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -1;
+    keeper = pair[0];
+    executor = local_executor_start(loop, pair[1], &events);
+    return executor != NULL ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    local_executor_free(executor);
+    loop_free(loop);
+    close(keeper);
+    return 0;
+}
+
+static void end_turn(struct timer *timer)
+{
+    (void)timer;
+    loop_end(loop);
+}
+
+/* One packet to the server, and a turn in which it is read. */
+static void notify(enum notice_type type, const void *body, size_t bytes, const int *fds, size_t count)
+{
+    struct notice notice = {.type = (uint16_t)type, .body_bytes = (uint32_t)bytes};
+    struct iovec parts[2] = {{&notice, sizeof notice}, {(void *)(uintptr_t)body, bytes}};
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(4 * sizeof(int))] = {0};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    if (count > 0) {
+        message.msg_control = control;
+        message.msg_controllen = CMSG_SPACE(count * sizeof(int));
+        struct cmsghdr *part = CMSG_FIRSTHDR(&message);
+        part->cmsg_level = SOL_SOCKET;
+        part->cmsg_type = SCM_RIGHTS;
+        part->cmsg_len = CMSG_LEN(count * sizeof(int));
+        memcpy(CMSG_DATA(part), fds, count * sizeof(int));
+    }
+    assert_true(sendmsg(keeper, &message, 0) > 0);
+    struct timer at_once = {.due = end_turn};
+    assert_true(timer_set(loop, &at_once, 1));
+    assert_int_equal(loop_run(loop), 0);
+}
+
+static size_t held(void)
+{
+    return local_executor_custody(executor)->map.used;
+}
+
+/* `bits`: the descriptors that come with it; each is a pipe's end of its own. */
+static void give(struct fact_id id, uint32_t bits)
+{
+    struct notice_custody body = {.process = id, .fds = bits, .pid = 4711};
+    int fds[4];
+    size_t count = 0;
+    for (unsigned bit = 0; bit < 4; bit++)
+        if (bits & 1u << bit)
+            fds[count++] = open("/dev/null", O_RDWR | O_CLOEXEC);
+    notify(NOTICE_CUSTODY, &body, sizeof body, fds, count);
+    while (count > 0)
+        close(fds[--count]);
+}
+
+static const struct fact_id one = {{1}}, two = {{2}};
+
+static void entries_known(void)
+{
+    notify(NOTICE_CUSTODY_DONE, NULL, 0, NULL, 0);
+}
+
+static void an_entry_goes_with_the_last_pipe_when_its_process_is_forgotten_before(void **state)
+{
+    (void)state;
+    entries_known();
+    give(one, CUSTODY_PIDFD | CUSTODY_STDOUT | CUSTODY_STDERR);
+    give(two, CUSTODY_PIDFD);
+    assert_int_equal(held(), 2);
+    executor->type->forget(executor, &one); /* a descendant still holds both pipes */
+    assert_int_equal(held(), 2);
+    executor->type->pipe_closed(executor, &one, STREAM_STDERR);
+    assert_int_equal(held(), 2);
+    executor->type->pipe_closed(executor, &one, STREAM_STDOUT);
+    assert_int_equal(held(), 1);
+    executor->type->forget(executor, &two);
+    assert_int_equal(held(), 0);
+}
+
+static void custody_without_descriptors_is_kept_only_of_what_the_keeper_knew_at_the_start(void **state)
+{
+    (void)state;
+    give(one, 0); /* ended, its descendants live: the server has to know that the keeper knows it */
+    assert_int_equal(held(), 1);
+    entries_known();
+    give(two, 0); /* ended before its custody could be sent, and forgotten perhaps */
+    assert_int_equal(held(), 1);
+    executor->type->forget(executor, &one);
+    assert_int_equal(held(), 0);
+}
+
+static void descriptors_go_to_their_places(void **state)
+{
+    (void)state;
+    give(one, CUSTODY_PIDFD | CUSTODY_STDIN);
+    const struct custody *custody = custody_find(local_executor_custody(executor), &one);
+    assert_non_null(custody);
+    assert_int_equal(custody->pid, 4711);
+    assert_true(custody->pidfd >= 0 && custody->stdin_fd >= 0);
+    assert_true(custody->stdout_fd < 0 && custody->stderr_fd < 0);
+    give(one, CUSTODY_STDOUT); /* told again: the old ones are closed */
+    assert_int_equal(held(), 1);
+    assert_true(custody->pidfd < 0 && custody->stdout_fd >= 0 && custody->stdin_fd < 0);
+}
+
+#define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(an_entry_goes_with_the_last_pipe_when_its_process_is_forgotten_before),
+        TEST(custody_without_descriptors_is_kept_only_of_what_the_keeper_knew_at_the_start),
+        TEST(descriptors_go_to_their_places),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
