@@ -6,6 +6,8 @@
 #ifndef FORKFUL_API_APP_H
 #define FORKFUL_API_APP_H
 
+#include <limits.h>
+
 #include "api/http.h"
 #include "service/service.h"
 
@@ -14,13 +16,13 @@ struct app {
     struct http *http;
     struct config config;
     char admin_token[128];
-    char state_dir[512], runtime_dir[512], binary_path[512], config_path[512];
+    char state_dir[PATH_MAX], runtime_dir[PATH_MAX], binary_path[PATH_MAX], config_path[PATH_MAX];
     char listening[2048];              /* the JSON array of the listeners' addresses */
     char boot_id[40];
     int binary_fd;
     unsigned server_restarts;
     struct problem *(*reload)(struct app *app);          /* SIGHUP and nothing else */
-    void (*upgrade)(struct app *app, const char *path);  /* the answer is out: hand over */
+    void (*upgrade)(struct app *app);                    /* the answer is out: hand over */
 };
 
 #define SECOND_US 1000000ll

@@ -13,6 +13,16 @@ const char *must_be_signal(const json_t *value)
     return signal_from_json(value) ? NULL : "a signal, as SIGTERM, TERM or 15";
 }
 
+static const char *must_be_parent(const json_t *value)
+{
+    struct fact_id id;
+    const char *text = json_string_value(value);
+    size_t bytes = json_string_length(value);
+    bool known = strcmp(text, "me") == 0 || id_parse(text, bytes, 'p', &id) ||
+                 id_parse(text, bytes, 's', &id);
+    return known ? NULL : "the id of a process or session, or \"me\"";
+}
+
 /* ---- tables ---- */
 
 #define SIGNAL .name = "signal", .type = FIELD_STRING | FIELD_INTEGER, .check = must_be_signal
@@ -43,10 +53,10 @@ static const struct field one_state = {.name = "state", .type = FIELD_STRING, .w
 static const struct field one_label = {.name = "label", .type = FIELD_STRING};
 
 static const struct field filter_fields[] = {
-    {.name = "state", .type = FIELD_STRING | FIELD_ARRAY, .items = &one_state},
+    {.name = "state", .type = FIELD_STRING | FIELD_ARRAY, .words = states, .items = &one_state},
     {.name = "name", .type = FIELD_STRING, .min = 1, .max = 255},
     {.name = "label", .type = FIELD_OBJECT | FIELD_ARRAY, .open = true, .items = &one_label},
-    {.name = "parent", .type = FIELD_STRING},
+    {.name = "parent", .type = FIELD_STRING, .check = must_be_parent},
     {0}};
 
 static const struct field actions_fields[] = {

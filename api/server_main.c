@@ -45,7 +45,6 @@ struct server {
     struct timer drain;
     int64_t drain_until_us;
     void (*drained)(struct server *server);
-    const char *upgrade_path;
     bool new_boot, reconciled;
     struct after_commit boot_stored;
 };
@@ -249,14 +248,13 @@ static void end_for_upgrade(struct server *server)
     http_stop(server->app.http);
     close_database(server);
     struct executor *executor = server->app.service.executor;
-    problem_free(local_executor_upgrade(executor, server->upgrade_path, nobody));
+    problem_free(local_executor_upgrade(executor, server->app.binary_path, nobody));
     local_executor_flush(executor, 1000);
     loop_end(server->loop);
 }
 
-static void upgrade(struct app *app, const char *path)
+static void upgrade(struct app *app)
 {
-    the_server.upgrade_path = strdup(path);
     service_change(&app->service, "daemon.upgraded", NULL, NULL);
     drain_then(&the_server, end_for_upgrade);
 }

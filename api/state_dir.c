@@ -15,6 +15,7 @@
 
 #define SYSTEM_STATE_DIR "/var/lib/forkful"
 #define SYSTEM_RUNTIME_DIR "/run/forkful"
+#define STATE_PATH_MAX 480 /* SQLite takes 512 bytes, with the names of its files */
 
 static const char *environment(const char *name)
 {
@@ -143,8 +144,13 @@ bool state_dir_open(struct directory *state, const char *given, bool *standard,
                     struct refusal *refusal)
 {
     state->fd = -1;
-    return choose_state(state->path, given, standard, refusal) &&
-           open_checked(state, "state", refusal);
+    if (!choose_state(state->path, given, standard, refusal) ||
+        !open_checked(state, "state", refusal)) {
+        return false;
+    }
+    return strlen(state->path) <= STATE_PATH_MAX ||
+           refuse(refusal, "the state directory's path has %zu bytes; %d is the most: %.200s…",
+                  strlen(state->path), STATE_PATH_MAX, state->path);
 }
 
 bool runtime_dir_open(struct directory *runtime, const char *given, const struct directory *state,

@@ -145,7 +145,7 @@ static void hand_over(struct request *request, void *context, bool ok)
     struct app *app = context;
     (void)request;
     (void)ok;
-    app->upgrade(app, app->binary_path);
+    app->upgrade(app);
 }
 
 /* Once the answer is on its way there is no way back. */

@@ -1,5 +1,6 @@
 /*
- * The checkpointer's thread. The mutex guards the requests and results; it is not held while SQLite works.
+ * The checkpointer's thread. The mutex guards the requests and results; it is not held while SQLite
+ * works.
  */
 #include "db/checkpointer.h"
 
@@ -22,8 +23,9 @@ static struct checkpoint copy_back(struct checkpointer *checkpointer, enum db_fi
     int copied = 0;
     int code = sqlite3_wal_checkpoint_v2(db_handle(checkpointer->db, file), NULL,
                                          SQLITE_CHECKPOINT_PASSIVE, NULL, &copied);
-    if (code == SQLITE_BUSY)
+    if (code == SQLITE_BUSY) {
         return (struct checkpoint){ .done = true };
+    }
     return (struct checkpoint){ .done = true, .code = code, .copied = copied };
 }
 
@@ -31,8 +33,9 @@ static struct checkpoint copy_back(struct checkpointer *checkpointer, enum db_fi
 static enum db_file next_file(const struct checkpointer *checkpointer)
 {
     int file = 0;
-    while (file < DB_FILES && !checkpointer->asked[file])
+    while (file < DB_FILES && !checkpointer->asked[file]) {
         file++;
+    }
     return (enum db_file)file;
 }
 
@@ -70,15 +73,17 @@ struct checkpointer *checkpointer_start(struct db *db, int *code)
 {
     struct checkpointer *checkpointer = calloc(1, sizeof *checkpointer);
     *code = SQLITE_NOMEM;
-    if (!checkpointer)
+    if (!checkpointer) {
         return NULL;
+    }
     pthread_mutex_init(&checkpointer->mutex, NULL);
     pthread_cond_init(&checkpointer->wake, NULL);
     pthread_cond_init(&checkpointer->finished, NULL);
     checkpointer->db = db_open_beside(db, code);
     if (checkpointer->db &&
-        pthread_create(&checkpointer->thread, NULL, checkpointer_main, checkpointer) == 0)
+        pthread_create(&checkpointer->thread, NULL, checkpointer_main, checkpointer) == 0) {
         return checkpointer;
+    }
     *code = *code == SQLITE_OK ? SQLITE_NOMEM : *code; /* no thread */
     checkpointer_free(checkpointer);
     return NULL;
@@ -86,8 +91,9 @@ struct checkpointer *checkpointer_start(struct db *db, int *code)
 
 void checkpointer_stop(struct checkpointer *checkpointer)
 {
-    if (!checkpointer)
+    if (!checkpointer) {
         return;
+    }
     pthread_mutex_lock(&checkpointer->mutex);
     checkpointer->stopping = true;
     pthread_cond_signal(&checkpointer->wake);
@@ -115,8 +121,9 @@ bool checkpointer_busy(struct checkpointer *checkpointer, enum db_file file)
 void checkpointer_wait(struct checkpointer *checkpointer, enum db_file file)
 {
     pthread_mutex_lock(&checkpointer->mutex);
-    while (checkpointer->asked[file])
+    while (checkpointer->asked[file]) {
         pthread_cond_wait(&checkpointer->finished, &checkpointer->mutex);
+    }
     pthread_mutex_unlock(&checkpointer->mutex);
 }
 

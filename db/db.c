@@ -3,9 +3,10 @@
  * table `meta`, spool positions.
  *
  * A connection belongs to one thread at a time, so SQLite's own mutexes are off. Caches are small:
- * the writer streams through large transactions (pages spill to the WAL early), readers touch each page
- * once. Checkpoints are never a side effect of somebody's commit (wal.c, checkpointer.c); a WAL keeps
- * the length it has reached until there is nothing to do, because growing it again costs more.
+ * the writer streams through large transactions (pages spill to the WAL early), readers touch each
+ * page once. Checkpoints are never a side effect of somebody's commit (wal.c, checkpointer.c); a
+ * WAL keeps the length it has reached until there is nothing to do, because growing it again costs
+ * more.
  */
 #include "db/db.h"
 
@@ -38,8 +39,8 @@ struct db {
 
 static const char *const file_names[DB_FILES] = { [DB_STATE] = "state.db", [DB_LOGS] = "logs.db" };
 
-/* Rows of logs.db are long: with pages of 16 KiB they go to the WAL and back half as fast again as with
-   4 KiB; still larger ones make small batches dearer. */
+/* Rows of logs.db are long: with pages of 16 KiB they go to the WAL and back half as fast again as
+   with 4 KiB; still larger ones make small batches dearer. */
 static const char *const first_pragmas[DB_FILES] = {
     [DB_STATE] = "PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL",
     [DB_LOGS] = "PRAGMA page_size=16384; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL",
@@ -62,8 +63,9 @@ static const char reader_pragmas[] =
 int db_error_set(struct db_error *error, struct db *db, enum db_file file, int code,
                  const char *doing)
 {
-    if (!error)
+    if (!error) {
         return code;
+    }
     const char *text = db->handles[file] && sqlite3_errcode(db->handles[file]) != SQLITE_OK
                            ? sqlite3_errmsg(db->handles[file])
                            : sqlite3_errstr(code);
@@ -96,8 +98,9 @@ static int pragma_number(sqlite3 *handle, const char *sql, int64_t *out)
 {
     sqlite3_stmt *statement = NULL;
     int code = sqlite3_prepare_v2(handle, sql, -1, &statement, NULL);
-    if (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW)
+    if (code == SQLITE_OK && (code = sqlite3_step(statement)) == SQLITE_ROW) {
         *out = sqlite3_column_int64(statement, 0);
+    }
     sqlite3_finalize(statement);
     return code == SQLITE_ROW ? SQLITE_OK : code;
 }
@@ -114,8 +117,9 @@ static bool make_file(struct db *db, enum db_file file, struct db_error *error)
     bool regular = fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
     db->fresh[file] = regular && status.st_size == 0;
     close(fd);
-    if (!regular)
+    if (!regular) {
         return refuse(db, file, SQLITE_CANTOPEN, "not a regular file", error);
+    }
     return true;
 }
 
@@ -125,19 +129,25 @@ static bool check_identity(struct db *db, enum db_file file, int *version, struc
     sqlite3 *handle = db->handles[file];
     int64_t application = 0, user_version = 0, tables = 0;
     int code = pragma_number(handle, "SELECT count(*) FROM sqlite_schema", &tables);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK) {
         code = pragma_number(handle, "PRAGMA application_id", &application);
-    if (code == SQLITE_OK)
+    }
+    if (code == SQLITE_OK) {
         code = pragma_number(handle, "PRAGMA user_version", &user_version);
-    if (code != SQLITE_OK)
+    }
+    if (code != SQLITE_OK) {
         return failed(db, file, code, "cannot be read as a database", error);
-    if (sqlite3_db_readonly(handle, "main"))
+    }
+    if (sqlite3_db_readonly(handle, "main")) {
         return refuse(db, file, SQLITE_READONLY, "is read-only", error);
+    }
     bool empty = tables == 0 && application == 0;
-    if (!empty && application != schema_application_id(file))
+    if (!empty && application != schema_application_id(file)) {
         return refuse(db, file, SQLITE_NOTADB, "is a database of another program", error);
-    if (user_version < 0 || user_version > DB_SCHEMA_VERSION)
+    }
+    if (user_version < 0 || user_version > DB_SCHEMA_VERSION) {
         return refuse(db, file, SQLITE_NOTADB, "was made by a newer version of forkful", error);
+    }
     *version = (int)user_version;
     return true;
 }
@@ -161,8 +171,9 @@ static bool open_file(struct db *db, enum db_file file, int flags, struct db_err
 {
     flags |= SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE | SQLITE_OPEN_PRIVATECACHE;
     int code = sqlite3_open_v2(db->paths[file], &db->handles[file], flags, NULL);
-    if (code != SQLITE_OK)
+    if (code != SQLITE_OK) {
         return failed(db, file, code, "cannot be opened", error);
+    }
     sqlite3_busy_timeout(db->handles[file], 5000);
     sqlite3_db_config(db->handles[file], SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     return true;
@@ -172,17 +183,21 @@ static bool open_for_writing(struct db *db, enum db_file file, struct db_error *
 {
     int version = 0;
     if (!make_file(db, file, error) || !open_file(db, file, SQLITE_OPEN_READWRITE, error) ||
-        !check_identity(db, file, &version, error))
+        !check_identity(db, file, &version, error)) {
         return false;
+    }
     sqlite3 *handle = db->handles[file];
     limit_pages(handle);
     int code = sqlite3_exec(handle, first_pragmas[file], NULL, NULL, NULL);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK) {
         code = sqlite3_exec(handle, writer_pragmas[file], NULL, NULL, NULL);
-    if (code == SQLITE_OK)
+    }
+    if (code == SQLITE_OK) {
         code = schema_migrate(handle, file, version);
-    if (code != SQLITE_OK)
+    }
+    if (code != SQLITE_OK) {
         return failed(db, file, code, "cannot be prepared for writing", error);
+    }
     code = schema_verify(handle, file);
     return code == SQLITE_OK || failed(db, file, code, "is damaged", error);
 }
@@ -192,17 +207,21 @@ static bool check_pair(struct db *db, struct db_error *error)
 {
     int64_t state_pair = db_meta_get(db, DB_STATE, "pair");
     int64_t logs_pair = db_meta_get(db, DB_LOGS, "pair");
-    if (state_pair != 0 && state_pair == logs_pair)
+    if (state_pair != 0 && state_pair == logs_pair) {
         return true;
-    if (logs_pair != 0)
+    }
+    if (logs_pair != 0) {
         return refuse(db, DB_LOGS, SQLITE_MISMATCH,
                       "belongs to another state.db; move it away to go on without its logs", error);
-    if (state_pair == 0 && getrandom(&state_pair, sizeof state_pair, 0) != sizeof state_pair)
+    }
+    if (state_pair == 0 && getrandom(&state_pair, sizeof state_pair, 0) != sizeof state_pair) {
         return refuse(db, DB_STATE, SQLITE_IOERR, "no random numbers", error);
+    }
     state_pair |= 1;
     int code = db_meta_set(db, DB_LOGS, "pair", state_pair);
-    if (code != SQLITE_OK)
+    if (code != SQLITE_OK) {
         return failed(db, DB_LOGS, code, "cannot be written", error);
+    }
     code = db_meta_set(db, DB_STATE, "pair", state_pair);
     return code == SQLITE_OK || failed(db, DB_STATE, code, "cannot be written", error);
 }
@@ -219,7 +238,7 @@ static struct db *db_new(const char *state_dir, struct db_error *error)
         int length = snprintf(db->paths[file], PATH_MAX, "%s/%s", state_dir, file_names[file]);
         if (length >= PATH_MAX) {
             error->code = SQLITE_CANTOPEN;
-            snprintf(error->text, sizeof error->text, "the path of the state directory is too long");
+            snprintf(error->text, sizeof error->text, "the state directory's path is too long");
             free(db);
             return NULL;
         }
@@ -231,22 +250,26 @@ struct db *db_open(const char *state_dir, struct db_error *error)
 {
     memset(error, 0, sizeof *error);
     struct db *db = db_new(state_dir, error);
-    if (!db)
+    if (!db) {
         return NULL;
+    }
     if (open_for_writing(db, DB_STATE, error) && open_for_writing(db, DB_LOGS, error) &&
-        check_pair(db, error))
+        check_pair(db, error)) {
         return db;
+    }
     db_close(db);
     return NULL;
 }
 
 static bool open_for_reading(struct db *db, enum db_file file, struct db_error *error)
 {
-    if (!open_file(db, file, SQLITE_OPEN_READONLY, error))
+    if (!open_file(db, file, SQLITE_OPEN_READONLY, error)) {
         return false;
+    }
     int code = sqlite3_exec(db->handles[file], reader_pragmas, NULL, NULL, NULL);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK) {
         code = schema_verify(db->handles[file], file);
+    }
     return code == SQLITE_OK || failed(db, file, code, "cannot be read", error);
 }
 
@@ -254,10 +277,12 @@ struct db *db_open_reader(const char *state_dir, struct db_error *error)
 {
     memset(error, 0, sizeof *error);
     struct db *db = db_new(state_dir, error);
-    if (!db)
+    if (!db) {
         return NULL;
-    if (open_for_reading(db, DB_STATE, error) && open_for_reading(db, DB_LOGS, error))
+    }
+    if (open_for_reading(db, DB_STATE, error) && open_for_reading(db, DB_LOGS, error)) {
         return db;
+    }
     db_close(db);
     return NULL;
 }
@@ -271,24 +296,28 @@ struct db *db_open_beside(const struct db *of, int *code)
     *code = db ? SQLITE_OK : SQLITE_NOMEM;
     for (int file = 0; db && file < DB_FILES && *code == SQLITE_OK; file++) {
         memcpy(db->paths[file], of->paths[file], sizeof db->paths[file]);
-        if (!open_file(db, (enum db_file)file, SQLITE_OPEN_READWRITE, NULL))
+        if (!open_file(db, (enum db_file)file, SQLITE_OPEN_READWRITE, NULL)) {
             *code = sqlite3_extended_errcode(db->handles[file]);
-        else
+        } else {
             *code = sqlite3_exec(db->handles[file], pragmas, NULL, NULL, NULL);
+        }
     }
-    if (*code == SQLITE_OK)
+    if (*code == SQLITE_OK) {
         return db;
+    }
     db_close(db);
     return NULL;
 }
 
 void db_close(struct db *db)
 {
-    if (!db)
+    if (!db) {
         return;
+    }
     for (int file = 0; file < DB_FILES; file++) {
-        for (size_t i = 0; i < STATEMENT_SLOTS; i++)
+        for (size_t i = 0; i < STATEMENT_SLOTS; i++) {
             sqlite3_finalize(db->kept[file][i].statement);
+        }
         sqlite3_close(db->handles[file]);
     }
     free(db);
@@ -339,10 +368,11 @@ int statement_run(sqlite3_stmt *statement)
 
 void statement_bind_text(sqlite3_stmt *statement, int index, const char *text)
 {
-    if (text)
+    if (text) {
         sqlite3_bind_text(statement, index, text, -1, SQLITE_STATIC);
-    else
+    } else {
         sqlite3_bind_null(statement, index);
+    }
 }
 
 int db_prepare_failed(struct db *db, enum db_file file)
@@ -357,8 +387,9 @@ static sqlite3_stmt *meta_find(struct db *db, enum db_file file, const char *key
 {
     static const char sql[] = "SELECT value FROM meta WHERE key=?1";
     sqlite3_stmt *statement = db_statement(db, file, sql, NULL);
-    if (statement)
+    if (statement) {
         sqlite3_bind_text(statement, 1, key, -1, SQLITE_STATIC);
+    }
     return statement;
 }
 
@@ -366,10 +397,12 @@ int64_t db_meta_get(struct db *db, enum db_file file, const char *key)
 {
     int64_t value = 0;
     sqlite3_stmt *statement = meta_find(db, file, key);
-    if (!statement)
+    if (!statement) {
         return 0;
-    if (sqlite3_step(statement) == SQLITE_ROW)
+    }
+    if (sqlite3_step(statement) == SQLITE_ROW) {
         value = sqlite3_column_int64(statement, 0);
+    }
     sqlite3_reset(statement);
     return value;
 }
@@ -377,11 +410,14 @@ int64_t db_meta_get(struct db *db, enum db_file file, const char *key)
 bool db_meta_text(struct db *db, enum db_file file, const char *key, char *out, int out_bytes)
 {
     sqlite3_stmt *statement = meta_find(db, file, key);
-    if (!statement)
+    if (!statement) {
         return false;
-    const unsigned char *text = NULL;
-    if (sqlite3_step(statement) == SQLITE_ROW && (text = sqlite3_column_text(statement, 0)) != NULL)
+    }
+    const unsigned char *text =
+        sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_text(statement, 0) : NULL;
+    if (text) {
         snprintf(out, (size_t)out_bytes, "%s", (const char *)text);
+    }
     sqlite3_reset(statement);
     return text != NULL;
 }
@@ -391,8 +427,9 @@ static const char meta_set_sql[] = "INSERT OR REPLACE INTO meta (key, value) VAL
 int db_meta_set(struct db *db, enum db_file file, const char *key, int64_t value)
 {
     sqlite3_stmt *statement = db_statement(db, file, meta_set_sql, NULL);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(db, file);
+    }
     sqlite3_bind_text(statement, 1, key, -1, SQLITE_STATIC);
     sqlite3_bind_int64(statement, 2, value);
     return statement_run(statement);
@@ -401,8 +438,9 @@ int db_meta_set(struct db *db, enum db_file file, const char *key, int64_t value
 int db_meta_text_set(struct db *db, enum db_file file, const char *key, const char *value)
 {
     sqlite3_stmt *statement = db_statement(db, file, meta_set_sql, NULL);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(db, file);
+    }
     sqlite3_bind_text(statement, 1, key, -1, SQLITE_STATIC);
     sqlite3_bind_text(statement, 2, value, -1, SQLITE_STATIC);
     int code = statement_run(statement);
@@ -415,12 +453,14 @@ bool db_position_get(struct db *db, enum db_file file, struct db_position *out)
 {
     memset(out, 0, sizeof *out);
     sqlite3_stmt *statement = meta_find(db, file, "position");
-    if (!statement)
+    if (!statement) {
         return false;
+    }
     bool found = sqlite3_step(statement) == SQLITE_ROW &&
                  sqlite3_column_bytes(statement, 0) == (int)sizeof *out;
-    if (found)
+    if (found) {
         memcpy(out, sqlite3_column_blob(statement, 0), sizeof *out);
+    }
     sqlite3_reset(statement);
     return found;
 }
@@ -428,8 +468,9 @@ bool db_position_get(struct db *db, enum db_file file, struct db_position *out)
 int db_position_set(struct db *db, enum db_file file, const struct db_position *position)
 {
     sqlite3_stmt *statement = db_statement(db, file, meta_set_sql, NULL);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(db, file);
+    }
     sqlite3_bind_text(statement, 1, "position", -1, SQLITE_STATIC);
     sqlite3_bind_blob(statement, 2, position, (int)sizeof *position, SQLITE_STATIC);
     int code = statement_run(statement);

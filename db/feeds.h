@@ -33,7 +33,7 @@ bool daemon_log_insert(struct batch *batch, const struct daemon_log_row *row);
 struct feed_query {
     uint64_t after;
     unsigned limit;
-    const char *type;          /* changes: exact, or a prefix ending in '.'; comma = OR; NULL: all */
+    const char *type;          /* changes: exact, or a prefix up to '.'; comma = OR; NULL: all */
     const char *ref;           /* changes and log: the id text; NULL: all */
     int min_level;             /* log */
 };

@@ -2,9 +2,9 @@
  * How output becomes chunks: the chunk being built, and its row.
  *
  * A process's output is copied once, from the spool into the chunk being built, and goes to SQLite
- * when the chunk is full or the batch ends. A child that says little now and then would leave a row per
- * batch; so a last row that is still short is read back and built on. What must be known
- * about the lines open at the end is their length; their bytes are kept only while they are few.
+ * when the chunk is full or the batch ends. A child that says little now and then would leave a row
+ * per batch; so a last row that is still short is read back and built on. What must be known about
+ * the lines open at the end is their length; their bytes are kept only while they are few.
  */
 #include "db/log_store.h"
 
@@ -18,8 +18,9 @@
 uint64_t log_chunk_target(const struct log_appender *appender)
 {
     uint64_t target = LOG_CHUNK_BYTES;
-    if (appender->max_bytes && appender->max_bytes / 8 < target)
+    if (appender->max_bytes && appender->max_bytes / 8 < target) {
         target = appender->max_bytes / 8;
+    }
     return target < SMALLEST_TARGET ? SMALLEST_TARGET : target;
 }
 
@@ -42,8 +43,9 @@ static int take_back(void *context, const char *carry, const void *data, size_t 
     struct log_segments walk;
     struct log_segment segment;
     int more;
-    if (!log_bytes_reserve(&appender->bytes, bytes))
+    if (!log_bytes_reserve(&appender->bytes, bytes)) {
         return SQLITE_NOMEM;
+    }
     memcpy(appender->bytes.data, data, bytes);
     appender->bytes.bytes = bytes;
     log_segments_begin(&walk, appender->bytes.data, bytes);
@@ -54,8 +56,9 @@ static int take_back(void *context, const char *carry, const void *data, size_t 
     }
     appender->bytes.clock_us = walk.clock_us;
     appender->carry.known = false;
-    if (more < 0)
+    if (more < 0) {
         return SQLITE_CORRUPT;
+    }
     return log_chunk_is_key(&appender->chunk)
                ? log_carry_set(&appender->carry, appender->chunk.start.open, carry)
                : SQLITE_OK;
@@ -64,14 +67,16 @@ static int take_back(void *context, const char *carry, const void *data, size_t 
 /* The bytes open at the end of the last stored chunk, when they were not kept. */
 static int load_end_carry(struct log_store *store, struct log_appender *appender)
 {
-    if (appender->chunk.id)
+    if (appender->chunk.id) {
         return log_carry_load_end(store->db, &appender->chunk, &appender->carry);
+    }
     struct log_start start;
     int code = log_start_get(store->db, appender->process, &start);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK) {
         code = start.carry.known
                    ? log_carry_set(&appender->carry, start.place.open, start.carry.data)
                    : SQLITE_CORRUPT;
+    }
     log_start_free(&start);
     return code;
 }
@@ -79,15 +84,18 @@ static int load_end_carry(struct log_store *store, struct log_appender *appender
 static int begin_new_chunk(struct log_store *store, struct log_appender *appender)
 {
     struct log_chunk *chunk = &appender->chunk;
-    if (chunk->id)
+    if (chunk->id) {
         appender->unkeyed = (log_chunk_is_key(chunk) ? 0 : appender->unkeyed) + chunk->data_bytes;
+    }
     size_t open = log_open_bytes(&appender->end);
     bool key = appender->unkeyed >= (uint64_t)LOG_KEY_FACTOR * open;
     int code = SQLITE_OK;
-    if (key && open && !appender->carry.known)
+    if (key && open && !appender->carry.known) {
         code = load_end_carry(store, appender);
-    if (code != SQLITE_OK)
+    }
+    if (code != SQLITE_OK) {
         return code;
+    }
     *chunk = (struct log_chunk){
         .process = appender->process, .start = appender->end, .carry_bytes = key ? open : 0,
         .first_at_us = INT64_MAX, .last_at_us = INT64_MIN,
@@ -114,21 +122,25 @@ static int begin_chunk(struct log_store *store, struct log_appender *appender)
 
 int log_store_close_chunk(struct log_store *store, struct log_appender *appender)
 {
-    if (!appender->building)
+    if (!appender->building) {
         return SQLITE_OK;
+    }
     struct log_chunk *chunk = &appender->chunk;
     const char *carry = chunk->carry_bytes ? appender->carry.data : NULL;
     chunk->data_bytes = appender->bytes.bytes;
     int code = chunk->id ? log_chunk_update(store->db, chunk, carry, appender->bytes.data)
                          : log_chunk_insert(store->db, chunk, carry, appender->bytes.data);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK) {
         code = log_carry_advance(&appender->carry, &chunk->start, appender->bytes.data,
                                  appender->bytes.bytes, &appender->end);
-    if (code != SQLITE_OK)
+    }
+    if (code != SQLITE_OK) {
         return code;
+    }
     log_store_count(store, log_chunk_stored(chunk), appender->row_stored);
-    if (appender->row_stored == 0 && chunk_output(chunk) < log_chunk_target(appender) / 2)
+    if (appender->row_stored == 0 && chunk_output(chunk) < log_chunk_target(appender) / 2) {
         appender->small_rows++;
+    }
     appender->row_stored = log_chunk_stored(chunk);
     appender->building = false;
     return appender->max_bytes ? log_drop_oldest(store, appender) : SQLITE_OK;
@@ -137,8 +149,9 @@ int log_store_close_chunk(struct log_store *store, struct log_appender *appender
 /* Between chunks: one chunk's memory is kept for the next one, of the carry what is short. */
 static void give_back(struct log_store *store, struct log_appender *appender)
 {
-    if (log_open_bytes(&appender->end) > KEPT_CARRY_BYTES)
+    if (log_open_bytes(&appender->end) > KEPT_CARRY_BYTES) {
         log_carry_free(&appender->carry);
+    }
     if (!store->spare.data && appender->bytes.capacity <= SPARE_BYTES) {
         store->spare = appender->bytes;
         appender->bytes = (struct log_bytes){ 0 };
@@ -161,17 +174,21 @@ static int put_piece(struct log_store *store, struct log_appender *appender,
                      const struct log_segment *piece)
 {
     struct log_chunk *chunk = &appender->chunk;
-    if (!log_bytes_put(&appender->bytes, piece))
+    if (!log_bytes_put(&appender->bytes, piece)) {
         return SQLITE_NOMEM;
+    }
     uint64_t records = log_place_pass(&appender->end, piece);
     appender->bytes.extendable = piece->kind == LOG_DATA && records == 0;
     chunk->records += records;
-    if (piece->kind == LOG_DATA)
+    if (piece->kind == LOG_DATA) {
         chunk->bytes[piece->stream - 1] += piece->bytes;
-    if (piece->at_us < chunk->first_at_us)
+    }
+    if (piece->at_us < chunk->first_at_us) {
         chunk->first_at_us = piece->at_us;
-    if (piece->at_us > chunk->last_at_us)
+    }
+    if (piece->at_us > chunk->last_at_us) {
         chunk->last_at_us = piece->at_us;
+    }
     store->buffered += piece->bytes;
     return chunk_is_full(appender) ? log_store_close_chunk(store, appender) : SQLITE_OK;
 }
@@ -183,12 +200,14 @@ int log_store_put(struct log_store *store, struct log_appender *appender,
     size_t left = segment->bytes;
     int code = SQLITE_OK;
     do {
-        if (!appender->building && (code = begin_chunk(store, appender)) != SQLITE_OK)
+        if (!appender->building && (code = begin_chunk(store, appender)) != SQLITE_OK) {
             return code;
+        }
         uint64_t room = log_chunk_target(appender) - chunk_output(&appender->chunk);
         piece.bytes = segment->kind == LOG_DATA && left > room ? (size_t)room : left;
-        if ((code = put_piece(store, appender, &piece)) != SQLITE_OK)
+        if ((code = put_piece(store, appender, &piece)) != SQLITE_OK) {
             return code;
+        }
         piece.data += piece.bytes;
         left -= piece.bytes;
     } while (left);

@@ -1,8 +1,8 @@
 /*
  * Statements on the tables `chunk` and `log_start`. Their meaning is described in the header.
  *
- * What is looked up without its bytes is read from a row's first page; the id breaks the tie between
- * chunks of one long line, which have the same first_seq.
+ * What is looked up without its bytes is read from a row's first page; the id breaks the tie
+ * between chunks of one long line, which have the same first_seq.
  */
 #include "db/log_chunk.h"
 
@@ -39,13 +39,16 @@ static int find_one(struct db *db, const char *sql, const int64_t *numbers, int 
                     struct log_chunk *out)
 {
     sqlite3_stmt *statement = db_statement(db, DB_LOGS, sql, NULL);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(db, DB_LOGS);
-    for (int i = 0; i < count; i++)
+    }
+    for (int i = 0; i < count; i++) {
         sqlite3_bind_int64(statement, i + 1, numbers[i]);
+    }
     int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW)
+    if (code == SQLITE_ROW) {
         read_columns(statement, out);
+    }
     sqlite3_reset(statement);
     return code;
 }
@@ -97,8 +100,9 @@ int log_chunk_bytes(struct db *db, const struct log_chunk *chunk,
 {
     static const char sql[] = "SELECT carry, data FROM chunk WHERE id=?1";
     sqlite3_stmt *statement = db_statement(db, DB_LOGS, sql, NULL);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(db, DB_LOGS);
+    }
     sqlite3_bind_int64(statement, 1, chunk->id);
     int code = sqlite3_step(statement);
     if (code == SQLITE_ROW) {
@@ -106,10 +110,12 @@ int log_chunk_bytes(struct db *db, const struct log_chunk *chunk,
         const void *data = sqlite3_column_blob(statement, 1);
         bool whole = (size_t)sqlite3_column_bytes(statement, 0) == chunk->carry_bytes &&
                      (size_t)sqlite3_column_bytes(statement, 1) == chunk->data_bytes;
-        if ((!data && chunk->data_bytes) || (!carry && chunk->carry_bytes))
+        if ((!data && chunk->data_bytes) || (!carry && chunk->carry_bytes)) {
             code = SQLITE_NOMEM;
-        else
-            code = whole ? use(context, carry ? carry : "", data, chunk->data_bytes) : SQLITE_CORRUPT;
+        } else {
+            code = whole ? use(context, carry ? carry : "", data, chunk->data_bytes)
+                         : SQLITE_CORRUPT;
+        }
     } else if (code == SQLITE_DONE) {
         code = SQLITE_CORRUPT;
     }
@@ -124,8 +130,9 @@ static int pass_over(void *context, const char *carry, const void *data, size_t 
     struct log_segment segment;
     int more;
     log_segments_begin(&walk, data, bytes);
-    while ((more = log_segment_next(&walk, &segment)) == 1)
+    while ((more = log_segment_next(&walk, &segment)) == 1) {
         log_place_pass(context, &segment);
+    }
     return more == 0 ? SQLITE_OK : SQLITE_CORRUPT;
 }
 
@@ -140,8 +147,9 @@ static int write_row(struct db *db, const char *sql, const struct log_chunk *chu
                      const char *carry, const void *data)
 {
     sqlite3_stmt *statement = db_statement(db, DB_LOGS, sql, NULL);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(db, DB_LOGS);
+    }
     const struct log_place *start = &chunk->start;
     const int64_t numbers[] = {
         chunk->process, (int64_t)start->next_seq, (int64_t)chunk->records,
@@ -149,12 +157,14 @@ static int write_row(struct db *db, const char *sql, const struct log_chunk *chu
         (int64_t)chunk->bytes[0], (int64_t)chunk->bytes[1], start->open[0], start->open[1],
         chunk->first_at_us, chunk->last_at_us,
     };
-    if (chunk->id)
+    if (chunk->id) {
         sqlite3_bind_int64(statement, 1, chunk->id);
-    else
+    } else {
         sqlite3_bind_null(statement, 1);
-    for (int i = 0; i < 11; i++)
+    }
+    for (int i = 0; i < 11; i++) {
         sqlite3_bind_int64(statement, i + 2, numbers[i]);
+    }
     sqlite3_bind_blob64(statement, 13, carry ? carry : "", chunk->carry_bytes, SQLITE_STATIC);
     sqlite3_bind_blob64(statement, 14, data, chunk->data_bytes, SQLITE_STATIC);
     int code = statement_run(statement);
@@ -169,8 +179,9 @@ int log_chunk_insert(struct db *db, struct log_chunk *chunk, const char *carry, 
         " err_bytes, open_out, open_err, first_at, last_at, carry, data)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     int code = write_row(db, sql, chunk, carry, data);
-    if (code == SQLITE_OK && !chunk->id)
+    if (code == SQLITE_OK && !chunk->id) {
         chunk->id = sqlite3_last_insert_rowid(db_handle(db, DB_LOGS));
+    }
     return code;
 }
 
@@ -187,8 +198,9 @@ int log_chunk_update(struct db *db, const struct log_chunk *chunk, const char *c
 static int run_with_number(struct db *db, const char *sql, int64_t number)
 {
     sqlite3_stmt *statement = db_statement(db, DB_LOGS, sql, NULL);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(db, DB_LOGS);
+    }
     sqlite3_bind_int64(statement, 1, number);
     return statement_run(statement);
 }
@@ -213,12 +225,15 @@ static int read_start(sqlite3_stmt *row, struct log_start *out)
     out->trimmed_bytes = (uint64_t)sqlite3_column_int64(row, 7);
     const char *carry = sqlite3_column_blob(row, 8);
     size_t bytes = (size_t)sqlite3_column_bytes(row, 8);
-    if ((unsigned)out->reason >= LOG_GAP_REASONS)
+    if ((unsigned)out->reason >= LOG_GAP_REASONS) {
         return SQLITE_CORRUPT;
-    if (bytes == 0 && log_open_bytes(&out->place) != 0)
+    }
+    if (bytes == 0 && log_open_bytes(&out->place) != 0) {
         return SQLITE_OK; /* the first chunk is a key chunk and has it */
-    if (bytes != log_open_bytes(&out->place))
+    }
+    if (bytes != log_open_bytes(&out->place)) {
         return SQLITE_CORRUPT;
+    }
     return log_carry_set(&out->carry, out->place.open, carry);
 }
 
@@ -229,14 +244,16 @@ int log_start_get(struct db *db, int64_t process, struct log_start *out)
     memset(out, 0, sizeof *out);
     out->place.next_seq = 1;
     sqlite3_stmt *statement = db_statement(db, DB_LOGS, sql, NULL);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(db, DB_LOGS);
+    }
     sqlite3_bind_int64(statement, 1, process);
     int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW)
+    if (code == SQLITE_ROW) {
         code = read_start(statement, out);
-    else if (code == SQLITE_DONE)
+    } else if (code == SQLITE_DONE) {
         code = SQLITE_OK;
+    }
     sqlite3_reset(statement);
     return code;
 }
@@ -247,16 +264,18 @@ int log_start_put(struct db *db, int64_t process, const struct log_start *start)
         "INSERT OR REPLACE INTO log_start (process, next_seq, out_start, err_start, open_out,"
         " open_err, reason, at, trimmed, carry) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     sqlite3_stmt *statement = db_statement(db, DB_LOGS, sql, NULL);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(db, DB_LOGS);
+    }
     const struct log_place *place = &start->place;
     const int64_t numbers[] = {
         process, (int64_t)place->next_seq, (int64_t)place->total[0], (int64_t)place->total[1],
         place->open[0], place->open[1], (int64_t)start->reason, start->at_us,
         (int64_t)start->trimmed_bytes,
     };
-    for (int i = 0; i < 9; i++)
+    for (int i = 0; i < 9; i++) {
         sqlite3_bind_int64(statement, i + 1, numbers[i]);
+    }
     const struct log_carry *carry = &start->carry;
     size_t bytes = carry->known ? (size_t)carry->open[0] + carry->open[1] : 0;
     sqlite3_bind_blob64(statement, 10, bytes ? carry->data : "", bytes, SQLITE_STATIC);

@@ -94,7 +94,8 @@ int log_chunk_delete(struct db *db, int64_t id);
 
 /* ---- where a log begins ---- */
 
-int log_start_get(struct db *db, int64_t process, struct log_start *out); /* zeroed when not found */
+/* Zeroed when not found. */
+int log_start_get(struct db *db, int64_t process, struct log_start *out);
 int log_start_put(struct db *db, int64_t process, const struct log_start *start);
 int log_start_delete(struct db *db, int64_t process);
 void log_start_free(struct log_start *start);

@@ -1,10 +1,11 @@
 /*
  * Cutting a chunk: the records before a given one are taken out of it, to the byte.
  *
- * Records of the two streams lie in each other's bytes, so the cut is a point in the order of arrival:
- * right behind the byte with which the last record that goes completes. The bytes of the other
- * stream's open line that came before it belong to a record that stays; they become the chunk's carry.
- * The splitter stops at that point and knows all of this; the segments behind it are kept as they are.
+ * Records of the two streams lie in each other's bytes, so the cut is a point in the order of
+ * arrival: right behind the byte with which the last record that goes completes. The bytes of the
+ * other stream's open line that came before it belong to a record that stays; they become the
+ * chunk's carry. The splitter stops at that point and knows all of this; the segments behind it are
+ * kept as they are.
  */
 #include <string.h>
 
@@ -35,11 +36,13 @@ static int find_cut(struct cutting *cutting, const void *data, size_t bytes)
     splitter->record = pass_record;
     splitter->context = cutting;
     if (!log_splitter_begin(splitter, &cutting->chunk->start,
-                            cutting->start_carry.data ? cutting->start_carry.data : ""))
+                            cutting->start_carry.data ? cutting->start_carry.data : "")) {
         return SQLITE_NOMEM;
+    }
     log_splitter_feed(splitter, data, bytes);
-    if (!splitter->stopped)
+    if (!splitter->stopped) {
         return splitter->no_memory ? SQLITE_NOMEM : SQLITE_CORRUPT;
+    }
     cutting->place.next_seq = cutting->before_seq;
     for (int i = 0; i < 2; i++) {
         cutting->place.total[i] = splitter->offset[i];
@@ -50,12 +53,14 @@ static int find_cut(struct cutting *cutting, const void *data, size_t bytes)
 
 /* ---- what is behind it ---- */
 
-/* Of the segment that the cut lies in: the bytes behind it; all of a gap of which records remain. */
+/* Of the segment that the cut lies in: the bytes behind it; all of a gap of which records
+   remain. */
 static bool split_segment(const struct cutting *cutting, const struct log_place *before,
                           const struct log_place *behind, struct log_segment *segment)
 {
-    if (segment->kind != LOG_DATA)
+    if (segment->kind != LOG_DATA) {
         return behind->next_seq > cutting->before_seq;
+    }
     unsigned index = segment->stream - 1;
     size_t gone = (size_t)(cutting->place.total[index] - before->total[index]);
     segment->data += gone;
@@ -66,10 +71,12 @@ static bool split_segment(const struct cutting *cutting, const struct log_place 
 static bool keep_segment(struct cutting *cutting, const struct log_segment *segment)
 {
     struct log_chunk *chunk = cutting->chunk;
-    if (segment->at_us < chunk->first_at_us)
+    if (segment->at_us < chunk->first_at_us) {
         chunk->first_at_us = segment->at_us;
-    if (segment->at_us > chunk->last_at_us)
+    }
+    if (segment->at_us > chunk->last_at_us) {
         chunk->last_at_us = segment->at_us;
+    }
     return log_bytes_put(&cutting->bytes, segment);
 }
 
@@ -87,8 +94,9 @@ static int keep_rest(struct cutting *cutting, const void *data, size_t bytes)
         bool keep = before.next_seq >= cutting->before_seq ||
                     (place.next_seq >= cutting->before_seq &&
                      split_segment(cutting, &before, &place, &segment));
-        if (keep && !keep_segment(cutting, &segment))
+        if (keep && !keep_segment(cutting, &segment)) {
             return SQLITE_NOMEM;
+        }
     }
     return SQLITE_OK;
 }
@@ -110,12 +118,14 @@ static int store_row(struct db *db, struct cutting *cutting)
     const struct log_line *lines = cutting->splitter.lines;
     struct log_bytes carry = { 0 };
     chunk->carry_bytes = log_open_bytes(place);
-    if (!log_bytes_reserve(&carry, chunk->carry_bytes + 1))
+    if (!log_bytes_reserve(&carry, chunk->carry_bytes + 1)) {
         return SQLITE_NOMEM;
+    }
     for (int i = 0; i < 2; i++) {
         chunk->bytes[i] -= place->total[i] - chunk->start.total[i];
-        if (lines[i].bytes)
+        if (lines[i].bytes) {
             memcpy(carry.data + carry.bytes, lines[i].data, lines[i].bytes);
+        }
         carry.bytes += lines[i].bytes;
     }
     chunk->records -= place->next_seq - chunk->start.next_seq;
@@ -130,10 +140,12 @@ int log_cut_chunk(struct db *db, struct log_chunk *chunk, uint64_t before_seq, i
 {
     struct cutting cutting = { .chunk = chunk, .before_seq = before_seq };
     int code = log_carry_load(db, chunk, &cutting.start_carry);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK) {
         code = log_chunk_bytes(db, chunk, cut_bytes, &cutting);
-    if (code == SQLITE_OK)
+    }
+    if (code == SQLITE_OK) {
         code = store_row(db, &cutting);
+    }
     *at_us = cutting.at_us;
     log_splitter_end(&cutting.splitter);
     log_bytes_free(&cutting.bytes);

@@ -63,15 +63,17 @@ static bool segment_is_sound(const struct log_segment *segment)
 static bool segment_parse(struct log_segments *walk, struct log_segment *out)
 {
     size_t left = (size_t)(walk->end - walk->at);
-    if (left < LOG_HEAD_BYTES)
+    if (left < LOG_HEAD_BYTES) {
         return false;
+    }
     uint32_t head = load_u32(walk->at);
     out->kind = (enum log_segment_kind)(head >> 4 & 15);
     out->stream = head & 15;
     out->bytes = head >> 8;
     out->data = walk->at + LOG_HEAD_BYTES;
-    if (out->bytes > left - LOG_HEAD_BYTES || !segment_is_sound(out))
+    if (out->bytes > left - LOG_HEAD_BYTES || !segment_is_sound(out)) {
         return false;
+    }
     walk->clock_us = (int64_t)((uint64_t)walk->clock_us + load_u32(walk->at + 4));
     out->at_us = walk->clock_us;
     walk->at = out->data + out->bytes;
@@ -81,10 +83,12 @@ static bool segment_parse(struct log_segments *walk, struct log_segment *out)
 int log_segment_next(struct log_segments *walk, struct log_segment *out)
 {
     while (walk->at < walk->end) {
-        if (!segment_parse(walk, out))
+        if (!segment_parse(walk, out)) {
             return -1;
-        if (out->kind != LOG_CLOCK)
+        }
+        if (out->kind != LOG_CLOCK) {
             return 1;
+        }
         memcpy(&walk->clock_us, out->data, sizeof walk->clock_us);
         walk->clock_us = (int64_t)le64toh((uint64_t)walk->clock_us);
     }
@@ -93,7 +97,7 @@ int log_segment_next(struct log_segments *walk, struct log_segment *out)
 
 /* ---- counting ---- */
 
-#define LANES 16u /* what every x86-64 and aarch64 has in hardware; a wider type is taken to pieces */
+#define LANES 16u /* what every x86-64 and aarch64 has; a wider type is taken to pieces */
 
 /* Each byte lane of a vector counts up to 255 newlines, then the lanes are summed up. */
 static uint64_t count_block(const char *data, size_t rounds)
@@ -106,8 +110,9 @@ static uint64_t count_block(const char *data, size_t rounds)
         memcpy(&bytes, data + i * LANES, LANES);
         counts -= (lanes)(bytes == '\n'); /* a lane that is equal is all ones: minus one */
     }
-    for (size_t i = 0; i < LANES; i++)
+    for (size_t i = 0; i < LANES; i++) {
         total += counts[i];
+    }
     return total;
 }
 
@@ -120,8 +125,9 @@ static uint64_t count_newlines(const char *data, size_t bytes)
         data += rounds * LANES;
         bytes -= rounds * LANES;
     }
-    for (size_t i = 0; i < bytes; i++)
+    for (size_t i = 0; i < bytes; i++) {
         total += data[i] == '\n';
+    }
     return total;
 }
 
@@ -167,8 +173,9 @@ uint64_t log_place_pass(struct log_place *place, const struct log_segment *segme
         records = close_line(&place->open[index]);
     } else if (segment->kind == LOG_GAP) {
         records = 1 + close_line(&place->open[index]);
-        if (segment->stream == 0)
+        if (segment->stream == 0) {
             records += close_line(&place->open[1]);
+        }
     }
     place->next_seq += records;
     return records;
@@ -179,14 +186,17 @@ uint64_t log_place_pass(struct log_place *place, const struct log_segment *segme
 bool log_bytes_reserve(struct log_bytes *to, size_t bytes)
 {
     size_t need = to->bytes + bytes;
-    if (need <= to->capacity)
+    if (need <= to->capacity) {
         return true;
+    }
     size_t capacity = to->capacity ? to->capacity : 1024;
-    while (capacity < need)
+    while (capacity < need) {
         capacity *= 2;
+    }
     char *data = realloc(to->data, capacity);
-    if (!data)
+    if (!data) {
         return false;
+    }
     to->data = data;
     to->capacity = capacity;
     return true;
@@ -197,8 +207,9 @@ static void put_head(struct log_bytes *to, const struct log_segment *segment, ui
     char *head = to->data + to->bytes;
     store_u32(head, (uint32_t)segment->bytes << 8 | (uint32_t)segment->kind << 4 | segment->stream);
     store_u32(head + 4, delta_us);
-    if (segment->bytes)
+    if (segment->bytes) {
         memcpy(head + LOG_HEAD_BYTES, segment->data, segment->bytes);
+    }
     to->last = to->bytes;
     to->bytes += LOG_HEAD_BYTES + segment->bytes;
 }
@@ -224,8 +235,9 @@ static bool extend(struct log_bytes *to, const struct log_segment *segment)
     uint32_t word = load_u32(head);
     uint64_t delta = load_u32(head + 4) + (uint64_t)(segment->at_us - to->clock_us);
     if ((word & 255) != ((uint32_t)LOG_DATA << 4 | segment->stream) || delta > UINT32_MAX ||
-        (word >> 8) + segment->bytes > LOG_SEGMENT_BYTES)
+        (word >> 8) + segment->bytes > LOG_SEGMENT_BYTES) {
         return false;
+    }
     store_u32(head, word + ((uint32_t)segment->bytes << 8));
     store_u32(head + 4, (uint32_t)delta);
     memcpy(to->data + to->bytes, segment->data, segment->bytes);
@@ -237,13 +249,16 @@ static bool extend(struct log_bytes *to, const struct log_segment *segment)
 bool log_bytes_put(struct log_bytes *to, const struct log_segment *segment)
 {
     if (segment->bytes > LOG_SEGMENT_BYTES ||
-        !log_bytes_reserve(to, LOG_CLOCK_BYTES + LOG_HEAD_BYTES + segment->bytes))
+        !log_bytes_reserve(to, LOG_CLOCK_BYTES + LOG_HEAD_BYTES + segment->bytes)) {
         return false;
+    }
     bool in_reach = fits_delta(to, segment->at_us);
-    if (in_reach && to->extendable && segment->kind == LOG_DATA && extend(to, segment))
+    if (in_reach && to->extendable && segment->kind == LOG_DATA && extend(to, segment)) {
         return true;
-    if (!in_reach)
+    }
+    if (!in_reach) {
         put_clock(to, segment->at_us);
+    }
     put_head(to, segment, (uint32_t)(segment->at_us - to->clock_us));
     to->clock_us = segment->at_us;
     return true;

@@ -3,14 +3,15 @@
  *
  * A chunk is a sequence of segments. A segment is 8 bytes of head (little endian) and its payload:
  *
- *     uint32  payload bytes << 8 | kind << 4 | stream       uint32  microseconds since the last clock
+ *     uint32  payload bytes << 8 | kind << 4 | stream     uint32  microseconds since the last clock
  *
- *   clock  payload: int64 wall clock in microseconds; the times of what follows count from there, each from
- *          the one before it. Every chunk begins with one, so chunks can be joined by concatenation.
+ *   clock  payload: int64 wall clock in microseconds; the times of what follows count from there,
+ *          each from the one before it. Every chunk begins with one, so chunks can be joined by
+ *          concatenation.
  *   data   payload: output bytes of `stream` (1 stdout, 2 stderr).
  *   close  the stream has ended; an open line becomes a record.
- *   gap    payload: uint64 lost bytes, uint64 enum log_gap_reason. `stream` 0: both. Open lines become partial
- *          records, then the gap is a record of its own.
+ *   gap    payload: uint64 lost bytes, uint64 enum log_gap_reason. `stream` 0: both. Open lines
+ *          become partial records, then the gap is a record of its own.
  *
  * A data segment in which no record completes may be lengthened by later bytes of its stream: a
  * record's time is that of its last byte, so nothing is lost, and a child that writes byte by byte
@@ -36,7 +37,7 @@ enum log_segment_kind { LOG_CLOCK = 0, LOG_DATA, LOG_CLOSE, LOG_GAP, LOG_SEGMENT
 struct log_place {
     uint64_t next_seq;       /* the number that the next record gets */
     uint64_t total[2];       /* bytes of stdout and stderr before this point */
-    uint32_t open[2];        /* of these, bytes of a line that has not completed; ≤ LOG_LINE_BYTES */
+    uint32_t open[2];        /* of these, bytes of an incomplete line; ≤ LOG_LINE_BYTES */
 };
 
 struct log_segment {
@@ -90,9 +91,9 @@ struct log_line {            /* the open line of one stream */
 
 struct log_splitter {
     struct log_line lines[2];
-    uint64_t offset[2];      /* in each stream, of the next byte; inside the callback: behind the record */
+    uint64_t offset[2];      /* in each stream, of the next byte; in the callback: behind the record */
     uint64_t next_seq;
-    uint64_t record_start;   /* inside the callback: offset of the record's first byte in its stream */
+    uint64_t record_start;   /* in the callback: offset of the record's first byte in its stream */
     /* A false ends the feeding: the splitter is then of no more use. */
     bool (*record)(void *context, const struct log_record *record);
     void *context;

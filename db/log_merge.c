@@ -1,9 +1,9 @@
 /*
  * Merging: neighbouring small chunks of a process become one.
  *
- * Segments are joined as they are, so no record's number, bytes or time changes. The new row takes the place
- * of the last of its group (the total limit goes by the order of ids, and what is new must not
- * look old). A running process's last row is left alone: its appender builds on it.
+ * Segments are joined as they are, so no record's number, bytes or time changes. The new row takes
+ * the place of the last of its group (the total limit goes by the order of ids, and what is new
+ * must not look old). A running process's last row is left alone: its appender builds on it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -33,23 +33,27 @@ static void begin_group(struct merging *merging)
 static int take_bytes(void *context, const char *carry, const void *data, size_t bytes)
 {
     struct merging *merging = context;
-    if (!log_bytes_reserve(&merging->bytes, bytes))
+    if (!log_bytes_reserve(&merging->bytes, bytes)) {
         return SQLITE_NOMEM;
+    }
     memcpy(merging->bytes.data + merging->bytes.bytes, data, bytes);
     merging->bytes.bytes += bytes;
-    if (merging->count == 0 && merging->chunk.carry_bytes)
+    if (merging->count == 0 && merging->chunk.carry_bytes) {
         return log_carry_set(&merging->carry, merging->chunk.start.open, carry);
+    }
     return SQLITE_OK;
 }
 
 static int add_to_group(struct merging *merging, const struct log_chunk *row)
 {
     struct log_chunk *chunk = &merging->chunk;
-    if (merging->count == 0)
+    if (merging->count == 0) {
         *chunk = *row;
+    }
     int code = log_chunk_bytes(merging->store->db, row, take_bytes, merging);
-    if (code != SQLITE_OK)
+    if (code != SQLITE_OK) {
         return code;
+    }
     if (merging->count > 0) {
         chunk->records += row->records;
         chunk->bytes[0] += row->bytes[0];
@@ -72,26 +76,32 @@ static int group_carry(struct merging *merging)
 {
     struct log_chunk first = merging->chunk;
     first.id = merging->ids[0];
-    if (log_chunk_is_key(&first) || log_open_bytes(&first.start) > merging->bytes.bytes)
+    if (log_chunk_is_key(&first) || log_open_bytes(&first.start) > merging->bytes.bytes) {
         return SQLITE_OK;
+    }
     int code = log_carry_load(merging->store->db, &first, &merging->carry);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK) {
         merging->chunk.carry_bytes = log_open_bytes(&first.start);
+    }
     return code;
 }
 
 static int store_group(struct merging *merging)
 {
     struct db *db = merging->store->db;
-    if (merging->count < 2)
+    if (merging->count < 2) {
         return SQLITE_OK;
+    }
     int code = group_carry(merging);
-    for (unsigned i = 0; i + 1 < merging->count && code == SQLITE_OK; i++)
+    for (unsigned i = 0; i + 1 < merging->count && code == SQLITE_OK; i++) {
         code = log_chunk_delete(db, merging->ids[i]);
-    if (code == SQLITE_OK)
+    }
+    if (code == SQLITE_OK) {
         code = log_chunk_update(db, &merging->chunk, merging->carry.data, merging->bytes.data);
-    if (code == SQLITE_OK)
+    }
+    if (code == SQLITE_OK) {
         log_store_count(merging->store, log_chunk_stored(&merging->chunk), merging->stored);
+    }
     return code;
 }
 
@@ -105,8 +115,9 @@ static int merge_row(struct merging *merging, const struct log_chunk *row)
     if (merging->count && (!small || !fits)) {
         int code = store_group(merging);
         begin_group(merging);
-        if (code != SQLITE_OK)
+        if (code != SQLITE_OK) {
             return code;
+        }
     }
     return small ? add_to_group(merging, row) : SQLITE_OK;
 }
@@ -115,8 +126,9 @@ static int merge_row(struct merging *merging, const struct log_chunk *row)
 static int64_t building_id(const struct log_store *store, int64_t process)
 {
     const struct log_appender *at = store->slots[(uint64_t)process % LOG_STORE_SLOTS];
-    while (at && at->process != process)
+    while (at && at->process != process) {
         at = at->next;
+    }
     return at ? at->chunk.id : 0;
 }
 
@@ -130,8 +142,9 @@ int log_merge_rows(struct log_store *store, struct log_merge *merge, unsigned li
     merge->after_id = 0;
     while (code == SQLITE_OK) {
         code = log_chunk_next(store->db, &at, INT64_MIN, INT64_MAX, &row);
-        if (code != SQLITE_ROW || row.id == building)
+        if (code != SQLITE_ROW || row.id == building) {
             break;
+        }
         if (limit-- == 0) {
             merge->after_id = merging.count ? merging.ids[0] - 1 : at.id;
             break;
@@ -140,8 +153,9 @@ int log_merge_rows(struct log_store *store, struct log_merge *merge, unsigned li
         at = row;
     }
     code = code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
-    if (code == SQLITE_OK && !merge->after_id)
+    if (code == SQLITE_OK && !merge->after_id) {
         code = store_group(&merging);
+    }
     log_bytes_free(&merging.bytes);
     log_carry_free(&merging.carry);
     return code;

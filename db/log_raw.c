@@ -1,9 +1,9 @@
 /*
  * Reading raw: the bytes as they came, in order of arrival, also of lines that are still open.
  *
- * The cursor is a byte offset per stream (log_query.raw_stdout, raw_stderr), so a piece may end anywhere and
- * both streams may stand at different lines. Its `after` is no bound any more once begun: it says
- * from which chunk to look, a number of records that is certainly not too large.
+ * The cursor is a byte offset per stream (log_query.raw_stdout, raw_stderr), so a piece may end
+ * anywhere and both streams may stand at different lines. Its `after` is no bound any more once
+ * begun: it says from which chunk to look, a number of records that is certainly not too large.
  */
 #include <string.h>
 
@@ -29,8 +29,9 @@ struct locating {
 static bool locate_record(void *context, const struct log_record *record)
 {
     struct locating *locating = context;
-    if (record->seq < locating->seq)
+    if (record->seq < locating->seq) {
         return true;
+    }
     locating->line_start[0] = locating->splitter.lines[0].start;
     locating->line_start[1] = locating->splitter.lines[1].start;
     return false;
@@ -39,20 +40,24 @@ static bool locate_record(void *context, const struct log_record *record)
 /* Where, in each stream, the first byte lies that belongs to no record ≤ seq. */
 static int locate(struct log_scan *scan, uint64_t seq, uint64_t out[2])
 {
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 2; i++) {
         out[i] = scan->first.total[i] - scan->first.open[i];
+    }
     struct log_chunk chunk;
-    if (seq < scan->first.next_seq)
+    if (seq < scan->first.next_seq) {
         return SQLITE_OK;
+    }
     int code = log_chunk_find(scan->db, scan->query->process, seq, &chunk);
-    if (code != SQLITE_ROW)
+    if (code != SQLITE_ROW) {
         return code == SQLITE_DONE ? SQLITE_OK : code;
+    }
     struct locating locating = { .seq = seq };
     locating.splitter.record = locate_record;
     locating.splitter.context = &locating;
     code = log_scan_begin(scan, &locating.splitter, &chunk);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK) {
         code = log_scan_feed(scan, &locating.splitter, &chunk);
+    }
     memcpy(out, locating.line_start, sizeof locating.line_start);
     log_splitter_end(&locating.splitter);
     return code;
@@ -69,8 +74,9 @@ struct timing {
 static bool time_record(void *context, const struct log_record *record)
 {
     struct timing *timing = context;
-    if (record->seq <= timing->after || record->at_us < timing->at_us)
+    if (record->seq <= timing->after || record->at_us < timing->at_us) {
         return true;
+    }
     timing->found = record->seq;
     return false;
 }
@@ -86,10 +92,12 @@ static int first_since(struct log_scan *scan, uint64_t after, int64_t at_us, uin
     while (code == SQLITE_ROW && !timing.found) {
         if (chunk.last_at_us >= at_us) {
             code = log_scan_begin(scan, &timing.splitter, &chunk);
-            if (code == SQLITE_OK)
+            if (code == SQLITE_OK) {
                 code = log_scan_feed(scan, &timing.splitter, &chunk);
-            if (code != SQLITE_OK)
+            }
+            if (code != SQLITE_OK) {
                 break;
+            }
         }
         next = chunk;
         code = log_chunk_next(scan->db, &next, at_us, INT64_MAX, &chunk);
@@ -125,12 +133,14 @@ static int find_end(struct raw *raw)
     if (query->until_us) {
         uint64_t first;
         int code = first_since(scan, 0, query->until_us, &first);
-        if (code != SQLITE_OK)
+        if (code != SQLITE_OK) {
             return code;
+        }
         before = first < before ? first : before;
     }
-    if (before == UINT64_MAX)
+    if (before == UINT64_MAX) {
         return SQLITE_OK;
+    }
     return locate(scan, before - 1 < scan->last_seq ? before - 1 : scan->last_seq, raw->end);
 }
 
@@ -148,8 +158,9 @@ static void deliver(struct raw *raw, unsigned stream, uint64_t offset, int64_t a
     unsigned index = stream - 1;
     uint64_t from = raw->seen[index] > offset ? raw->seen[index] - offset : 0;
     uint64_t to = raw->end[index] < offset + bytes ? raw->end[index] : offset + bytes;
-    if (from >= bytes || offset + from >= to)
+    if (from >= bytes || offset + from >= to) {
         return;
+    }
     size_t length = (size_t)(to - offset - from);
     if (is_wanted(raw, stream)) {
         length = length > raw->left ? raw->left : length;
@@ -172,8 +183,9 @@ static int deliver_chunk(void *context, const char *carry, const void *data, siz
     raw->scan->scanned += bytes;
     log_segments_begin(&walk, data, bytes);
     while (!raw->stopped && (more = log_segment_next(&walk, &segment)) == 1) {
-        if (segment.kind != LOG_DATA)
+        if (segment.kind != LOG_DATA) {
             continue;
+        }
         deliver(raw, segment.stream, raw->place.total[segment.stream - 1], segment.at_us,
                 segment.data, segment.bytes);
         raw->place.total[segment.stream - 1] += segment.bytes;
@@ -183,9 +195,11 @@ static int deliver_chunk(void *context, const char *carry, const void *data, siz
 
 static bool starts_unseen(const struct raw *raw, const struct log_place *place)
 {
-    for (unsigned i = 0; i < 2; i++)
-        if (is_wanted(raw, i + 1) && raw->seen[i] < place->total[i] && place->open[i])
+    for (unsigned i = 0; i < 2; i++) {
+        if (is_wanted(raw, i + 1) && raw->seen[i] < place->total[i] && place->open[i]) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -195,8 +209,9 @@ static void deliver_open(struct raw *raw, const struct log_place *place, int64_t
 {
     for (unsigned i = 0; i < 2 && !raw->stopped; i++) {
         uint32_t open = place->open[i];
-        if (!open)
+        if (!open) {
             continue;
+        }
         deliver(raw, i + 1, place->total[i] - open, at_us, bytes, open);
         bytes += open;
     }
@@ -205,11 +220,13 @@ static void deliver_open(struct raw *raw, const struct log_place *place, int64_t
 static int deliver_carry(struct raw *raw, const struct log_chunk *chunk)
 {
     struct log_carry carry = { 0 };
-    if (!starts_unseen(raw, &chunk->start))
+    if (!starts_unseen(raw, &chunk->start)) {
         return SQLITE_OK;
+    }
     int code = log_carry_load(raw->scan->db, chunk, &carry);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK) {
         deliver_open(raw, &chunk->start, chunk->first_at_us, carry.data);
+    }
     log_carry_free(&carry);
     return code;
 }
@@ -219,13 +236,15 @@ static int deliver_start(struct raw *raw)
 {
     struct log_start start;
     int code = log_start_get(raw->scan->db, raw->scan->query->process, &start);
-    if (code == SQLITE_OK && start.carry.known && starts_unseen(raw, &start.place))
+    if (code == SQLITE_OK && start.carry.known && starts_unseen(raw, &start.place)) {
         deliver_open(raw, &start.place, start.at_us, start.carry.data);
+    }
     log_start_free(&start);
     return code;
 }
 
-/* Chunks in which no record completes have the same number: the first with unseen bytes is wanted. */
+/* Chunks in which no record completes have the same number: the first with unseen bytes is
+   wanted. */
 static int first_chunk(struct raw *raw, struct log_chunk *chunk)
 {
     struct log_scan *scan = raw->scan;
@@ -233,8 +252,9 @@ static int first_chunk(struct raw *raw, struct log_chunk *chunk)
     while (code == SQLITE_ROW && starts_unseen(raw, &chunk->start)) {
         struct log_chunk previous;
         code = log_chunk_previous(scan->db, chunk, &previous);
-        if (code != SQLITE_ROW || previous.start.next_seq != chunk->start.next_seq)
+        if (code != SQLITE_ROW || previous.start.next_seq != chunk->start.next_seq) {
             return code == SQLITE_DONE ? SQLITE_ROW : code;
+        }
         *chunk = previous;
     }
     return code;
@@ -245,8 +265,9 @@ static int deliver_all(struct raw *raw)
     struct log_scan *scan = raw->scan;
     struct log_chunk chunk;
     int code = first_chunk(raw, &chunk);
-    if (code == SQLITE_DONE)
+    if (code == SQLITE_DONE) {
         return deliver_start(raw);
+    }
     if (code == SQLITE_ROW) {
         int carried = deliver_carry(raw, &chunk);
         code = carried == SQLITE_OK ? code : carried;
@@ -254,11 +275,13 @@ static int deliver_all(struct raw *raw)
     while (code == SQLITE_ROW) {
         scan->result->next_after = chunk.start.next_seq - 1;
         raw->place = chunk.start;
-        if (!raw->stopped)
+        if (!raw->stopped) {
             code = log_chunk_bytes(scan->db, &chunk, deliver_chunk, raw);
+        }
         raw->stopped = raw->stopped || log_scan_is_over(scan);
-        if (raw->stopped || (code != SQLITE_OK && code != SQLITE_ROW))
+        if (raw->stopped || (code != SQLITE_OK && code != SQLITE_ROW)) {
             break;
+        }
         struct log_chunk at = chunk;
         code = log_chunk_next(scan->db, &at, INT64_MIN, INT64_MAX, &chunk);
     }
@@ -267,9 +290,11 @@ static int deliver_all(struct raw *raw)
 
 static bool has_more(const struct raw *raw)
 {
-    for (unsigned i = 0; i < 2; i++)
-        if (is_wanted(raw, i + 1) && raw->seen[i] < raw->end[i])
+    for (unsigned i = 0; i < 2; i++) {
+        if (is_wanted(raw, i + 1) && raw->seen[i] < raw->end[i]) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -283,10 +308,12 @@ int log_raw_read(struct log_scan *scan)
     bool pending = false;
     result->next_after = query->after;
     int code = query->begun ? SQLITE_OK : find_begin(&raw, &pending);
-    if (code == SQLITE_OK && !pending)
+    if (code == SQLITE_OK && !pending) {
         code = find_end(&raw);
-    if (code == SQLITE_OK && !pending)
+    }
+    if (code == SQLITE_OK && !pending) {
         code = deliver_all(&raw);
+    }
     result->more = pending || (raw.stopped && has_more(&raw));
     result->next_begun = !pending;
     result->next_raw_stdout = raw.seen[0];

@@ -22,14 +22,18 @@ bool log_scan_matches(struct log_scan *scan, const struct log_record *record)
 {
     const struct log_query *query = scan->query;
     unsigned streams = query->streams;
-    if (record->stream && !(streams >> record->stream & 1))
+    if (record->stream && !(streams >> record->stream & 1)) {
         return false;
-    if (query->since_us && record->at_us < query->since_us)
+    }
+    if (query->since_us && record->at_us < query->since_us) {
         return false;
-    if (query->until_us && record->at_us >= query->until_us)
+    }
+    if (query->until_us && record->at_us >= query->until_us) {
         return false;
-    if (!query->grep || record->gap)
+    }
+    if (!query->grep || record->gap) {
         return true;
+    }
     uint64_t steps = 0;
     bool found = pattern_find_counted(query->grep, record->data, record->bytes, &steps);
     scan->scanned += (size_t)(steps / STEPS_PER_BYTE);
@@ -38,8 +42,9 @@ bool log_scan_matches(struct log_scan *scan, const struct log_record *record)
 
 bool log_scan_first_gap(const struct log_scan *scan, struct log_record *out)
 {
-    if (!scan->gap || scan->first.next_seq < 2)
+    if (!scan->gap || scan->first.next_seq < 2) {
         return false;
+    }
     uint64_t after = scan->query->after, last = scan->first.next_seq - 1;
     uint64_t gone = scan->first.total[0] + scan->first.total[1] - log_open_bytes(&scan->first);
     *out = (struct log_record){
@@ -67,14 +72,17 @@ int log_scan_begin(struct log_scan *scan, struct log_splitter *splitter,
                    const struct log_chunk *chunk)
 {
     struct beginning beginning = { splitter, &chunk->start, scan };
-    if (log_open_bytes(&chunk->start) == 0)
+    if (log_open_bytes(&chunk->start) == 0) {
         return begin_with(&beginning, "", NULL, 0);
-    if (log_chunk_is_key(chunk))
+    }
+    if (log_chunk_is_key(chunk)) {
         return log_chunk_bytes(scan->db, chunk, begin_with, &beginning);
+    }
     struct log_carry carry = { 0 };
     int code = log_carry_load(scan->db, chunk, &carry);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK) {
         code = begin_with(&beginning, carry.data, NULL, 0);
+    }
     log_carry_free(&carry);
     return code;
 }
@@ -85,8 +93,9 @@ static int feed_with(void *context, const char *carry, const void *data, size_t 
     struct beginning *beginning = context;
     struct log_splitter *splitter = beginning->splitter;
     beginning->scan->scanned += bytes;
-    if (log_splitter_feed(splitter, data, bytes) || splitter->stopped)
+    if (log_splitter_feed(splitter, data, bytes) || splitter->stopped) {
         return SQLITE_OK;
+    }
     return splitter->no_memory ? SQLITE_NOMEM : SQLITE_CORRUPT;
 }
 
@@ -132,14 +141,17 @@ static bool take_record(void *context, const struct log_record *record)
 {
     struct forward *forward = context;
     struct log_scan *scan = forward->scan;
-    if (record->seq <= forward->after)
+    if (record->seq <= forward->after) {
         return true;
+    }
     forward->ended = record->seq >= forward->before;
-    if (forward->ended)
+    if (forward->ended) {
         return false;
+    }
     forward->seen = record->seq;
-    if (!log_scan_matches(scan, record))
+    if (!log_scan_matches(scan, record)) {
         return true;
+    }
     forward->records++;
     forward->bytes += record->bytes;
     return scan->record(scan->context, record) && within_limits(forward);
@@ -165,16 +177,20 @@ static int walk_forward(struct forward *forward, struct log_chunk *chunk, bool *
     for (;;) {
         struct log_chunk at = *chunk;
         int code = SQLITE_OK;
-        if (wanted && !continues)
+        if (wanted && !continues) {
             code = log_scan_begin(scan, &forward->splitter, &at);
-        if (wanted && code == SQLITE_OK)
+        }
+        if (wanted && code == SQLITE_OK) {
             code = log_scan_feed(scan, &forward->splitter, &at);
+        }
         *stopped = forward->splitter.stopped || log_scan_is_over(scan);
-        if (code != SQLITE_OK || *stopped)
+        if (code != SQLITE_OK || *stopped) {
             return code;
+        }
         code = log_chunk_next(scan->db, &at, since, until, chunk);
-        if (code != SQLITE_ROW)
+        if (code != SQLITE_ROW) {
             return code == SQLITE_DONE ? SQLITE_OK : code;
+        }
         continues = wanted && follows(&at, chunk);
         wanted = true;
     }
@@ -184,11 +200,14 @@ static bool deliver_first_gap(struct forward *forward)
 {
     struct log_scan *scan = forward->scan;
     struct log_record gap;
-    if (!log_scan_first_gap(scan, &gap) || gap.seq <= forward->after || gap.seq >= forward->before)
+    if (!log_scan_first_gap(scan, &gap) || gap.seq <= forward->after ||
+        gap.seq >= forward->before) {
         return true;
+    }
     forward->seen = forward->after = gap.seq;
-    if (!log_scan_matches(scan, &gap))
+    if (!log_scan_matches(scan, &gap)) {
         return true;
+    }
     forward->records++;
     return scan->record(scan->context, &gap) && within_limits(forward);
 }
@@ -241,8 +260,9 @@ static int load_bounds(struct log_scan *scan)
     scan->gap_at_us = start.at_us;
     scan->trimmed_bytes = start.trimmed_bytes;
     log_start_free(&start);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK) {
         code = log_chunk_last(scan->db, scan->query->process, &last);
+    }
     const struct log_place *end = &scan->first;
     if (code == SQLITE_ROW) {
         last.start.next_seq += last.records;
@@ -260,10 +280,12 @@ static int load_bounds(struct log_scan *scan)
 static int finish(struct log_scan *scan, int code, struct db_error *error)
 {
     sqlite3 *handle = db_handle(scan->db, DB_LOGS);
-    if (code != SQLITE_OK)
+    if (code != SQLITE_OK) {
         db_error_set(error, scan->db, DB_LOGS, code, "cannot read a log");
-    if (!sqlite3_get_autocommit(handle))
+    }
+    if (!sqlite3_get_autocommit(handle)) {
         sqlite3_exec(handle, "COMMIT", NULL, NULL, NULL);
+    }
     return code;
 }
 
@@ -277,10 +299,12 @@ int log_read(struct db *reader, const struct log_query *query,
     int code = FAULT_ERRNO("log_read")
                    ? SQLITE_IOERR
                    : sqlite3_exec(db_handle(reader, DB_LOGS), "BEGIN", NULL, NULL, NULL);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK) {
         code = load_bounds(&scan);
-    if (code != SQLITE_OK)
+    }
+    if (code != SQLITE_OK) {
         return finish(&scan, code, error);
+    }
     result->first_seq = scan.first.next_seq;
     result->last_seq = scan.last_seq;
     result->stored_stdout = scan.total[0];
@@ -293,12 +317,14 @@ void log_query_advance(struct log_query *query, const struct log_result *result)
 {
     query->tail_before = result->next_tail_before;
     query->tail_found = result->next_tail_found;
-    if (result->next_tail_before)
+    if (result->next_tail_before) {
         return;
+    }
     query->tail = 0;
     query->after = result->next_after;
-    if (!query->raw)
+    if (!query->raw) {
         return;
+    }
     query->begun = result->next_begun;
     query->raw_stdout = result->next_raw_stdout;
     query->raw_stderr = result->next_raw_stderr;
@@ -311,11 +337,13 @@ int log_totals(struct db *db, int64_t process, struct log_progress *out, struct 
     int code = load_bounds(&scan);
     memset(out, 0, sizeof *out);
     out->process = process;
-    if (code != SQLITE_OK)
+    if (code != SQLITE_OK) {
         return db_error_set(error, db, DB_LOGS, code, "cannot read a log");
+    }
     uint64_t total = scan.total[0] + scan.total[1];
-    if (total == 0 && scan.last_seq == 0)
+    if (total == 0 && scan.last_seq == 0) {
         return SQLITE_OK;
+    }
     out->first_seq = scan.first.next_seq;
     out->last_seq = scan.last_seq;
     out->stored_bytes = total - scan.first.total[0] - scan.first.total[1];

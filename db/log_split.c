@@ -1,9 +1,9 @@
 /*
  * The splitter: chunks in, records out.
  *
- * A record that lies within one segment is delivered where it lies; only a line that goes on from an
- * earlier segment is put together in its stream's buffer. log_place_pass (log_format.c) counts the
- * same records without looking at each: the tests hold the two against each other.
+ * A record that lies within one segment is delivered where it lies; only a line that goes on from
+ * an earlier segment is put together in its stream's buffer. log_place_pass (log_format.c) counts
+ * the same records without looking at each: the tests hold the two against each other.
  */
 #include <endian.h>
 #include <stdlib.h>
@@ -15,16 +15,19 @@ static bool line_append(struct log_line *line, const char *data, size_t bytes)
 {
     if (line->bytes + bytes > line->capacity) {
         size_t capacity = line->capacity ? line->capacity : 256;
-        while (capacity < line->bytes + bytes)
+        while (capacity < line->bytes + bytes) {
             capacity *= 2;
+        }
         char *grown = realloc(line->data, capacity);
-        if (!grown)
+        if (!grown) {
             return false;
+        }
         line->data = grown;
         line->capacity = capacity;
     }
-    if (bytes)
+    if (bytes) {
         memcpy(line->data + line->bytes, data, bytes);
+    }
     line->bytes += bytes;
     return true;
 }
@@ -39,8 +42,9 @@ bool log_splitter_begin(struct log_splitter *splitter, const struct log_place *p
         line->bytes = 0;
         line->start = place->total[i] - place->open[i];
         splitter->offset[i] = place->total[i];
-        if (!line_append(line, carry, place->open[i]))
+        if (!line_append(line, carry, place->open[i])) {
             return false;
+        }
         carry += place->open[i];
     }
     return true;
@@ -57,13 +61,15 @@ static bool deliver(struct log_splitter *splitter, struct log_record *record, ui
 {
     record->seq = splitter->next_seq++;
     splitter->record_start = start;
-    if (splitter->record(splitter->context, record))
+    if (splitter->record(splitter->context, record)) {
         return true;
+    }
     splitter->stopped = true;
     return false;
 }
 
-/* `bytes` more of `data` complete the stream's line; `rest` of them (a newline) are not its text. */
+/* `bytes` more of `data` complete the stream's line; `rest` of them (a newline) are not its
+   text. */
 static bool complete(struct log_splitter *splitter, const struct log_segment *segment,
                      const char *data, size_t bytes, struct log_record *record)
 {
@@ -103,13 +109,15 @@ static bool split_data(struct log_splitter *splitter, const struct log_segment *
         size_t left = (size_t)(end - at);
         size_t room = LOG_LINE_BYTES - splitter->lines[index].bytes;
         const char *newline = memchr(at, '\n', left < room + 1 ? left : room + 1);
-        if (!newline && left <= room)
+        if (!newline && left <= room) {
             return keep_open(splitter, index, at, left);
+        }
         size_t taken = newline ? (size_t)(newline - at) + 1 : room;
         struct log_record record = { .stream = (enum log_stream)segment->stream,
                                      .newline = newline != NULL, .partial = !newline };
-        if (!complete(splitter, segment, at, taken, &record))
+        if (!complete(splitter, segment, at, taken, &record)) {
             return false;
+        }
         at += taken;
     }
     return true;
@@ -118,18 +126,21 @@ static bool split_data(struct log_splitter *splitter, const struct log_segment *
 static bool close_line(struct log_splitter *splitter, const struct log_segment *segment,
                        enum log_stream stream, bool partial)
 {
-    if (!splitter->lines[stream - 1].bytes)
+    if (!splitter->lines[stream - 1].bytes) {
         return true;
+    }
     struct log_record record = { .stream = stream, .partial = partial };
     return complete(splitter, segment, "", 0, &record);
 }
 
 static bool split_gap(struct log_splitter *splitter, const struct log_segment *segment)
 {
-    for (unsigned stream = LOG_STDOUT; stream <= LOG_STDERR; stream++)
+    for (unsigned stream = LOG_STDOUT; stream <= LOG_STDERR; stream++) {
         if ((segment->stream == 0 || segment->stream == stream) &&
-            !close_line(splitter, segment, (enum log_stream)stream, true))
+            !close_line(splitter, segment, (enum log_stream)stream, true)) {
             return false;
+        }
+    }
     uint64_t payload[2];
     memcpy(payload, segment->data, sizeof payload);
     struct log_record record = {
@@ -149,8 +160,9 @@ bool log_splitter_feed(struct log_splitter *splitter, const void *data, size_t b
         bool fine = segment.kind == LOG_DATA ? split_data(splitter, &segment)
                     : segment.kind == LOG_GAP ? split_gap(splitter, &segment)
                     : close_line(splitter, &segment, (enum log_stream)segment.stream, false);
-        if (!fine)
+        if (!fine) {
             return false;
+        }
     }
     return more == 0;
 }

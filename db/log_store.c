@@ -18,11 +18,13 @@ static int largest_process(struct db *db, int64_t *out)
     static const char sql[] = "SELECT max(ifnull((SELECT max(process) FROM chunk), 0),"
                               " ifnull((SELECT max(process) FROM log_start), 0))";
     sqlite3_stmt *statement = db_statement(db, DB_LOGS, sql, NULL);
-    if (!statement)
+    if (!statement) {
         return db_prepare_failed(db, DB_LOGS);
+    }
     int code = sqlite3_step(statement);
-    if (code == SQLITE_ROW)
+    if (code == SQLITE_ROW) {
         *out = sqlite3_column_int64(statement, 0);
+    }
     sqlite3_reset(statement);
     return code == SQLITE_ROW ? SQLITE_OK : code;
 }
@@ -38,8 +40,9 @@ struct log_store *log_store_new(struct db *db, int *code)
     store->total = store->committed_total = (uint64_t)db_meta_get(db, DB_LOGS, "log_bytes");
     *code = largest_process(db, &store->known_process);
     store->committed_known_process = store->known_process;
-    if (*code == SQLITE_OK)
+    if (*code == SQLITE_OK) {
         return store;
+    }
     free(store);
     return NULL;
 }
@@ -53,8 +56,9 @@ static void appender_free(struct log_appender *appender)
 
 void log_store_free(struct log_store *store)
 {
-    if (!store)
+    if (!store) {
         return;
+    }
     for (size_t i = 0; i < LOG_STORE_SLOTS; i++) {
         for (struct log_appender *at = store->slots[i], *next; at; at = next) {
             next = at->next;
@@ -73,16 +77,18 @@ static struct log_appender **slot_of(struct log_store *store, int64_t process)
 static struct log_appender *find(struct log_store *store, int64_t process)
 {
     struct log_appender *at = *slot_of(store, process);
-    while (at && at->process != process)
+    while (at && at->process != process) {
         at = at->next;
+    }
     return at;
 }
 
 static void touch(struct log_store *store, struct log_appender *appender)
 {
     appender->used = store->transaction;
-    if (appender->touched)
+    if (appender->touched) {
         return;
+    }
     appender->touched = true;
     appender->next_touched = store->touched;
     store->touched = appender;
@@ -99,8 +105,9 @@ static int load_end(struct db *db, struct log_appender *appender, struct log_sta
         start->carry = (struct log_carry){ 0 };
         return SQLITE_OK;
     }
-    if (code != SQLITE_ROW)
+    if (code != SQLITE_ROW) {
         return code;
+    }
     appender->row_stored = log_chunk_stored(&appender->chunk);
     code = log_chunk_end(db, &appender->chunk, &appender->end);
     appender->carry.known = log_open_bytes(&appender->end) == 0;
@@ -121,8 +128,9 @@ static int load(struct log_store *store, struct log_appender *appender)
     int code = log_start_get(store->db, appender->process, &start);
     appender->first = start.place;
     appender->trimmed_ever = start.trimmed_bytes;
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK) {
         code = load_end(store->db, appender, &start);
+    }
     log_start_free(&start);
     appender->stale = code != SQLITE_OK;
     return code;
@@ -145,8 +153,9 @@ struct log_appender *log_store_get(struct log_store *store, int64_t process, int
         *slot = appender;
     }
     touch(store, appender);
-    if (appender->stale)
+    if (appender->stale) {
         *code = load(store, appender);
+    }
     return *code == SQLITE_OK ? appender : NULL;
 }
 
@@ -166,27 +175,32 @@ void log_store_count(struct log_store *store, uint64_t added, uint64_t removed)
 int log_store_flush(struct log_store *store)
 {
     int code = log_store_close_all(store);
-    for (struct log_appender *at = store->touched; at && code == SQLITE_OK; at = at->next_touched)
-        if (at->stale)
+    for (struct log_appender *at = store->touched; at && code == SQLITE_OK; at = at->next_touched) {
+        if (at->stale) {
             code = load(store, at);
-    if (code == SQLITE_OK && store->total != store->committed_total)
+        }
+    }
+    if (code == SQLITE_OK && store->total != store->committed_total) {
         code = db_meta_set(store->db, DB_LOGS, "log_bytes", (int64_t)store->total);
+    }
     return code;
 }
 
 static void unlink_appender(struct log_store *store, struct log_appender *appender)
 {
     struct log_appender **at = slot_of(store, appender->process);
-    while (*at != appender)
+    while (*at != appender) {
         at = &(*at)->next;
+    }
     *at = appender->next;
 }
 
 static void wish_merge(struct log_store *store, struct log_appender *appender)
 {
     if (appender->small_rows < (appender->finished ? 2 : LOG_MERGE_ROWS) ||
-        store->merge_count == LOG_MERGE_QUEUE)
+        store->merge_count == LOG_MERGE_QUEUE) {
         return;
+    }
     size_t target = appender->finished ? LOG_CHUNK_BYTES : (size_t)log_chunk_target(appender);
     store->merges[(store->merge_first + store->merge_count++) % LOG_MERGE_QUEUE] =
         (struct log_merge){ .process = appender->process, .chunk_bytes = target };
@@ -214,8 +228,9 @@ static void tell(struct log_appender *appender, struct log_progress *progress)
 static size_t count_touched(const struct log_store *store)
 {
     size_t count = 0;
-    for (const struct log_appender *at = store->touched; at; at = at->next_touched)
+    for (const struct log_appender *at = store->touched; at; at = at->next_touched) {
         count++;
+    }
     return count;
 }
 
@@ -223,8 +238,9 @@ void log_store_committed(struct log_store *store, struct batch *batch)
 {
     struct log_appender *left = NULL, *next;
     size_t count = count_touched(store);
-    if (batch && count)
+    if (batch && count) {
         batch->progress = batch_alloc(batch, count * sizeof *batch->progress);
+    }
     for (struct log_appender *at = store->touched; at; at = next) {
         next = at->next_touched;
         at->unreported.dropped += at->deleted.dropped;
@@ -232,8 +248,9 @@ void log_store_committed(struct log_store *store, struct batch *batch)
         at->deleted = (struct log_deleted){ 0 };
         wish_merge(store, at);
         bool told = batch && batch->progress;
-        if (told)
+        if (told) {
             tell(at, &batch->progress[batch->progress_count++]);
+        }
         at->touched = has_unreported(at);
         at->next_touched = left;
         left = at->touched ? at : left;
@@ -275,8 +292,9 @@ void log_store_reset(struct log_store *store)
 void log_store_forget(struct log_store *store, int64_t process)
 {
     struct log_appender *appender = find(store, process);
-    if (!appender)
+    if (!appender) {
         return;
+    }
     for (struct log_appender **at = &store->touched; *at; at = &(*at)->next_touched) {
         if (*at == appender) {
             *at = appender->next_touched;
@@ -303,8 +321,9 @@ void log_store_evict(struct log_store *store, uint64_t transactions)
 
 bool log_store_next_merge(struct log_store *store, struct log_merge *out)
 {
-    if (!store->merge_count)
+    if (!store->merge_count) {
         return false;
+    }
     *out = store->merges[store->merge_first];
     store->merge_first = (store->merge_first + 1) % LOG_MERGE_QUEUE;
     store->merge_count--;

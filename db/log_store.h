@@ -61,7 +61,7 @@ struct log_store {
     uint64_t total, committed_total;
     int64_t known_process;           /* no process above it has a row: nothing to load */
     int64_t committed_known_process;
-    struct log_merge merges[LOG_MERGE_QUEUE]; /* a ring; what does not fit waits for the next time */
+    struct log_merge merges[LOG_MERGE_QUEUE]; /* a ring; what does not fit waits */
     unsigned merge_first, merge_count;
 };
 

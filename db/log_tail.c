@@ -18,12 +18,15 @@ struct counting {
 static bool count_match(void *context, const struct log_record *record)
 {
     struct counting *counting = context;
-    if (record->seq <= counting->after)
+    if (record->seq <= counting->after) {
         return true;
-    if (record->seq >= counting->before)
+    }
+    if (record->seq >= counting->before) {
         return false;
-    if (!log_scan_matches(counting->scan, record))
+    }
+    if (!log_scan_matches(counting->scan, record)) {
         return true;
+    }
     counting->found_seq = record->seq;
     return ++counting->matches != counting->wanted;
 }
@@ -78,12 +81,14 @@ static int search_backwards(struct log_scan *scan, struct tail_search *search, b
     struct log_chunk chunk;
     int code = log_chunk_find(scan->db, scan->query->process, search->before - 1, &chunk);
     while (code == SQLITE_ROW) {
-        if (chunk.start.next_seq + chunk.records <= search->lowest + 1)
+        if (chunk.start.next_seq + chunk.records <= search->lowest + 1) {
             break;
+        }
         if (may_match(scan->query, &chunk)) {
             code = search_chunk(scan, &chunk, search);
-            if (code != SQLITE_OK || search->start)
+            if (code != SQLITE_OK || search->start) {
                 return code;
+            }
             if (log_scan_is_over(scan)) {
                 *pending = true;
                 scan->result->next_tail_before = chunk.start.next_seq;
@@ -101,10 +106,12 @@ int log_tail_find(struct log_scan *scan, uint64_t *after, bool *pending)
 {
     const struct log_query *query = scan->query;
     uint64_t end = scan->last_seq + 1; /* behind the last record asked for */
-    if (query->before && query->before < end)
+    if (query->before && query->before < end) {
         end = query->before;
-    if (query->tail_before && query->tail_before < end)
+    }
+    if (query->tail_before && query->tail_before < end) {
         end = query->tail_before;
+    }
     *pending = false;
     if (unfiltered(query)) {
         uint64_t start = end > query->tail ? end - query->tail : 1;
@@ -114,7 +121,8 @@ int log_tail_find(struct log_scan *scan, uint64_t *after, bool *pending)
     struct tail_search search = { .lowest = query->after, .before = end,
                                   .found = query->tail_found };
     int code = end > 1 ? search_backwards(scan, &search, pending) : SQLITE_OK;
-    if (search.start)
+    if (search.start) {
         *after = search.start - 1;
+    }
     return code;
 }

@@ -24,8 +24,9 @@ static struct log_appender *begin(struct writer *writer, const struct log_operat
                                   int *code)
 {
     *code = SQLITE_OK;
-    if (operation->position && writer_has_applied(writer, operation->position))
+    if (operation->position && writer_has_applied(writer, operation->position)) {
         return NULL;
+    }
     return log_store_get(writer_logs(writer), operation->process, code);
 }
 
@@ -34,8 +35,9 @@ static int run_append(struct writer *writer, struct operation *base)
     const struct log_operation *operation = (const struct log_operation *)base;
     int code;
     struct log_appender *appender = begin(writer, operation, &code);
-    if (!appender)
+    if (!appender) {
         return code;
+    }
     appender->max_bytes = operation->number;
     struct log_segment segment = { .kind = LOG_DATA, .stream = operation->stream,
                                    .at_us = operation->at_us, .data = operation->data,
@@ -49,8 +51,9 @@ static int run_close_stream(struct writer *writer, struct operation *base)
     const struct log_operation *operation = (const struct log_operation *)base;
     int code;
     struct log_appender *appender = begin(writer, operation, &code);
-    if (!appender || appender->end.open[operation->stream - 1] == 0)
+    if (!appender || appender->end.open[operation->stream - 1] == 0) {
         return code;
+    }
     struct log_segment segment = { .kind = LOG_CLOSE, .stream = operation->stream,
                                    .at_us = operation->at_us, .data = "" };
     return log_store_put(writer_logs(writer), appender, &segment);
@@ -61,8 +64,9 @@ static int run_gap(struct writer *writer, struct operation *base)
     const struct log_operation *operation = (const struct log_operation *)base;
     int code;
     struct log_appender *appender = begin(writer, operation, &code);
-    if (!appender)
+    if (!appender) {
         return code;
+    }
     uint64_t payload[2] = { htole64(operation->number), htole64((uint64_t)operation->reason) };
     struct log_segment segment = { .kind = LOG_GAP, .stream = operation->stream,
                                    .at_us = operation->at_us, .data = (const char *)payload,
@@ -82,8 +86,9 @@ static int run_finished(struct writer *writer, struct operation *base)
 {
     int code;
     struct log_appender *appender = begin(writer, (const struct log_operation *)base, &code);
-    if (appender)
+    if (appender) {
         appender->finished = true;
+    }
     return code;
 }
 
@@ -107,11 +112,13 @@ static struct log_operation *add(struct batch *batch, const struct operation_typ
 bool log_append(struct batch *batch, int64_t process, uint64_t position, enum log_stream stream,
                 int64_t at_us, const void *data, size_t bytes, uint64_t max_bytes)
 {
-    if (bytes == 0)
+    if (bytes == 0) {
         return true;
+    }
     struct log_operation *operation = add(batch, &append_type, process, position);
-    if (!operation)
+    if (!operation) {
         return false;
+    }
     operation->stream = stream;
     operation->at_us = at_us;
     operation->data = data;
@@ -125,8 +132,9 @@ bool log_close_stream(struct batch *batch, int64_t process, uint64_t position,
                       enum log_stream stream, int64_t at_us)
 {
     struct log_operation *operation = add(batch, &close_type, process, position);
-    if (!operation)
+    if (!operation) {
         return false;
+    }
     operation->stream = stream;
     operation->at_us = at_us;
     return true;
@@ -136,8 +144,9 @@ bool log_gap(struct batch *batch, int64_t process, uint64_t position, enum log_s
              int64_t at_us, uint64_t bytes, enum log_gap_reason reason)
 {
     struct log_operation *operation = add(batch, &gap_type, process, position);
-    if (!operation)
+    if (!operation) {
         return false;
+    }
     operation->stream = stream;
     operation->at_us = at_us;
     operation->number = bytes;
@@ -148,8 +157,9 @@ bool log_gap(struct batch *batch, int64_t process, uint64_t position, enum log_s
 bool log_trim(struct batch *batch, int64_t process, uint64_t before_seq)
 {
     struct log_operation *operation = add(batch, &trim_type, process, 0);
-    if (operation)
+    if (operation) {
         operation->number = before_seq;
+    }
     return operation != NULL;
 }
 

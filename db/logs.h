@@ -54,7 +54,7 @@ struct log_record {
     bool partial;                   /* cut at LOG_LINE_BYTES, or by a gap */
     bool newline;                   /* it ended with a newline, which stands at data[bytes] */
     enum log_gap_reason gap;        /* LOG_GAP_NONE: a line */
-    uint64_t gap_bytes;             /* 0: not known (of what was deleted: known when `after` is 0) */
+    uint64_t gap_bytes;             /* 0: not known (of what was deleted: known if `after` is 0) */
     uint64_t gap_records;           /* 0: not known */
     const char *data;               /* without the newline; not NUL-terminated */
     size_t bytes;
@@ -65,10 +65,10 @@ struct log_query {
     unsigned streams;               /* bit mask 1 << enum log_stream */
     uint64_t after;                 /* records with seq > after */
     uint64_t before;                /* and seq < before; 0: no bound */
-    uint64_t tail;                  /* of what is stored, only the last so many that match; 0: all */
+    uint64_t tail;                  /* of what is stored, the last so many that match; 0: all */
     int64_t since_us, until_us;     /* 0: no bound; since ≤ at < until */
     const struct pattern *grep;     /* NULL: all. Gap records always match */
-    size_t max_records, max_bytes;  /* of one answer; the call ends after the record that reaches one;
+    size_t max_records, max_bytes;  /* of one answer; the call ends after the record to reach one;
                                        raw: max_bytes exactly. 0: no bound */
     size_t max_scan_bytes;          /* give up after so many scanned bytes, with a cursor. 0: never.
                                        A grep that costs much counts as more bytes */
@@ -76,9 +76,9 @@ struct log_query {
        behind them (when no `before`/`until_us` ends it) the lines still open. grep must be NULL. */
     bool raw;
     /* Where the last call stopped; zero at first, then log_query_advance. */
-    bool begun;                     /* raw: the two positions count (else found from after/tail/since) */
+    bool begun;                     /* raw: the two positions count (else: after, tail, since) */
     uint64_t raw_stdout, raw_stderr; /* raw: bytes of each stream already seen */
-    uint64_t tail_before, tail_found; /* a tail search that gave up at max_scan_bytes goes on here */
+    uint64_t tail_before, tail_found; /* a tail search that gave up goes on here */
 };
 
 struct log_result {
@@ -86,9 +86,9 @@ struct log_result {
     bool more;                      /* false: reached the end of what is stored now */
     bool next_begun;
     uint64_t next_raw_stdout, next_raw_stderr;
-    uint64_t next_tail_before, next_tail_found; /* tail_before > 0: nothing delivered yet, call again */
+    uint64_t next_tail_before, next_tail_found; /* tail_before > 0: nothing yet, call again */
     uint64_t first_seq, last_seq;   /* what is stored; last_seq 0: no record yet */
-    uint64_t stored_stdout, stored_stderr; /* bytes ever appended (a raw follower is woken when they grow) */
+    uint64_t stored_stdout, stored_stderr; /* bytes ever appended */
 };
 
 /* Makes `query` the continuation of the call that gave `result`: for the next piece when `more`,

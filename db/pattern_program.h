@@ -30,7 +30,7 @@ struct pattern {
     size_t count;
     size_t set_count;
     bool is_literal;        /* `literal` is all there is to find */
-    bool first[256];        /* bytes a match can begin with, where it is not at an end of the text */
+    bool first[256];        /* bytes a match can begin with that is not at an end of the text */
     struct state states[PATTERN_STATES];
     uint8_t sets[PATTERN_SETS][PATTERN_SET_BYTES]; /* a bit for each byte */
     char literal[PATTERN_STATES];

@@ -30,8 +30,8 @@ static const char state_1[] =
     "CREATE TABLE doomed (process INTEGER PRIMARY KEY);" /* deleted; its log is not gone yet */
     "CREATE TABLE session (id BLOB PRIMARY KEY, token TEXT NOT NULL, created_at INTEGER NOT NULL,"
     " expires_at INTEGER NOT NULL, ttl INTEGER NOT NULL) WITHOUT ROWID;"
-    "CREATE TABLE answer (principal TEXT NOT NULL, key TEXT NOT NULL, request_hash INTEGER NOT NULL,"
-    " at INTEGER NOT NULL, status INTEGER NOT NULL, location TEXT, content_type TEXT, body BLOB,"
+    "CREATE TABLE answer (principal TEXT NOT NULL, key TEXT NOT NULL,"
+    " request_hash INTEGER NOT NULL, at INTEGER NOT NULL, status INTEGER NOT NULL, location TEXT, content_type TEXT, body BLOB,"
     " UNIQUE (principal, key));"
     "CREATE INDEX answer_at ON answer (at);"
     "CREATE TABLE change (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, type TEXT NOT NULL,"
@@ -53,7 +53,8 @@ static const char logs_1[] =
     "CREATE TABLE log_start ("
     " process INTEGER PRIMARY KEY, next_seq INTEGER NOT NULL, out_start INTEGER NOT NULL,"
     " err_start INTEGER NOT NULL, open_out INTEGER NOT NULL, open_err INTEGER NOT NULL,"
-    " reason INTEGER NOT NULL, at INTEGER NOT NULL, trimmed INTEGER NOT NULL, carry BLOB NOT NULL);";
+    " reason INTEGER NOT NULL, at INTEGER NOT NULL, trimmed INTEGER NOT NULL,"
+    " carry BLOB NOT NULL);";
 
 static const struct {
     int application_id;

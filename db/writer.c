@@ -2,8 +2,8 @@
  * The writer thread: takes a batch, commits it to both files, hands it back, does upkeep.
  *
  * A batch is tried as often as it takes. It can be run again because operations change nothing in
- * themselves, and what the log store knows is thrown away with the transaction. logs.db is committed
- * first and not run again when state.db fails. The mutex guards the few fields that both
+ * themselves, and what the log store knows is thrown away with the transaction. logs.db is
+ * committed first and not run again when state.db fails. The mutex guards the few fields that both
  * threads see; it is never held while SQLite works.
  */
 #include "db/writer.h"
@@ -83,9 +83,11 @@ static bool worth_retrying(int code)
         SQLITE_CANTOPEN, SQLITE_PROTOCOL, SQLITE_CORRUPT, SQLITE_NOTADB, SQLITE_PERM,
         SQLITE_INTERRUPT, SQLITE_ABORT, SQLITE_AUTH,
     };
-    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
-        if ((code & 0xff) == codes[i])
+    for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
+        if ((code & 0xff) == codes[i]) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -95,8 +97,9 @@ static int execute(struct writer *writer, enum db_file file, const char *sql)
     return statement ? statement_run(statement) : db_prepare_failed(writer->db, file);
 }
 
-/* Locks nothing before the first statement that writes: nobody else ever writes, so that cannot fail
-   for another's sake, and a batch that turns out to leave nothing in a file costs nothing there. */
+/* Locks nothing before the first statement that writes: nobody else ever writes, so that cannot
+   fail for another's sake, and a batch that turns out to leave nothing in a file costs nothing
+   there. */
 static int begin(struct writer *writer, enum db_file file)
 {
     static const char sql[] = "BEGIN";
@@ -111,8 +114,9 @@ static int commit(struct writer *writer, enum db_file file)
 
 static void rollback(struct writer *writer, enum db_file file)
 {
-    if (!sqlite3_get_autocommit(db_handle(writer->db, file)))
+    if (!sqlite3_get_autocommit(db_handle(writer->db, file))) {
         sqlite3_exec(db_handle(writer->db, file), "ROLLBACK", NULL, NULL, NULL);
+    }
 }
 
 static void leave_out(struct writer *writer, const struct operation *operation, int code)
@@ -127,13 +131,16 @@ static void leave_out(struct writer *writer, const struct operation *operation, 
 static int run_operations(struct writer *writer, struct batch *batch, enum db_file file)
 {
     for (struct operation *at = batch->first; at; at = at->next) {
-        if (at->type->file != file)
+        if (at->type->file != file) {
             continue;
+        }
         int code = at->type->run(writer, at);
-        if (code == SQLITE_OK)
+        if (code == SQLITE_OK) {
             continue;
-        if (worth_retrying(code))
+        }
+        if (worth_retrying(code)) {
             return code;
+        }
         leave_out(writer, at, code);
     }
     return SQLITE_OK;
@@ -141,45 +148,53 @@ static int run_operations(struct writer *writer, struct batch *batch, enum db_fi
 
 static bool touches(const struct batch *batch, enum db_file file)
 {
-    for (const struct operation *at = batch->first; at; at = at->next)
-        if (at->type->file == file)
+    for (const struct operation *at = batch->first; at; at = at->next) {
+        if (at->type->file == file) {
             return true;
+        }
+    }
     return false;
 }
 
-/* When its operations have left nothing (streams that close after a newline, ends of silent processes) the
-   position is not stored: run again they leave nothing again. */
+/* When its operations have left nothing (streams that close after a newline, ends of silent
+   processes) the position is not stored: run again they leave nothing again. */
 static int write_logs(struct writer *writer, struct batch *batch)
 {
     sqlite3 *handle = db_handle(writer->db, DB_LOGS);
     sqlite3_int64 changes = sqlite3_total_changes64(handle);
     bool moves = false;
     int code = begin(writer, DB_LOGS);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK) {
         code = run_operations(writer, batch, DB_LOGS);
-    if (code == SQLITE_OK)
+    }
+    if (code == SQLITE_OK) {
         code = log_store_flush(writer->logs);
+    }
     moves = batch->has_position && sqlite3_total_changes64(handle) != changes;
-    if (code == SQLITE_OK && moves)
+    if (code == SQLITE_OK && moves) {
         code = db_position_set(writer->db, DB_LOGS, &batch->position);
-    if (code == SQLITE_OK)
+    }
+    if (code == SQLITE_OK) {
         code = commit(writer, DB_LOGS);
+    }
     if (code != SQLITE_OK) {
         rollback(writer, DB_LOGS);
         log_store_reset(writer->logs);
         return code;
     }
     log_store_committed(writer->logs, batch);
-    if (moves)
+    if (moves) {
         writer->applied = batch->position;
+    }
     return SQLITE_OK;
 }
 
 /* The level cannot change inside a transaction. */
 static int set_sync(struct writer *writer, bool full)
 {
-    if (writer->full_sync == full)
+    if (writer->full_sync == full) {
         return SQLITE_OK;
+    }
     const char *sql = full ? "PRAGMA synchronous=FULL" : "PRAGMA synchronous=NORMAL";
     int code = sqlite3_exec(db_handle(writer->db, DB_STATE), sql, NULL, NULL, NULL);
     writer->full_sync = code == SQLITE_OK ? full : writer->full_sync;
@@ -189,16 +204,21 @@ static int set_sync(struct writer *writer, bool full)
 static int write_state(struct writer *writer, struct batch *batch)
 {
     int code = set_sync(writer, batch->durable);
-    if (code == SQLITE_OK)
+    if (code == SQLITE_OK) {
         code = begin(writer, DB_STATE);
-    if (code == SQLITE_OK)
+    }
+    if (code == SQLITE_OK) {
         code = run_operations(writer, batch, DB_STATE);
-    if (code == SQLITE_OK && batch->has_position)
+    }
+    if (code == SQLITE_OK && batch->has_position) {
         code = db_position_set(writer->db, DB_STATE, &batch->position);
-    if (code == SQLITE_OK)
+    }
+    if (code == SQLITE_OK) {
         code = commit(writer, DB_STATE);
-    if (code != SQLITE_OK)
+    }
+    if (code != SQLITE_OK) {
         rollback(writer, DB_STATE);
+    }
     return code;
 }
 
@@ -208,18 +228,23 @@ static int write_batch(struct writer *writer, struct batch *batch)
     int code = SQLITE_OK;
     bool logs = touches(batch, DB_LOGS);
     FAULT_POINT("writer_before_commit");
-    if (FAULT_ERRNO("writer_commit"))
+    if (FAULT_ERRNO("writer_commit")) {
         return SQLITE_FULL;
-    if (logs && !writer->logs_done)
+    }
+    if (logs && !writer->logs_done) {
         code = write_logs(writer, batch);
-    if (code != SQLITE_OK)
+    }
+    if (code != SQLITE_OK) {
         return code;
+    }
     writer->logs_done = true;
     FAULT_POINT("writer_between_files");
-    if (touches(batch, DB_STATE) || (!logs && batch->has_position))
+    if (touches(batch, DB_STATE) || (!logs && batch->has_position)) {
         code = write_state(writer, batch);
-    if (code == SQLITE_OK)
+    }
+    if (code == SQLITE_OK) {
         FAULT_POINT("writer_after_commit");
+    }
     return code;
 }
 
@@ -230,8 +255,9 @@ static void note_failure(struct writer *writer, int code)
     enum db_file file = writer->logs_done ? DB_STATE : DB_LOGS;
     struct writer_health *health = &writer->health;
     pthread_mutex_lock(&writer->mutex);
-    if (!health->degraded)
+    if (!health->degraded) {
         health->since_us = now_us();
+    }
     health->degraded = true;
     health->full = (code & 0xff) == SQLITE_FULL || code == SQLITE_IOERR_WRITE;
     health->retries++;
@@ -251,8 +277,8 @@ static bool wait_for_retry(struct writer *writer, int *tries_at_stop)
     pthread_mutex_lock(&writer->mutex);
     bool was_stopping = writer->stopping;
     while (writer->stopping == was_stopping &&
-           pthread_cond_timedwait(&writer->wake, &writer->mutex, &until) != ETIMEDOUT)
-        ;
+           pthread_cond_timedwait(&writer->wake, &writer->mutex, &until) != ETIMEDOUT) {
+    }
     bool give_up = writer->stopping && ++*tries_at_stop > TRIES_AT_STOP;
     pthread_mutex_unlock(&writer->mutex);
     return !give_up;
@@ -267,8 +293,9 @@ static bool process_batch(struct writer *writer, struct batch *batch)
     while ((code = write_batch(writer, batch)) != SQLITE_OK) {
         note_failure(writer, code);
         upkeep_make_room(writer->upkeep);
-        if (!wait_for_retry(writer, &tries_at_stop))
+        if (!wait_for_retry(writer, &tries_at_stop)) {
             return false;
+        }
     }
     writer->running = NULL;
     return true;
@@ -301,8 +328,8 @@ static struct batch *next_batch(struct writer *writer, int64_t wait_us, bool *st
     until.tv_nsec = (long)(nanoseconds % 1000000000);
     pthread_mutex_lock(&writer->mutex);
     while (!writer->submitted && !writer->stopping && !writer->limits_changed && wait_us > 0 &&
-           pthread_cond_timedwait(&writer->wake, &writer->mutex, &until) != ETIMEDOUT)
-        ;
+           pthread_cond_timedwait(&writer->wake, &writer->mutex, &until) != ETIMEDOUT) {
+    }
     struct batch *batch = writer->submitted;
     writer->submitted = NULL;
     *stop = writer->stopping && !batch;
@@ -324,10 +351,12 @@ static void *writer_main(void *context)
             batch_free(batch);
             break;
         }
-        if (batch)
+        if (batch) {
             give_batch_back(writer, batch);
-        if (!stop)
+        }
+        if (!stop) {
             wait_us = upkeep_slice(writer->upkeep, &limits, batch != NULL);
+        }
     }
     return NULL;
 }
@@ -348,8 +377,9 @@ static void writer_free(struct writer *writer)
 static struct writer *writer_new(struct db *db, int event_fd)
 {
     struct writer *writer = calloc(1, sizeof *writer);
-    if (!writer)
+    if (!writer) {
         return NULL;
+    }
     pthread_condattr_t attributes;
     pthread_condattr_init(&attributes);
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
@@ -370,20 +400,23 @@ struct writer *writer_start(struct db *db, int event_fd, struct db_error *error)
         (writer->upkeep = upkeep_new(writer->logs, &code)) != NULL) {
         db_position_get(db, DB_LOGS, &writer->applied);
         writer->health.log_bytes = log_store_total(writer->logs);
-        if (pthread_create(&writer->thread, NULL, writer_main, writer) == 0)
+        if (pthread_create(&writer->thread, NULL, writer_main, writer) == 0) {
             return writer;
+        }
         code = SQLITE_NOMEM;
     }
     db_error_set(error, db, DB_LOGS, code, "the writer cannot start");
-    if (writer)
+    if (writer) {
         writer_free(writer);
+    }
     return NULL;
 }
 
 void writer_stop(struct writer *writer)
 {
-    if (!writer)
+    if (!writer) {
         return;
+    }
     pthread_mutex_lock(&writer->mutex);
     writer->stopping = true;
     pthread_cond_signal(&writer->wake);

@@ -53,7 +53,7 @@ struct log_progress {
     uint64_t dropped_bytes;            /* deleted since the last report by drop_oldest or (between
                                           batches) by retention */
     uint64_t trimmed_bytes;            /* and by log_trim: somebody asked for it */
-    uint64_t stdout_bytes, stderr_bytes; /* ever appended, deleted ones included; exact after a crash too */
+    uint64_t stdout_bytes, stderr_bytes; /* ever appended, deleted ones too; exact after a crash */
 };
 
 struct batch {

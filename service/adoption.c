@@ -59,7 +59,8 @@ static void fill_from_record(struct resume_entry *entry, const struct process *p
         entry->stop_deadline_mono_us = monotonic_of(process->stop_deadline_at_us);
     }
     if (!ended && process->timeout_us) {
-        entry->timeout_deadline_mono_us = monotonic_of(process->started_at_us + process->timeout_us);
+        entry->timeout_deadline_mono_us =
+            monotonic_of(process->started_at_us + process->timeout_us);
     }
 }
 

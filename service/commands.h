@@ -1,13 +1,13 @@
 /*
  * The commands: what the server asks of the keeper, over one SOCK_SEQPACKET socket pair.
  *
- * Server → keeper: one packet is one `struct command`, then its body. Keeper → server: one packet is
- * one `struct notice`, then its body. A packet is at most COMMAND_PACKET_BYTES; a larger spawn body lies in
- * a sealed memfd passed with the packet (COMMAND_BODY_IN_FD). Every command is answered by one
- * NOTICE_REPLY with the same `request`, except HELLO (answered by WELCOME and CUSTODY packets) and
- * those with `request` 0, for which nobody waits.
- * Durable results travel as facts in the spool, not here: a reply only says whether the keeper has
- * taken the command, and it is sent after the facts the command caused at once were published.
+ * Server → keeper: one packet is one `struct command`, then its body. Keeper → server: one packet
+ * is one `struct notice`, then its body. A packet is at most COMMAND_PACKET_BYTES; a larger spawn
+ * body lies in a sealed memfd passed with the packet (COMMAND_BODY_IN_FD). Every command is
+ * answered by one NOTICE_REPLY with the same `request`, except HELLO (answered by WELCOME and
+ * CUSTODY packets) and those with `request` 0, for which nobody waits. Durable results travel as
+ * facts in the spool, not here: a reply only says whether the keeper has taken the command, and
+ * it is sent after the facts the command caused at once were published.
  *
  * The keeper trusts nothing in a packet: every length is checked in decode.c, which is fuzzed.
  */
@@ -76,8 +76,8 @@ enum spawn_flags {
 #define SPAWN_RLIMITS 16                /* RLIM_NLIMITS of Linux */
 
 /* After the struct, without padding between them: argv strings, env strings ("K=V"), cwd (empty:
-   the keeper's), all NUL-terminated, then `record_bytes` of record, then `group_count` uint32 groups
-   (not aligned: copy them). strings_bytes counts argv, env and cwd with their NULs. */
+   the keeper's), all NUL-terminated, then `record_bytes` of record, then `group_count` uint32
+   groups (not aligned: copy them). strings_bytes counts argv, env and cwd with their NULs. */
 struct command_spawn {
     uint32_t flags;             /* enum spawn_flags */
     uint32_t argc;              /* ≥ 1 */

@@ -2,9 +2,10 @@
  * An executor: what can run a process. Today the local keeper; later others, so nothing above this
  * header may assume that a process is local.
  *
- * Calls are asynchronous. What happens to a process comes back as facts; a call's own result comes
- * through its reply, once, on the loop thread, unless the call returned a problem (then never). What an
- * executor cannot do it does not list in `capabilities` and answers with PROBLEM_NOT_SUPPORTED.
+ * Calls are asynchronous. What happens to a process comes back as facts; a call's own result
+ * comes through its reply, once, on the loop thread, unless the call returned a problem (then
+ * never). What an executor cannot do it does not list in `capabilities` and answers with
+ * PROBLEM_NOT_SUPPORTED.
  */
 #ifndef FORKFUL_SERVICE_EXECUTOR_H
 #define FORKFUL_SERVICE_EXECUTOR_H
@@ -41,7 +42,8 @@ struct executor_type {
     struct problem *(*stop)(struct executor *, const struct fact_id *, enum stop_reason, int signal,
                             int64_t grace_us, struct reply);
     struct problem *(*freeze)(struct executor *, const struct fact_id *, bool paused, struct reply);
-    /* Bytes taken (may be fewer than given), 0 when the pipe is full, negative errno (EPIPE: closed). */
+    /* Bytes taken (may be fewer than given), 0 when the pipe is full, negative errno (EPIPE:
+       closed). */
     ssize_t (*stdin_write)(struct executor *, const struct fact_id *, const void *, size_t);
     /* A descriptor to watch for EPOLLOUT while the pipe is full; -1: none. Borrowed. */
     int (*stdin_fd)(struct executor *, const struct fact_id *);

@@ -1,11 +1,11 @@
 /*
  * Named fault points, compiled into test builds only (-DFORKFUL_FAULTS).
  *
- * FAULT_POINT("after_commit") ends this process with SIGKILL at its Nth passage when the environment
- * has FORKFUL_FAULT=after_commit:N. FORKFUL_FAULT_ONCE names a file that is made (O_EXCL) first: if
- * it is there already nothing happens, so that the restarted process passes. FAULT_ERRNO("fork")
- * gives an errno to fail with instead, from FORKFUL_FAIL=fork:EAGAIN[:N] (N: how many times; all
- * when left out). In other builds both cost nothing.
+ * FAULT_POINT("after_commit") ends this process with SIGKILL at its Nth passage when the
+ * environment has FORKFUL_FAULT=after_commit:N. FORKFUL_FAULT_ONCE names a file that is made
+ * (O_EXCL) first: if it is there already nothing happens, so that the restarted process passes.
+ * FAULT_ERRNO("fork") gives an errno to fail with instead, from FORKFUL_FAIL=fork:EAGAIN[:N] (N:
+ * how many times; all when left out). In other builds both cost nothing.
  */
 #ifndef FORKFUL_SERVICE_FAULT_H
 #define FORKFUL_SERVICE_FAULT_H

@@ -49,7 +49,8 @@ struct fact_id *id_map_find(const struct id_map *map, const struct fact_id *id)
     return map->used ? map->places[place_of(map, id)] : NULL;
 }
 
-/* What stands behind the removed one moves up when it belongs there, so that no search ends early. */
+/* What stands behind the removed one moves up when it belongs there, so that no search ends
+   early. */
 void id_map_remove(struct id_map *map, const struct fact_id *id)
 {
     size_t mask = map->size - 1, hole = map->used ? place_of(map, id) : 0;

@@ -1,8 +1,9 @@
 /*
  * Making processes: who asked, what was refused, and what came of it. See service.h.
  *
- * A ticket connects the caller with the launch: the caller may go (launch_abandon), the process is made
- * all the same. launch_command.c composes the command, launch_record.c reads records back.
+ * A ticket connects the caller with the launch: the caller may go (launch_abandon), the process
+ * is made all the same. launch_command.c composes the command, launch_record.c reads records
+ * back.
  */
 #include <errno.h>
 #include <stddef.h>
@@ -107,7 +108,8 @@ static void ticket_stored(struct after_commit *after)
     ticket_done(ticket, ticket->process, NULL);
 }
 
-/* The answer is stored in the transaction that stores the process: a repeat finds both or neither. */
+/* The answer is stored in the transaction that stores the process: a repeat finds both or
+   neither. */
 static void store_answer(struct service *service, const struct process *process,
                          const char *principal, const char *key, uint64_t hash, char **copy)
 {

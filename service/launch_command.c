@@ -107,19 +107,6 @@ static void fill_command(const struct process *process, const struct spec *spec,
     }
 }
 
-static int write_whole(int fd, const char *data, size_t bytes)
-{
-    while (bytes > 0) {
-        ssize_t n = write(fd, data, bytes);
-        if (n < 0 && errno != EINTR) {
-            return -errno;
-        }
-        data += n > 0 ? n : 0;
-        bytes -= n > 0 ? (size_t)n : 0;
-    }
-    return 0;
-}
-
 /* A descriptor of the same file that can only be read, in place of `fd`; or a negative errno. */
 static int open_for_reading(int fd)
 {
@@ -133,7 +120,7 @@ static int open_for_reading(int fd)
 static struct problem *stdin_file(const struct spec *spec, int *reader)
 {
     int fd = memfd_for_data("forkful-stdin", MFD_CLOEXEC);
-    int error = fd < 0 ? fd : write_whole(fd, spec->stdin_data, spec->stdin_bytes);
+    int error = fd < 0 ? fd : memfd_write(fd, spec->stdin_data, spec->stdin_bytes);
     *reader = error < 0 ? error : open_for_reading(fd);
     if (fd >= 0) {
         close(fd);

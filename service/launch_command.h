@@ -10,7 +10,8 @@
 
 #include "service/service.h"
 
-/* Fills `launch`, which borrows `tail`; its stdin_fd (or -1) is the caller's to close. `key` may be NULL. */
+/* Fills `launch`, which borrows `tail`; its stdin_fd (or -1) is the caller's to close. `key` may
+   be NULL. */
 struct problem *launch_compose(struct service *service, const struct process *process,
                                const struct spec *spec, const char *spec_text,
                                const struct answer_key *key, struct text *tail,

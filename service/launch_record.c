@@ -28,7 +28,8 @@ static bool fix_from_record(struct process *process, const json_t *root)
     return fixed;
 }
 
-/* A created process that a former server started: its record is there, with the request still in it. */
+/* A created process that a former server started: its record is there, with the request still in
+   it. */
 static struct process *refresh_created(struct process *process, const json_t *root)
 {
     free(process->spec_text);

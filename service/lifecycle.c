@@ -1,8 +1,8 @@
 /*
  * The life of a process as a table: fact → what it does to the record. See service.h.
  *
- * Facts come in order, each exactly once (recorder.h). What a fact changes is changed here in memory, marked to be
- * stored in the open batch, and told (joiners, followers) after the commit.
+ * Facts come in order, each exactly once (recorder.h). What a fact changes is changed here in
+ * memory, marked to be stored in the open batch, and told (joiners, followers) after the commit.
  */
 #include <stddef.h>
 #include <stdlib.h>
@@ -11,7 +11,8 @@
 #include "service/resume.h"
 #include "service/service.h"
 
-/* The keeper tells a monotonic deadline in wall-clock time: a repeat of the same differs by a hair. */
+/* The keeper tells a monotonic deadline in wall-clock time: a repeat of the same differs by a
+   hair. */
 #define SAME_DEADLINE_US 1000
 
 /* ---- storing ---- */
@@ -68,7 +69,8 @@ static void must(bool stored)
 
 static void end_stored(struct after_commit *after)
 {
-    struct process *process = (struct process *)((char *)after - offsetof(struct process, tell_end));
+    struct process *process =
+        (struct process *)((char *)after - offsetof(struct process, tell_end));
     struct executor *executor = process->service->executor;
     process->end_stored = true;
     executor->type->forget(executor, &process->id);

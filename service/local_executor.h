@@ -1,5 +1,6 @@
 /*
- * The local executor: the server's end of the keeper's socket, and custody of the children's descriptors.
+ * The local executor: the server's end of the keeper's socket, and custody of the children's
+ * descriptors.
  *
  * Custody: the keeper sends duplicates of every child's pidfd and pipes. Should the keeper be
  * killed, pipes and exit statuses live on through them: local_executor_adopt writes a resume blob
@@ -30,7 +31,8 @@ void local_executor_free(struct executor *executor);
 void local_executor_ready(struct executor *executor);
 void local_executor_state(struct executor *executor, const struct command_state *state);
 void local_executor_exit(struct executor *executor);
-struct problem *local_executor_upgrade(struct executor *executor, const char *path, struct reply reply);
+struct problem *local_executor_upgrade(struct executor *executor, const char *path,
+                                       struct reply reply);
 /* Sends what is queued, waiting up to `timeout_ms`; for the last words before exit. */
 void local_executor_flush(struct executor *executor, int timeout_ms);
 

@@ -8,7 +8,9 @@
 #define FORKFUL_SERVICE_MEMFD_H
 
 #include <errno.h>
+#include <stddef.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #ifndef MFD_NOEXEC_SEAL
 #define MFD_NOEXEC_SEAL 0x0008u
@@ -22,6 +24,20 @@ static inline int memfd_for_data(const char *name, unsigned flags)
         fd = memfd_create(name, flags);
     }
     return fd < 0 ? -errno : fd;
+}
+
+/* All of it. 0 or a negative errno. */
+static inline int memfd_write(int fd, const void *data, size_t bytes)
+{
+    for (const char *at = data; bytes > 0;) {
+        ssize_t n = write(fd, at, bytes);
+        if (n < 0 && errno != EINTR) {
+            return -errno;
+        }
+        at += n > 0 ? n : 0;
+        bytes -= n > 0 ? (size_t)n : 0;
+    }
+    return 0;
 }
 
 #endif

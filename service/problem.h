@@ -1,17 +1,17 @@
 /*
  * What can go wrong, in the words of the contract (RFC 9457 problem details and our `code`).
  *
- * The place that knows makes the problem; nobody in between rewrites it; the HTTP side only prints
- * it. A problem is owned by whoever holds the pointer and freed by problem_free. When there is no memory for one,
- * problem_make returns a static one (503 out_of_memory) that problem_free leaves alone, so the
- * result is never NULL.
+ * The place that knows makes the problem; nobody in between rewrites it; the HTTP side only
+ * prints it. A problem is owned by whoever holds the pointer and freed by problem_free. When
+ * there is no memory for one, problem_make returns a static one (503 out_of_memory) that
+ * problem_free leaves alone, so the result is never NULL.
  */
 #ifndef FORKFUL_SERVICE_PROBLEM_H
 #define FORKFUL_SERVICE_PROBLEM_H
 
 #include <stddef.h>
 
-/* X(name, word, HTTP status, title). The table of API.md; openapi.yaml lists the same words. */
+/* X(name, word, HTTP status, title). openapi.yaml lists the same words. */
 #define PROBLEMS(X)                                                                             \
     X(BAD_REQUEST, "bad_request", 400, "The request is malformed")                              \
     X(INVALID_JSON, "invalid_json", 400, "The body is not valid JSON")                          \

@@ -7,6 +7,8 @@
 
 #include "service/id.h"
 
+#define FIRST_BUCKETS 256
+
 static const char *const state_names[STATES] = {"starting", "created", "pending", "running",
                                                 "stopping", "exited",  "failed",  "lost"};
 
@@ -60,7 +62,8 @@ static struct process **num_bucket(const struct process_table *table, int64_t nu
 /* Numbers are given one after another, so chains stay short as long as there are enough buckets. */
 static bool nums_grow(struct process_table *table)
 {
-    struct process_table larger = {.num_buckets = table->num_buckets ? table->num_buckets * 2 : 256};
+    struct process_table larger = {.num_buckets = 2 * table->num_buckets};
+    larger.num_buckets = larger.num_buckets ? larger.num_buckets : FIRST_BUCKETS;
     larger.by_num = calloc(larger.num_buckets, sizeof(struct process *));
     if (!larger.by_num) {
         return false;

@@ -2,10 +2,10 @@
  * Processes: every record that is kept, in memory, in order of creation.
  *
  * One record is one run of one command. What never changes is rendered once, at creation, as the
- * piece of JSON that answers copy; what changes are plain fields, and each change is written to the database in
- * the batch that is open then. Records are owned by the table; a pointer is good until the record
- * is deleted, which happens only at the end of a turn (process_delete defers the free).
- * Loop thread only.
+ * piece of JSON that answers copy; what changes are plain fields, and each change is written to
+ * the database in the batch that is open then. Records are owned by the table; a pointer is good
+ * until the record is deleted, which happens only at the end of a turn (service_delete defers the
+ * free). Loop thread only.
  */
 #ifndef FORKFUL_SERVICE_PROCESS_H
 #define FORKFUL_SERVICE_PROCESS_H
@@ -152,7 +152,8 @@ bool process_matches(const struct process *process, const struct process_filter 
 struct process *process_table_add(struct process_table *table, const struct fact_id *id,
                                   int64_t num);   /* NULL: no memory. State STARTING */
 struct process *process_table_find(struct process_table *table, const struct fact_id *id);
-struct process *process_table_find_text(struct process_table *table, const char *text, size_t bytes);
+struct process *process_table_find_text(struct process_table *table, const char *text,
+                                        size_t bytes);
 struct process *process_table_find_num(struct process_table *table, int64_t num);
 /* The one way to change a state: keeps the live list and the counts. */
 void process_set_state(struct process_table *table, struct process *process,

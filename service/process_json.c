@@ -1,8 +1,8 @@
 /*
  * The process as JSON, and its durable form; see process.h.
  *
- * The stored spec is `{"fixed":{…},"keep":{…},"body":{…}|null}`: what answers show, what the service needs
- * after a restart, and the request itself while it is not started yet.
+ * The stored spec is `{"fixed":{…},"keep":{…},"body":{…}|null}`: what answers show, what the
+ * service needs after a restart, and the request itself while it is not started yet.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +22,8 @@ static void exit_json(struct text *t, const struct process *p)
     char signal[16];
     bool exited = p->exit_kind == EXIT_EXITED;
     bool signaled = p->exit_kind == EXIT_SIGNALED;
-    text_printf(t, "{\"kind\":\"%s\",\"code\":", exited ? "exited" : signaled ? "signaled" : "lost");
+    text_printf(t, "{\"kind\":\"%s\",\"code\":",
+                exited ? "exited" : signaled ? "signaled" : "lost");
     exited ? text_number(t, p->exit_status) : text_put(t, "null");
     text_put(t, ",\"signal\":");
     if (signaled) {
@@ -70,7 +71,8 @@ static void error_json(struct text *t, const struct process *p)
 static void usage_json(struct text *t, const struct process *p)
 {
     if (!p->usage_known) {
-        text_put(t, "{\"cpu_user_seconds\":null,\"cpu_system_seconds\":null,\"max_rss_bytes\":null}");
+        text_put(t, "{\"cpu_user_seconds\":null,\"cpu_system_seconds\":null,"
+                    "\"max_rss_bytes\":null}");
         return;
     }
     text_put(t, "{\"cpu_user_seconds\":");
@@ -332,8 +334,8 @@ void process_row(const struct process *p, struct process_row *row)
         .num = p->num, .state = (int)p->state, .created_at_us = p->created_at_us,
         .started_at_us = p->started_at_us, .exited_at_us = p->exited_at_us, .pid = p->pid,
         .ppid = p->ppid, .pidfd_inode = p->pidfd_inode, .start_ticks = p->start_ticks,
-        .spec = p->spec_text, .token = p->token[0] ? p->token : NULL, .exit_kind = (int)p->exit_kind,
-        .exit_status = p->exit_status, .exit_reason = (int)p->exit_reason,
+        .spec = p->spec_text, .token = p->token[0] ? p->token : NULL,
+        .exit_kind = (int)p->exit_kind, .exit_status = p->exit_status, .exit_reason = (int)p->exit_reason,
         .core_dumped = p->core_dumped, .paused = p->paused, .usage_known = p->usage_known,
         .user_us = p->user_us, .system_us = p->system_us, .max_rss_bytes = p->max_rss_bytes,
         .stdout_bytes = p->stdout_bytes, .stderr_bytes = p->stderr_bytes,

@@ -1,10 +1,10 @@
 /*
  * The recorder: facts in, rows out, and the rule "record, then tell".
  *
- * Reads the spool in order, hands each fact to `apply`, and keeps the open batch to which apply (and
- * every other mutation) adds its rows. When the writer is free the batch is submitted; when it is
- * committed, its after-commits run (answers, wake-ups) and the spool's tail moves. A batch that
- * holds only output lingers up to 20 ms to grow, unless somebody follows.
+ * Reads the spool in order, hands each fact to `apply`, and keeps the open batch to which apply
+ * (and every other mutation) adds its rows. When the writer is free the batch is submitted; when
+ * it is committed, its after-commits run (answers, wake-ups) and the spool's tail moves. A batch
+ * that holds only output lingers up to 20 ms to grow, unless somebody follows.
  *
  * Memory that is out while a fact is applied cannot be answered by anybody: the server ends
  * (recorder_fatal), the keeper starts it again, and the fact is applied then. Loop thread only.
@@ -39,7 +39,8 @@ struct recorder_events {
 
 struct recorder_fds { int spool, facts, room; };   /* not owned */
 
-/* Attaches to the spool, checks the positions in both files against it, starts the writer (which takes `db`). */
+/* Attaches to the spool, checks the positions in both files against it, starts the writer (which
+   takes `db`). */
 struct recorder *recorder_start(struct loop *loop, struct db *db, const struct recorder_fds *fds,
                                 const struct recorder_events *events, struct problem **problem);
 /* Applies every fact that is there now; before the server answers its first request. */

@@ -2,13 +2,14 @@
  * The resume blob: everything a keeper needs to begin or to go on, in one memfd.
  *
  * Written on three occasions: by the launcher (`forkful serve`) for a fresh start, by a keeper
- * that re-executes itself (upgrade), and by a server whose keeper was killed and which is about to become the
- * next keeper (adoption). The descriptors it names are inherited over exec (FD_CLOEXEC cleared); the
- * reader sets FD_CLOEXEC on each before it does anything else. Layout: struct resume, then `entries` times
- * struct resume_entry, then `strings_bytes` of NUL-terminated strings in the order below.
+ * that re-executes itself (upgrade), and by a server whose keeper was killed and which is about
+ * to become the next keeper (adoption). The descriptors it names are inherited over exec
+ * (FD_CLOEXEC cleared); the reader sets FD_CLOEXEC on each before it does anything else. Layout:
+ * struct resume, then `entries` times struct resume_entry, then `strings_bytes` of NUL-terminated
+ * strings in the order below.
  *
- * An older blob is read by a newer keeper: `resume_bytes` and `entry_bytes` give the writer's struct
- * sizes; fields beyond them are zero.
+ * An older blob is read by a newer keeper: `resume_bytes` and `entry_bytes` give the writer's
+ * struct sizes; fields beyond them are zero.
  */
 #ifndef FORKFUL_SERVICE_RESUME_H
 #define FORKFUL_SERVICE_RESUME_H

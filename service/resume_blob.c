@@ -38,27 +38,14 @@ static void put_strings(struct text *text, const struct resume_strings *strings,
     }
 }
 
-static int write_whole(int fd, const char *data, size_t bytes)
-{
-    while (bytes) {
-        ssize_t n = write(fd, data, bytes);
-        if (n < 0 && errno != EINTR) {
-            return -errno;
-        }
-        data += n > 0 ? n : 0;
-        bytes -= n > 0 ? (size_t)n : 0;
-    }
-    return 0;
-}
-
 static int write_parts(int fd, const struct resume *head, const struct resume_entry *entries,
                        const struct text *strings)
 {
-    int error = write_whole(fd, (const char *)head, sizeof *head);
+    int error = memfd_write(fd, head, sizeof *head);
     if (!error) {
-        error = write_whole(fd, (const char *)entries, head->entries * sizeof *entries);
+        error = memfd_write(fd, entries, head->entries * sizeof *entries);
     }
-    return error ? error : write_whole(fd, strings->data, strings->bytes);
+    return error ? error : memfd_write(fd, strings->data, strings->bytes);
 }
 
 int resume_blob_write(struct resume *head, const struct resume_entry *entries,

@@ -9,7 +9,8 @@
  * learns of the keeper's end by end-of-file on SERVER_FD_LINK.
  *
  * Behind the listeners come, in this order and only where they exist, the binary, the directory
- * of the children's cgroups, and the socket to the service manager; the environment has their numbers.
+ * of the children's cgroups, and the socket to the service manager; the environment has their
+ * numbers.
  */
 #ifndef FORKFUL_SERVICE_SERVER_FDS_H
 #define FORKFUL_SERVICE_SERVER_FDS_H

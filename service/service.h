@@ -53,7 +53,8 @@ struct service {
 /* ---- feed.c: changes and the daemon's log ---- */
 /* `data`: JSON or NULL, copied. Goes into the open batch. */
 void service_change(struct service *service, const char *type, const char *ref, const char *data);
-void service_change_process(struct service *service, const char *type, const struct process *process);
+void service_change_process(struct service *service, const char *type,
+                            const struct process *process);
 void service_log(struct service *service, enum log_level level, const struct process *process,
                  const char *format, ...) __attribute__((format(printf, 4, 5)));
 const char *log_level_name(enum log_level level);
@@ -97,7 +98,8 @@ struct problem *service_start(struct service *service, struct process *process,
 void launch_abandon(struct launch_ticket *ticket);
 void launch_started(struct service *service, struct process *process); /* lifecycle tells launch */
 bool launch_failed(struct service *service, struct process *process, int error, unsigned stage);
-/* A fact about a process that a former server asked for: makes it from the record. NULL: not ours. */
+/* A fact about a process that a former server asked for: makes it from the record. NULL: not
+   ours. */
 struct process *launch_from_record(struct service *service, const struct fact_id *id,
                                    const char *record, size_t bytes);
 const char *spawn_stage_name(unsigned stage);
@@ -111,9 +113,9 @@ struct controlled {
 struct problem *service_signal(struct service *service, struct process *process, int signal,
                                enum signal_scope scope, struct controlled controlled,
                                struct control_ticket **out);
-struct problem *service_stop(struct service *service, struct process *process, enum stop_reason reason,
-                             int signal, int64_t grace_us, struct controlled controlled,
-                             struct control_ticket **out);
+struct problem *service_stop(struct service *service, struct process *process,
+                             enum stop_reason reason, int signal, int64_t grace_us,
+                             struct controlled controlled, struct control_ticket **out);
 struct problem *service_pause(struct service *service, struct process *process, bool paused,
                               struct controlled controlled, struct control_ticket **out);
 struct problem *service_stdin_close(struct service *service, struct process *process,
@@ -140,7 +142,8 @@ void service_reconcile(struct service *service, bool new_boot);
 void service_environment(struct service *service, char **environment);
 
 /* ---- shutdown.c ---- */
-/* Daemon processes are ended, the others joined until `deadline_at_us` (wall clock), then stopped. */
+/* Daemon processes are ended, the others joined until `deadline_at_us` (wall clock), then
+   stopped. */
 void service_shutdown(struct service *service, int64_t deadline_at_us);
 
 #endif

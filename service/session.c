@@ -111,7 +111,8 @@ struct session *session_find(struct service *service, const struct fact_id *id)
     return found ? (struct session *)((char *)found - offsetof(struct session, id)) : NULL;
 }
 
-/* The row is renewed when a good part of the time is over: after a restart the time begins anew anyway. */
+/* The row is renewed when a good part of the time is over: after a restart the time begins anew
+   anyway. */
 void session_renew(struct session *session)
 {
     session->expires_at_us = time_now_us() + session->ttl_us;

@@ -1,6 +1,6 @@
 /*
- * Sessions: owners that are no process. They end by DELETE or when no call with their token came for ttl
- * seconds: a suspicion, unlike the end of a process. Loop thread only.
+ * Sessions: owners that are no process. They end by DELETE or when no call with their token came
+ * for ttl seconds: a suspicion, unlike the end of a process. Loop thread only.
  */
 #ifndef FORKFUL_SERVICE_SESSION_H
 #define FORKFUL_SERVICE_SESSION_H

@@ -1,6 +1,7 @@
 /*
- * Shutdown, in the manner of multiprocessing at its parent's exit: daemon processes are ended, the others joined;
- * who still lives when the time is over is stopped with its own signal and grace, reason `shutdown`.
+ * Shutdown, in the manner of multiprocessing at its parent's exit: daemon processes are ended,
+ * the others joined; who still lives when the time is over is stopped with its own signal and
+ * grace, reason `shutdown`.
  *
  * The keeper remembers the intent (COMMAND_STATE), so a server killed in the middle does not
  * forget it: the next one takes it up. Where nothing can be stored (a full disk), nobody can see

@@ -1,8 +1,8 @@
 /*
  * From the request's JSON to a checked spec; see spec.h.
  *
- * One small function per field, listed in one table; each adds its faults to the problem and goes on, so
- * that the caller hears of all of them at once.
+ * One small function per field, listed in one table; each adds its faults to the problem and goes
+ * on, so that the caller hears of all of them at once.
  */
 #include "service/spec.h"
 
@@ -24,7 +24,8 @@ struct reading {
 
 static void fault(struct reading *r, const char *pointer, const char *detail)
 {
-    r->problem = problem_add(r->problem, PROBLEM_INVALID_VALUE, FAULT_POINTER, pointer, "%s", detail);
+    r->problem =
+        problem_add(r->problem, PROBLEM_INVALID_VALUE, FAULT_POINTER, pointer, "%s", detail);
 }
 
 static char *copy(struct reading *r, const char *string)
@@ -166,7 +167,8 @@ static void read_labels(struct reading *r, const json_t *value)
         size_t bytes = strlen(key);
         if (!json_is_string(item) || bytes < 1 || bytes > 128 ||
             json_string_length(item) > 1024 || strchr(key, '=')) {
-            fault(r, "/labels", "must map names (1 to 128 bytes, no '=') to strings (to 1024 bytes)");
+            fault(r, "/labels",
+                  "must map names (1 to 128 bytes, no '=') to strings (to 1024 bytes)");
             return;
         }
     }
@@ -236,10 +238,12 @@ const char *when_full_name(enum when_full when_full)
 
 static struct problem *no_such(const char *stage, const char *pointer, const char *name)
 {
-    struct problem *problem = problem_make(PROBLEM_SPAWN_FAILED, "there is no %s \"%s\"", stage, name);
+    struct problem *problem =
+        problem_make(PROBLEM_SPAWN_FAILED, "there is no %s \"%s\"", stage, name);
     problem->error = ENOENT;
     problem->stage = stage;
-    return problem_add(problem, PROBLEM_INVALID_VALUE, FAULT_POINTER, pointer, "does not exist here");
+    return problem_add(problem, PROBLEM_INVALID_VALUE, FAULT_POINTER, pointer,
+                       "does not exist here");
 }
 
 static void read_user(struct reading *r, const json_t *value)

@@ -1,8 +1,9 @@
 /*
  * A spawn request, checked and typed: what is to be run and how.
  *
- * Made from the request's JSON (field types already checked by the API's table; here the meaning is
- * checked: signals, users, limits, sizes), used for one launch, then freed. The rules are those of API.md section 2.
+ * Made from the request's JSON (field types already checked by the API's table; here the meaning
+ * is checked: signals, users, limits, sizes), used for one launch, then freed. The rules are
+ * those of POST /v1/processes in openapi.yaml.
  */
 #ifndef FORKFUL_SERVICE_SPEC_H
 #define FORKFUL_SERVICE_SPEC_H
@@ -60,7 +61,8 @@ void signal_name(int signal, char out[16]);
 
 const char *when_full_name(enum when_full when_full);
 
-/* Decodes base64 (RFC 4648 section 4, padding required) into malloc'ed memory. False: malformed or no memory. */
+/* Decodes base64 (RFC 4648 section 4, padding required) into malloc'ed memory. False: malformed
+   or no memory. */
 bool base64_decode(const char *text, size_t bytes, void **data, size_t *data_bytes);
 
 #endif

@@ -1,5 +1,6 @@
 /*
- * The spool: an ordered ring of facts in one mapped file, written by the keeper, read by the server.
+ * The spool: an ordered ring of facts in one mapped file, written by the keeper, read by the
+ * server.
  *
  * One producer, one consumer, two processes. Positions are byte counts that never go back; the
  * place in the ring is `position % ring_bytes`. A frame never wraps: where it would, a FACT_PAD

@@ -1,5 +1,6 @@
 /*
- * Startup: the records come back from the database, and what nobody knows any more is said to be lost.
+ * Startup: the records come back from the database, and what nobody knows any more is said to be
+ * lost.
  */
 #include <stddef.h>
 #include <stdlib.h>
@@ -16,8 +17,8 @@ struct loading {
     bool failed;
 };
 
-/* What was deleted from the log of a process that lives: the batch that did it may have been the last
-   of the former server, which then had no time to count it in the row. */
+/* What was deleted from the log of a process that lives: the batch that did it may have been the
+   last of the former server, which then had no time to count it in the row. */
 static bool load_totals(struct loading *loading, struct process *process)
 {
     struct log_progress totals = {0};
@@ -98,12 +99,14 @@ struct problem *service_load(struct service *service, struct db *db)
 }
 
 /* The keeper holds an entry for each process that lives and for each end not yet stored. */
-static void lose_unknown(struct service *service, enum exit_reason reason)
+static void lose_unknown(struct service *service, int64_t started_before_us)
 {
+    enum exit_reason reason = service->new_boot ? REASON_REBOOT : REASON_KEEPER_LOST;
     struct process *next;
     for (struct process *p = service->processes.first_live; p; p = next) {
         next = p->next_live;
-        if (!custody_find(local_executor_custody(service->executor), &p->id)) {
+        if (p->started_at_us < started_before_us &&
+            !custody_find(local_executor_custody(service->executor), &p->id)) {
             process_lost(service, p, reason);
         }
     }
@@ -145,25 +148,31 @@ static void settle_living(struct service *service)
     }
 }
 
-/* Whose end still lies in the spool is not lost. */
-static void reconcile(struct timer *timer)
+/* Whose end still lies in the spool is not lost: then all of this is put off. */
+static void reconcile(struct service *service, int64_t started_before_us)
 {
-    struct service *service =
-        (struct service *)((char *)timer - offsetof(struct service, reconcile));
     if (recorder_has_caught_up(service->recorder)) {
-        lose_unknown(service, service->new_boot ? REASON_REBOOT : REASON_KEEPER_LOST);
+        lose_unknown(service, started_before_us);
         settle_ended(service);
         settle_living(service);
     } else {
-        timer_set(service->loop, timer, time_monotonic_us() + RECONCILE_AGAIN_US);
+        timer_set(service->loop, &service->reconcile, time_monotonic_us() + RECONCILE_AGAIN_US);
     }
+}
+
+/* By now processes may have been started of which custody is still on its way. */
+static void reconcile_later(struct timer *timer)
+{
+    struct service *service =
+        (struct service *)((char *)timer - offsetof(struct service, reconcile));
+    reconcile(service, service->started_at_us);
 }
 
 void service_reconcile(struct service *service, bool new_boot)
 {
     service->new_boot = new_boot;
-    service->reconcile.due = reconcile;
-    reconcile(&service->reconcile);
+    service->reconcile.due = reconcile_later;
+    reconcile(service, INT64_MAX);
 }
 
 /* ---- what children inherit ---- */

@@ -1,9 +1,10 @@
 /*
  * Waiters: parked calls, whatever they wait for.
  *
- * A waiter stands in one list (a resource's, first come first served) with a deadline. It leaves the list
- * before anything else happens to it, so it is served once only: woken, timed out, or given up
- * by its owner (waiter_cancel, when the client is gone). Embedded in its owner; loop thread only.
+ * A waiter stands in one list (a resource's, first come first served) with a deadline. It leaves
+ * the list before anything else happens to it, so it is served once only: woken, timed out, or
+ * given up by its owner (waiter_cancel, when the client is gone). Embedded in its owner; loop
+ * thread only.
  */
 #ifndef FORKFUL_SERVICE_WAITER_H
 #define FORKFUL_SERVICE_WAITER_H

@@ -165,7 +165,7 @@ setInterval(() => {
 function facts(p) {
   const cpu = (p.usage?.cpu_user_seconds ?? 0) + (p.usage?.cpu_system_seconds ?? 0);
   return {
-    State: [p.state, words.ending(p)].filter(Boolean).join(': '), Command: words.command(p), Directory: p.cwd, Id: p.id,
+    State: [p.state, p.paused && 'paused', words.ending(p)].filter(Boolean).join(': '), Command: words.command(p), Directory: p.cwd, Id: p.id,
     PID: p.alive ? p.pid : null, Parent: p.parent,
     Started: words.moment(p.started_at), Ended: words.moment(p.exited_at),
     Used: p.usage && !p.alive ? `${cpu.toFixed(2)} s CPU, ${words.bytes(p.usage.max_rss_bytes ?? 0)} memory` : null,

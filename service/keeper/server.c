@@ -139,8 +139,8 @@ int server_start(struct keeper *keeper)
     return 0;
 }
 
-/* Clients wait, so at once when the last one came to answer: a rare fault, or somebody killed it. If
-   it ended soon after its predecessor, or was never ready, the next would do the same: 50 ms,
+/* Clients wait, so at once when the last one came to answer: a rare fault, or somebody killed it.
+   If it ended soon after its predecessor, or was never ready, the next would do the same: 50 ms,
    doubled up to 5 s until one lives. One that was ready and got SIGKILL ended by somebody's will:
    there it stays at 50 ms. */
 static uint32_t next_delay(struct server *server, int64_t now_us, int status)

@@ -1,7 +1,7 @@
 // One thing done to many processes: POST /v1/processes/actions.
 import assert from 'node:assert/strict';
 import { daemonTest, suite } from '../lib/daemon.mjs';
-import { exitedWith, killedBy } from '../lib/check.mjs';
+import { exitedWith, faults, killedBy } from '../lib/check.mjs';
 
 const act = (d, body, options) => d.post('/v1/processes/actions', body, options);
 const statuses = (answer) => answer.body.items.map((one) => one.status);
@@ -56,6 +56,8 @@ suite('actions', () => {
       assert.equal(answer.status, 422, `${JSON.stringify(body)}: ${answer}`);
     }
     assert.equal((await d.process(id)).alive, true);
+    const all = await act(d, { filter: { state: 'dead', parent: 'nobody', name: '' }, action: 'explode', grace_seconds: -1 });
+    assert.deepEqual(faults(all.body).map((one) => one.split(' ')[0]), ['/action', '/filter/name', '/filter/parent', '/filter/state', '/grace_seconds']);
   });
 
   daemonTest('on a hundred processes at once end them all', async (d) => {

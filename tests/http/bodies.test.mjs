@@ -1,4 +1,4 @@
-// How strictly a body is read: JSON without doubt, fields that are known, all faults at once. API.md section 1.
+// How strictly a body is read: JSON without doubt, fields that are known, all faults at once.
 import assert from 'node:assert/strict';
 import { daemonTest, suite } from '../lib/daemon.mjs';
 import { faults, problem } from '../lib/check.mjs';

@@ -1,4 +1,4 @@
-// What every answer has in common: auth, headers, methods, problems. API.md section 1.
+// What every answer has in common: auth, headers, methods, problems.
 import assert from 'node:assert/strict';
 import { statSync, readFileSync } from 'node:fs';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-// Every field of a spawn request does what API.md section 2 says. What the child is beyond them: child.test.mjs.
+// Every field of a spawn request does what openapi.yaml says. What the child is beyond them: child.test.mjs.
 import assert from 'node:assert/strict';
 import { mkdtempSync, realpathSync } from 'node:fs';
 import { tmpdir } from 'node:os';

@@ -181,6 +181,21 @@ suite('directories', () => {
     }
   });
 
+  test('may have long paths', () => withDirectory(async (d) => {
+    const long = (count) => path.join(d.dir, ...Array(count).fill('d'.repeat(200)));
+    d.stateDir = path.join(long(2), 'state');
+    d.runtimeDir = path.join(long(4), 'run');
+    d.args = ['--socket', 'none'];
+    await d.start();
+    assert.equal((await d.system()).state_dir, d.stateDir);
+    assert.equal((await d.run({ argv: ['true'] })).exitcode, 0);
+    await d.killServer();
+    assert.equal((await d.list()).length, 1);
+    await d.stop();
+    d.stateDir = path.join(long(3), 'state');
+    await refused(d, /path has \d+ bytes; 480 is the most/);
+  }));
+
   daemonTest('may be moved between two runs, and an orderly end leaves whole files without side files', async (d) => {
     const { id } = await d.run({ shell: 'echo kept' });
     await d.end();

@@ -1058,6 +1058,7 @@ static void what_a_killed_keeper_and_server_left_is_removed_by_the_next(void **s
     assert_int_equal(access(present, F_OK), 0);
     live_end(&live);
     live = used;
+    live_sweep(&dead);
     assert_int_equal(stop(&id, SIGKILL, 0), ESRCH); /* the dead one's: but this one answers */
 }
 

@@ -275,6 +275,19 @@ void live_start(struct live *live)
     live_start_with(live, SPOOL_RING_BYTES);
 }
 
+void live_sweep(struct live *live)
+{
+    const char *const files[] = {"spool", "puppets"};
+    char path[128];
+    close(live->listener);
+    close(live->stdout_fd);
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        snprintf(path, sizeof path, "%s/%s", live->dir, files[i]);
+        unlink(path);
+    }
+    rmdir(live->dir);
+}
+
 int live_refused(void)
 {
     static struct live live;
@@ -282,8 +295,7 @@ int live_refused(void)
     start_keeper(&live, 1u << 20, "refuse");
     waitpid(live.keeper, &status, 0);
     current = NULL;
-    close(live.listener);
-    close(live.stdout_fd);
+    live_sweep(&live);
     return status;
 }
 
@@ -362,15 +374,11 @@ void live_end(struct live *live)
     bool all_stored = atomic_load(&header->head) == atomic_load(&header->tail);
     notes_clear();
     forget_fds(live);
-    close(live->listener);
     close(live->puppet);
-    close(live->stdout_fd);
     snprintf(path, sizeof path, "%s/spool", live->dir);
-    if (unlink(path) == 0 && all_stored)
+    if (access(path, F_OK) == 0 && all_stored)
         FATAL("the spool is still there");
-    snprintf(path, sizeof path, "%s/puppets", live->dir);
-    unlink(path);
-    rmdir(live->dir);
+    live_sweep(live);
 }
 
 /* ---- packets ---- */

@@ -98,6 +98,7 @@ const struct fact *live_until(struct live *live, enum fact_type type,
 
 struct fact_id live_id(uint64_t number);
 const struct live_custody *live_custody_of(const struct live *live, const struct fact_id *process);
+void live_sweep(struct live *live);                       /* the directory of a keeper that is gone */
 int64_t live_now_ms(void);
 
 #endif
