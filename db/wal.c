@@ -2,16 +2,21 @@
 #include "db/wal.h"
 
 #include <stddef.h>
+#include <time.h>
 
 #define WAIT_FOR_READERS_MS 200
 #define BUSY_MS 5000                   /* of a connection, as db.c sets it */
 
 /* So many bytes of a WAL are copied back at once, while the writer goes on. */
 static const int64_t copy_bytes[DB_FILES] = { [DB_STATE] = 4 << 20, [DB_LOGS] = 8 << 20 };
+/* But not more often than this, unless so many have come: to copy and sync a burst of output costs
+   more than to store it. */
+#define COPY_PERIOD_US 1000000
+static const int64_t burst_bytes[DB_FILES] = { [DB_STATE] = 4 << 20, [DB_LOGS] = 256 << 20 };
 /* Of this size the writer waits until all is copied, and for readers. A crash leaves as much to be
    read at the next start; a wait for each shorter WAL would be felt by more than a hundredth of the
    spawns. */
-static const int64_t limit_bytes[DB_FILES] = { [DB_STATE] = 32 << 20, [DB_LOGS] = 64 << 20 };
+static const int64_t limit_bytes[DB_FILES] = { [DB_STATE] = 32 << 20, [DB_LOGS] = 512 << 20 };
 
 static int64_t length(const struct wal *wal, enum db_file file)
 {
@@ -53,10 +58,25 @@ static bool collect(struct wal *wal, enum db_file file)
     return last.code == SQLITE_OK;
 }
 
+static int64_t monotonic_us(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static bool copy_is_due(const struct wal *wal, enum db_file file)
+{
+    int64_t bytes = uncopied_bytes(wal, file);
+    return bytes >= burst_bytes[file] ||
+           (bytes >= copy_bytes[file] && monotonic_us() - wal->asked_us[file] >= COPY_PERIOD_US);
+}
+
 static void ask(struct wal *wal, enum db_file file)
 {
     if (!checkpointer_busy(wal->checkpointer, file)) {
         checkpointer_ask(wal->checkpointer, file);
+        wal->asked_us[file] = monotonic_us();
     }
 }
 
@@ -98,7 +118,7 @@ bool wal_keep_short(struct wal *wal)
         }
         bool too_long = length(wal, file) >= limit_bytes[file];
         wal->grown[file] = wal->grown[file] || length(wal, file) >= copy_bytes[file];
-        if (uncopied_bytes(wal, file) >= copy_bytes[file]) {
+        if (copy_is_due(wal, file)) {
             ask(wal, file);
         }
         if (too_long && uncopied_bytes(wal, file) && wait_for_all(wal, file) != SQLITE_OK) {

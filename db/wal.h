@@ -16,6 +16,7 @@ struct wal {
     int64_t page_bytes[DB_FILES];
     int frames[DB_FILES];              /* in the WAL */
     int copied[DB_FILES];              /* of these, copied back */
+    int64_t asked_us[DB_FILES];        /* when for the last copy; monotonic */
     bool grown[DB_FILES];              /* since it was last cut */
     bool emptying;                     /* wal_empty has asked for the last copies */
 };
