@@ -162,6 +162,7 @@ static struct http_limits http_limits_of(const struct config *config)
 static void apply_config(struct app *app)
 {
     struct writer_limits limits = {.total_log_bytes = app->config.retention_logs_total_bytes,
+                                   .logs_wal_bytes = app->config.logs_wal_bytes,
                                    .changes_max = app->config.feed_max_changes,
                                    .log_max = app->config.feed_max_log,
                                    .feed_age_us = app->config.feed_age_us,

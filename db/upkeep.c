@@ -121,6 +121,7 @@ static enum outcome vacuum(struct upkeep *upkeep)
 
 static enum outcome keep_wals_short(struct upkeep *upkeep)
 {
+    wal_limit_logs(&upkeep->wal, upkeep->limits->logs_wal_bytes);
     return wal_keep_short(&upkeep->wal) ? TASK_DONE : TASK_FAILED;
 }
 

@@ -9,14 +9,14 @@
 
 /* So many bytes of a WAL are copied back at once, while the writer goes on. */
 static const int64_t copy_bytes[DB_FILES] = { [DB_STATE] = 4 << 20, [DB_LOGS] = 8 << 20 };
-/* But not more often than this, unless so many have come: to copy and sync a burst of output costs
-   more than to store it. */
+/* But output not more often than this, unless half of the limit has come: to copy and sync a burst of it
+   costs more than to store it. */
 #define COPY_PERIOD_US 1000000
-static const int64_t burst_bytes[DB_FILES] = { [DB_STATE] = 4 << 20, [DB_LOGS] = 256 << 20 };
 /* Of this size the writer waits until all is copied, and for readers. A crash leaves as much to be
    read at the next start; a wait for each shorter WAL would be felt by more than a hundredth of the
    spawns. */
-static const int64_t limit_bytes[DB_FILES] = { [DB_STATE] = 32 << 20, [DB_LOGS] = 512 << 20 };
+#define STATE_LIMIT_BYTES (32 << 20)
+#define LOGS_LIMIT_BYTES (512 << 20)
 
 static int64_t length(const struct wal *wal, enum db_file file)
 {
@@ -68,8 +68,11 @@ static int64_t monotonic_us(void)
 static bool copy_is_due(const struct wal *wal, enum db_file file)
 {
     int64_t bytes = uncopied_bytes(wal, file);
-    return bytes >= burst_bytes[file] ||
-           (bytes >= copy_bytes[file] && monotonic_us() - wal->asked_us[file] >= COPY_PERIOD_US);
+    if (file == DB_STATE || bytes < copy_bytes[file]) {
+        return bytes >= copy_bytes[file];
+    }
+    return bytes >= wal->limit_bytes[file] / 2 ||
+           monotonic_us() - wal->asked_us[file] >= COPY_PERIOD_US;
 }
 
 static void ask(struct wal *wal, enum db_file file)
@@ -109,6 +112,11 @@ static int wait_for_all(struct wal *wal, enum db_file file)
     return code == SQLITE_BUSY ? SQLITE_OK : code;
 }
 
+void wal_limit_logs(struct wal *wal, uint64_t bytes)
+{
+    wal->limit_bytes[DB_LOGS] = bytes ? (int64_t)bytes : LOGS_LIMIT_BYTES;
+}
+
 bool wal_keep_short(struct wal *wal)
 {
     for (int i = 0; i < DB_FILES; i++) {
@@ -116,7 +124,7 @@ bool wal_keep_short(struct wal *wal)
         if (!collect(wal, file)) {
             return false;
         }
-        bool too_long = length(wal, file) >= limit_bytes[file];
+        bool too_long = length(wal, file) >= wal->limit_bytes[file];
         wal->grown[file] = wal->grown[file] || length(wal, file) >= copy_bytes[file];
         if (copy_is_due(wal, file)) {
             ask(wal, file);
@@ -191,7 +199,7 @@ static int page_bytes(sqlite3 *handle, int64_t *out)
 int wal_begin(struct wal *wal, struct db *db)
 {
     int code = SQLITE_OK;
-    *wal = (struct wal){ .db = db };
+    *wal = (struct wal){ .db = db, .limit_bytes = { STATE_LIMIT_BYTES, LOGS_LIMIT_BYTES } };
     for (int file = 0; file < DB_FILES && code == SQLITE_OK; file++) {
         code = page_bytes(db_handle(db, (enum db_file)file), &wal->page_bytes[file]);
     }

@@ -16,6 +16,7 @@ struct wal {
     int64_t page_bytes[DB_FILES];
     int frames[DB_FILES];              /* in the WAL */
     int copied[DB_FILES];              /* of these, copied back */
+    int64_t limit_bytes[DB_FILES];     /* of this length the writer waits */
     int64_t asked_us[DB_FILES];        /* when for the last copy; monotonic */
     bool grown[DB_FILES];              /* since it was last cut */
     bool emptying;                     /* wal_empty has asked for the last copies */
@@ -25,6 +26,8 @@ struct wal {
 int wal_begin(struct wal *wal, struct db *db);
 void wal_end(struct wal *wal);
 
+/* How long the WAL of logs.db may become; 0: 512 MiB. */
+void wal_limit_logs(struct wal *wal, uint64_t bytes);
 /* After a commit: asks for copies where a WAL is long, waits where it is too long. False: a copy
    has failed. */
 bool wal_keep_short(struct wal *wal);

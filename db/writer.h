@@ -109,6 +109,7 @@ struct db *writer_db(struct writer *writer);                          /* writer 
 /* Limits that the background work keeps; may be set at any time from the loop. */
 struct writer_limits {
     uint64_t total_log_bytes;          /* 0: no limit */
+    uint64_t logs_wal_bytes;           /* of this length the WAL of logs.db is emptied; 0: 512 MiB */
     uint64_t changes_max, log_max;     /* rows kept in the feeds */
     int64_t feed_age_us;
     int64_t idempotency_age_us;

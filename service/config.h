@@ -45,6 +45,7 @@ struct config {
     uint64_t retention_ended_count;
     int64_t retention_ended_age_us;
     uint64_t retention_logs_total_bytes;
+    uint64_t logs_wal_bytes;          /* what is written but not copied back to logs.db */
     uint64_t feed_max_changes, feed_max_log;   /* rows kept */
     int64_t feed_age_us;
     int64_t idempotency_age_us;

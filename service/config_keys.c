@@ -51,6 +51,7 @@ static const struct config_key keys[] = {
     COUNT("retention.ended_count", retention_ended_count, "10000", 0, COUNTS, true),
     SECONDS("retention.ended_age_seconds", retention_ended_age_us, "604800", 0, 100 * YEAR),
     BYTES("retention.logs_total_bytes", retention_logs_total_bytes, "8G", MIB, 1024 * TIB, true),
+    BYTES("logs.wal_bytes", logs_wal_bytes, "512M", 16 * MIB, 64 * 1024 * MIB, true),
     COUNT("feed.max_changes", feed_max_changes, "1000000", 100, COUNTS, true),
     COUNT("feed.max_log", feed_max_log, "100000", 100, COUNTS, true),
     SECONDS("feed.age_seconds", feed_age_us, "604800", SECOND, 100 * YEAR),

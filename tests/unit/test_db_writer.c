@@ -502,6 +502,8 @@ static void the_wal_stays_bounded_under_a_flood_with_readers(void **state)
     int event_fd = eventfd(0, EFD_NONBLOCK);
     struct readers *readers = readers_start(fixture->dir, 2, event_fd, &error);
     assert_non_null(readers);
+    struct writer_limits limits = { .logs_wal_bytes = 32 << 20 };
+    writer_set_limits(fixture->writer, &limits);
     memset(bytes, 'x', sizeof bytes);
     for (size_t i = 99; i < sizeof bytes; i += 100)
         bytes[i] = '\n';
@@ -528,7 +530,7 @@ static void the_wal_stays_bounded_under_a_flood_with_readers(void **state)
         assert_true(jobs[i].records > 0);
     }
     close(event_fd);
-    assert_true(longest < 80 << 20);
+    assert_true(longest < 48 << 20);
 }
 
 static void finished_jobs_come_back_in_order_and_cancelled_ones_do_not_run(void **state)
