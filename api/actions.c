@@ -14,6 +14,7 @@
 #include "api/order.h"
 #include "api/problem_json.h"
 #include "api/respond.h"
+#include "api/schema.h"
 
 struct actions;
 
@@ -266,7 +267,7 @@ static bool items_from_filter(struct actions *actions, const struct process_filt
 void handle_act_on_processes(struct request *request)
 {
     const json_t *body = request_json(request);
-    const json_t *filter = json_object_get(body, "filter");
+    const json_t *filter = field_value(body, "filter");
     struct process_filter wanted = {0};
     struct order order;
     struct problem *problem = actions_body_read(body, &order);
@@ -282,7 +283,7 @@ void handle_act_on_processes(struct request *request)
         *actions = (struct actions){.request = request, .order = order};
     }
     if (actions && (filter ? items_from_filter(actions, &wanted)
-                           : items_from_ids(actions, json_object_get(body, "ids")))) {
+                           : items_from_ids(actions, field_value(body, "ids")))) {
         ask_all(actions);
     } else {
         respond_no_memory(request);

@@ -21,9 +21,15 @@ struct app {
     char boot_id[40];
     int binary_fd;
     unsigned server_restarts;
+    /* http.connections, over TCP and on the Unix socket, as far as our descriptors allow it. */
+    unsigned http_connections, unix_connections;
     struct problem *(*reload)(struct app *app);          /* SIGHUP and nothing else */
     void (*upgrade)(struct app *app);                    /* the answer is out: hand over */
 };
+
+/* Stored with the open batch, for this daemon's next server. "": the configuration's holds. False:
+   no memory. */
+bool app_keep_log_level(struct app *app, const char *level);
 
 #define SECOND_US 1000000ll
 #define JOIN_STANDARD_US (30 * SECOND_US) /* of endpoints named join or wait, without wait= */

@@ -70,10 +70,10 @@ static struct problem *check_session(struct app *app, const char *token, struct 
         return unauthorized("the token is not known");
     }
     struct session *session = session_find(&app->service, &out->id);
-    if (!session) {
+    if (!session && session_has_ended(&app->service, &out->id)) {
         return problem_make(PROBLEM_OWNER_ENDED, "the session of this token has ended");
     }
-    if (!secret_matches(secret, session->token)) {
+    if (!session || !secret_matches(secret, session->token)) {
         return unauthorized("the token is not known");
     }
     session_call_begins(session);

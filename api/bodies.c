@@ -35,6 +35,19 @@ static const char *const states[] = {"created", "pending", "running", "stopping"
 static const char *const verbs[] = {"stop",      "kill",  "signal", "delete",
                                     "terminate", "pause", "resume", NULL};
 
+/* Nothing in it would mean all. */
+static const char *must_choose(const json_t *value)
+{
+    const char *key;
+    json_t *item;
+    json_object_foreach((json_t *)value, key, item) {
+        if (json_is_null(item)) {
+            return "an object without null";
+        }
+    }
+    return NULL;
+}
+
 static const struct field nothing_fields[] = {{0}};
 static const struct field signal_fields[] = {{SIGNAL, .required = true}, {SCOPE}, {0}};
 static const struct field stop_fields[] = {{SIGNAL}, {GRACE}, {0}};
@@ -62,7 +75,8 @@ static const struct field filter_fields[] = {
 static const struct field actions_fields[] = {
     {.name = "action", .type = FIELD_STRING, .required = true, .words = verbs},
     {.name = "ids", .type = FIELD_ARRAY, .min = 1, .max = 1000, .items = &one_id},
-    {.name = "filter", .type = FIELD_OBJECT, .min = 1, .max = 4, .fields = filter_fields},
+    {.name = "filter", .type = FIELD_OBJECT, .min = 1, .max = 4, .fields = filter_fields,
+     .check = must_choose},
     {SIGNAL},
     {GRACE},
     {SCOPE},
@@ -103,8 +117,8 @@ struct problem *order_body_read(const json_t *body, struct order *order)
 
 static struct problem *one_of_both(const json_t *body, struct problem *problem)
 {
-    const json_t *ids = json_object_get(body, "ids");
-    const json_t *filter = json_object_get(body, "filter");
+    const json_t *ids = field_value(body, "ids");
+    const json_t *filter = field_value(body, "filter");
     if (!ids && !filter) {
         return problem_add(problem, PROBLEM_MISSING_FIELD, FAULT_POINTER, "/ids",
                            "Either ids or filter is needed.");
@@ -122,7 +136,7 @@ struct problem *actions_body_read(const json_t *body, struct order *order)
     struct problem *problem = one_of_both(body, schema_check(body, actions_fields));
     const char *word = field_text(body, "action", "");
     if (order_verb_from_word(word, &verb) && verb == ORDER_SIGNAL &&
-        !json_object_get(body, "signal")) {
+        !field_value(body, "signal")) {
         problem = problem_add(problem, PROBLEM_MISSING_FIELD, FAULT_POINTER, "/signal",
                               "This action needs it.");
     }

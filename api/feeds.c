@@ -42,6 +42,7 @@ struct feed_follow {
     uint64_t counted;                  /* (reader) */
     uint64_t last_row;                 /* (reader) number of the row rendered last */
     bool stopped;                      /* (reader) the read ended before the rows did */
+    bool beyond;                       /* (reader) the cursor is a number never given yet */
     bool snapshot;
     struct stored stored;              /* the snapshot's commit */
 };
@@ -126,11 +127,12 @@ static const struct feed_kind log_kind = {offsetof(struct service, log), daemon_
 
 /* ---- the cursor ---- */
 
-/* Rows behind the cursor are deleted. With `after` 0 the oldest that is kept was asked for,
-   whichever that is. */
-static bool is_behind(const struct feed_follow *feed, const struct feed_bounds *bounds)
+/* Rows behind the cursor are deleted, or it is from another life of this feed. With `after` 0 the
+   oldest that is kept was asked for, whichever that is. */
+static bool is_lost(const struct feed_follow *feed, const struct feed_bounds *bounds)
 {
-    return feed->kind->tells_reset && feed->query.after && feed->query.after + 1 < bounds->first;
+    return feed->kind->tells_reset && feed->query.after &&
+           (feed->beyond || feed->query.after + 1 < bounds->first);
 }
 
 /* The client is told to read the state anew, and goes on with the oldest row. */
@@ -139,6 +141,7 @@ static void reset(struct feed_follow *feed, uint64_t oldest)
     char data[80];
     feed->counted++;
     feed->follow.complete = feed->counted == feed->limit;
+    feed->beyond = false;
     snprintf(data, sizeof data, "{\"after\":%llu,\"oldest_seq\":%llu}",
              (unsigned long long)feed->query.after, (unsigned long long)oldest);
     feed->query.after = oldest - 1;
@@ -198,9 +201,9 @@ static bool read_feed(struct follow *follow, struct db *reader, struct db_error 
         feed->kind->bounds(reader, &behind, error) != SQLITE_OK) {
         return false;
     }
-    if (is_behind(feed, &behind)) {
+    if (is_lost(feed, &behind)) {
         take_back(feed, text_bytes, items);
-        reset(feed, behind.first);
+        reset(feed, behind.first ? behind.first : 1);
     } else {
         move_cursor(feed, &before);
     }
@@ -442,6 +445,7 @@ static void get_feed(struct request *request, const struct feed_kind *kind, cons
         read_ref(&problem, ref_name, ref);
         read_level(&problem, request_param(request, "level"), &feed->query.min_level);
         read_common(request, &problem, feed);
+        feed->beyond = feed->query.after > feed_of(feed)->last;
     }
     if (problem) {
         feed_free(&feed->follow);
@@ -472,6 +476,26 @@ void handle_get_log_level(struct request *request)
     answer_json(request, 200, &body);
 }
 
+/* What is kept holds until the daemon ends, whatever becomes of its server meanwhile. */
+struct level_change {
+    struct stored stored;
+    struct request *request;
+};
+
+static void level_stored(struct stored *stored)
+{
+    struct level_change *change =
+        (struct level_change *)((char *)stored - offsetof(struct level_change, stored));
+    handle_get_log_level(change->request);
+}
+
+static void level_gone(struct request *request, void *context)
+{
+    struct level_change *change = context;
+    (void)request;
+    stored_cancel(&change->stored);
+}
+
 static const char *const levels[] = {"debug", "info", "warning", "error", NULL};
 static const struct field level_fields[] = {
     {.name = "level", .type = FIELD_STRING, .required = true, .words = levels},
@@ -482,10 +506,20 @@ void handle_put_log_level(struct request *request)
     struct app *app = request_app(request);
     const json_t *body = request_json(request);
     struct problem *problem = schema_check(body, level_fields);
+    if (!problem) {
+        problem = recorder_refuses(app->service.recorder);
+    }
     if (problem) {
         answer_problem(request, problem);
         return;
     }
+    struct level_change *change = request_alloc(request, sizeof *change);
+    if (!change || !app_keep_log_level(app, field_text(body, "level", ""))) {
+        respond_no_memory(request);
+        return;
+    }
     log_level_from_name(field_text(body, "level", ""), &app->service.log_level);
-    handle_get_log_level(request);
+    change->request = request;
+    stored_then(app, &change->stored, level_stored);
+    http_park(request, (struct park){level_gone, change});
 }

@@ -43,7 +43,7 @@ static bool set_parent(struct process_filter *filter, const struct request *requ
     filter->by_parent = true;
     if (strcmp(term, "me") == 0) {
         filter->parent = principal_owner(request_principal(request));
-        return true;
+        return filter->parent.kind != PARENT_NONE;
     }
     filter->parent.kind = term[0] == 'p' ? PARENT_PROCESS : PARENT_SESSION;
     return id_parse(term, bytes, term[0] == 'p' ? 'p' : 's', &filter->parent.id);
@@ -105,7 +105,7 @@ struct problem *filter_from_query(const struct request *request, struct problem 
     } else if ((parent && !set_parent(out, request, parent)) ||
                (owner && !set_parent(out, request, owner))) {
         problem = query_fault(problem, parent ? "parent" : "owner",
-                              "the id of a process or session, or me");
+                              "the id of a process or session, or me if the caller is one");
     }
     return problem;
 }
@@ -187,7 +187,8 @@ struct problem *filter_from_json(struct request *request, const json_t *filter,
     }
     if (parent && !(json_is_string(parent) &&
                     set_parent(out, request, json_string_value(parent)))) {
-        problem = body_fault(problem, "parent", "the id of a process or session, or \"me\"");
+        problem = body_fault(problem, "parent", "the id of a process or session, or \"me\" if the caller "
+                             "is one");
     }
     return problem;
 }

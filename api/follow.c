@@ -95,6 +95,17 @@ static void stream_gone(void *context)
     release(context);
 }
 
+/* Asked when the daemon ends: what has ended is still told whole. `last` stays what it was: it
+   belongs to the read that may be under way. */
+static bool stream_ends(void *context)
+{
+    struct follow *follow = context;
+    bool last = follow->last;
+    bool ends = !follow->live || !follow->type->source(follow) || follow->last;
+    follow->last = last;
+    return ends;
+}
+
 static void request_gone(struct request *request, void *context)
 {
     (void)request;
@@ -278,7 +289,7 @@ bool follow_open(struct follow *follow, struct request *request, const char *con
     }
     struct stream *stream =
         stream_open(request, follow->form, content_type,
-                    (struct stream_events){stream_has_room, stream_gone, follow});
+                    (struct stream_events){stream_has_room, stream_gone, stream_ends, follow});
     if (stream && request_method(request) == METHOD_HEAD) {
         stream_end(stream);
         stream = NULL;

@@ -200,6 +200,10 @@ static struct problem *check_host(const struct check *check)
     if (check->rules->is_unix) {
         return NULL;
     }
+    /* HTTP/1.0 has no such header. A page cannot make a browser leave it out. */
+    if (host == NULL && check->request->http_1_0) {
+        return NULL;
+    }
     if (host == NULL) {
         return bad("A Host header is needed.");
     }

@@ -73,4 +73,24 @@ void handle_get_log(struct request *request);
 void handle_get_log_level(struct request *request);
 void handle_put_log_level(struct request *request);
 
+/* ---- objects.c: every kind of coordination object ---- */
+void handle_put_object(struct request *request);
+void handle_get_object(struct request *request);
+void handle_list_objects(struct request *request);
+void handle_delete_object(struct request *request);
+
+/* ---- permits.c ---- */
+void handle_acquire(struct request *request);
+void handle_post_semaphore(struct request *request);
+
+/* ---- holds.c ---- */
+void handle_list_holds(struct request *request);
+void handle_get_hold(struct request *request);
+void handle_ack_hold(struct request *request);
+void handle_release_hold(struct request *request);
+void handle_bury_hold(struct request *request);
+void handle_touch_hold(struct request *request);
+void handle_break_hold(struct request *request);
+void handle_act_on_holds(struct request *request);
+
 #endif

@@ -96,6 +96,10 @@ struct problem *request_take_faults(struct request *request);
    out. */
 int64_t request_deadline(const struct request *request, int64_t standard_us);
 const char *request_header(const struct request *request, const char *name);
+/* All lines of that name in their order; how many, `max` at most. */
+size_t request_header_all(const struct request *request, const char *name, const char **out,
+                          size_t max);
+const char *request_route_path(const struct request *request); /* "/v1/locks/{name}" */
 const char *request_target(const struct request *request); /* raw path and query */
 /* BODY_JSON: the parsed object (borrowed); BODY_JSON_OPTIONAL: NULL when the body was empty. */
 json_t *request_json(const struct request *request);
@@ -134,7 +138,7 @@ struct http_listener {
     bool is_unix;
 };
 struct http_limits {
-    unsigned connections; /* open at once, over all listeners */
+    unsigned connections[2]; /* open at once over TCP, and on the Unix socket */
     int64_t header_us;    /* from a connection's start, or a request's, to its header's end */
     int64_t body_us;      /* from there to the body's end */
     int64_t idle_us;      /* between two requests of a connection */
@@ -148,8 +152,9 @@ struct http *http_start(struct app *app, struct loop *loop, const struct http_li
                         size_t count, const struct http_limits *limits, struct problem **problem);
 /* New limits for what begins from now on (SIGHUP); `connections` stays as it was. */
 void http_set_limits(struct http *http, const struct http_limits *limits);
-/* Stops accepting; parked calls get 503 shutting_down, streams end. */
-void http_drain(struct http *http);
+/* Stops accepting. Parked calls get 503: shutting_down, or, `upgrading`, unavailable, to be asked
+   again at once. Streams break off, but for those that are about to end by themselves. */
+void http_drain(struct http *http, bool upgrading);
 bool http_drained(const struct http *http); /* no connection is left that owes an answer */
 void http_stop(struct http *http);          /* after http_drained (or when it no longer matters) */
 unsigned http_connections(const struct http *http);

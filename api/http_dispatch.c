@@ -11,6 +11,7 @@
  * connection and the client would not see the answer. Two kinds do not wait: a client that sends
  * `Expect: 100-continue` has not sent the body, and a body beyond DISCARD_BYTES is not read.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -20,7 +21,7 @@
 #include "api/http_internal.h"
 #include "api/idempotency.h"
 
-enum { STANDARD_BODY = 1 << 20, CHUNKED_START = 4096 };
+enum { STANDARD_BODY = 1 << 20, CHUNKED_START = 4096, TARGET_MOST = 24576, KEY_RECORD = 64 };
 
 static const struct {
     const char *word;
@@ -40,32 +41,120 @@ static enum method method_of(const char *word)
     return METHOD_OTHER;
 }
 
+/* Where MHD lets us answer nothing this goes past it. All earlier answers of the connection are
+   out, or this request would not be read. */
+static void answer_past(const struct peer *peer, const char *status)
+{
+    char answer[128];
+    int bytes = snprintf(answer, sizeof answer,
+                         "HTTP/1.1 %s\r\nConnection: close\r\nContent-Length: 0\r\n\r\n", status);
+    ssize_t sent = send(peer->fd, answer, (size_t)bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    (void)sent;
+}
+
+/* MHD keeps a record of each key beside the target; when its memory is out it just hangs up. */
+static bool is_too_long(const char *target)
+{
+    size_t bytes = strlen(target);
+
+    for (const char *at = strchr(target, '?'); at != NULL; at = strchr(at + 1, '&')) {
+        bytes += KEY_RECORD;
+    }
+    return bytes > TARGET_MOST;
+}
+
 void *dispatch_target(void *port, const char *target, struct MHD_Connection *connection)
 {
     struct peer *peer = peer_of(connection);
 
     (void)port;
+    if (peer != NULL && target != NULL && is_too_long(target)) {
+        answer_past(peer, "414 URI Too Long");
+        shutdown(peer->fd, SHUT_WR);
+        return NULL;
+    }
     return peer != NULL ? request_new(peer, connection, target != NULL ? target : "") : NULL;
 }
 
-static mhd_result collect_header(void *head, enum MHD_ValueKind kind, const char *name,
+/* ---- NULs ---- */
+
+/* MHD hands out C strings into its read buffer: a NUL in the head shows only in where the next
+   string begins. Later libraries refuse it themselves. */
+static bool holds_nul(const char *end, const char *next)
+{
+#if MHD_VERSION < 0x01000000
+    return next != end + 1 && !(next == end + 2 && end[1] == '\0');
+#else
+    (void)end, (void)next;
+    return false;
+#endif
+}
+
+struct walk {
+    struct head *head;
+    const char *end; /* the NUL behind what was read last */
+    bool broken;     /* it was not the end of its line */
+};
+
+static mhd_result collect_header(void *context, enum MHD_ValueKind kind, const char *name,
                                  size_t name_bytes, const char *value, size_t value_bytes)
 {
-    (void)kind, (void)value_bytes;
-    head_add(head, name, name_bytes, value);
+    struct walk *walk = context;
+
+    (void)kind;
+    walk->broken = walk->broken || holds_nul(walk->end, name);
+    walk->end = value != NULL ? value + value_bytes : name + name_bytes;
+    head_add(walk->head, name, name_bytes, value);
     return MHD_YES;
 }
 
-/* MHD hands out C strings: a NUL in the request line shows only in where the version stands behind
-   the target. Later libraries refuse it themselves. */
-static bool target_holds_nul(const struct request *request, const char *url, const char *version)
+/* Behind the last line there is the empty one: two NULs, whichever way the lines end. */
+static struct problem *collect_headers(struct request *request, const char *url,
+                                       const char *version)
 {
-#if MHD_VERSION < 0x01000000
-    return version[0] != '\0' && version != url + request->target_bytes + 1;
-#else
-    (void)request, (void)url, (void)version;
-    return false;
-#endif
+    struct walk walk = {&request->head, version + strlen(version), false};
+    int count = MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, collect_header,
+                                            &walk);
+
+    if (version[0] != '\0' && holds_nul(url + request->target_bytes, version)) {
+        return problem_make(PROBLEM_BAD_REQUEST, "The request target holds a NUL.");
+    }
+    if (walk.broken || (count > 0 && holds_nul(walk.end, walk.end + 2))) {
+        return problem_make(PROBLEM_BAD_REQUEST,
+                            "A header holds a NUL or goes on in a second line.");
+    }
+    return NULL;
+}
+
+/* ---- the guard ---- */
+
+/* "http://HOST/path": HOST is the one that counts, and /path the target (RFC 9112 section 3.2.2).
+   False: no memory. */
+static bool take_authority(struct request *request)
+{
+    size_t scheme = uri_scheme_bytes(request->target);
+    const char *authority = request->target + scheme;
+    size_t bytes = strcspn(authority, "/?#");
+    bool bare = authority[bytes] != '/';
+
+    if (scheme == 0) {
+        return true;
+    }
+    char *host = request_alloc(request, bytes + 1);
+    char *target = request_alloc(request, request->target_bytes + 2);
+    if (host == NULL || target == NULL) {
+        return false;
+    }
+    memcpy(host, authority, bytes);
+    request->target_bytes -= scheme + bytes;
+    target[0] = '/';
+    memcpy(target + bare, authority + bytes, request->target_bytes);
+    request->target_bytes += bare;
+    request->target = target;
+    request->head.values[HEADER_HOST] = host;
+    request->path_bytes = strcspn(target, "?");
+    return true;
 }
 
 static bool is_api(const struct request *request)
@@ -73,7 +162,7 @@ static bool is_api(const struct request *request)
     return strncmp(request->target, "/v1/", 4) == 0;
 }
 
-static struct problem *check_guard(struct request *request, const char *url, const char *version)
+static struct problem *check_guard(struct request *request)
 {
     bool reads = (request->method & (METHOD_GET | METHOD_HEAD)) != 0;
     struct guard_request facts = {
@@ -82,11 +171,6 @@ static struct problem *check_guard(struct request *request, const char *url, con
         .navigates_to_page = reads && !is_api(request),
     };
 
-    MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, collect_header,
-                                &request->head);
-    if (target_holds_nul(request, url, version)) {
-        return problem_make(PROBLEM_BAD_REQUEST, "The request target holds a NUL.");
-    }
     return guard_check(&request->head, &request->peer->port->rules, &facts);
 }
 
@@ -255,7 +339,11 @@ static mhd_result on_head(struct request *request, const char *url, const char *
     request->owes = true;
     request->http->owing++;
     peer_wait(request->peer, DEADLINE_NONE);
-    struct problem *problem = check_guard(request, url, version);
+    struct problem *problem = collect_headers(request, url, version);
+    if (problem == NULL && !take_authority(request)) {
+        problem = problem_make(PROBLEM_OUT_OF_MEMORY, "x");
+    }
+    problem = problem != NULL ? problem : check_guard(request);
     if (problem != NULL) {
         return refuse_at_once(request, problem);
     }
@@ -324,16 +412,39 @@ static void collect(struct request *request, const char *data, size_t bytes)
     }
 }
 
-/* Of a body without end MHD lets us answer nothing; so this goes past it. All earlier answers of
-   the connection are out, or this request would not be read. */
+/* A body without end. */
 static mhd_result give_up(const struct request *request)
 {
-    static const char answer[] =
-        "HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
-    ssize_t sent = send(request->peer->fd, answer, sizeof answer - 1, MSG_DONTWAIT | MSG_NOSIGNAL);
-
-    (void)sent;
+    answer_past(request->peer, "413 Content Too Large");
     return MHD_NO;
+}
+
+static bool has_broken_length(const struct request *request)
+{
+    const char *value = MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND,
+                                                    MHD_HTTP_HEADER_CONTENT_LENGTH);
+    struct head head = {0};
+
+    if (value != NULL) {
+        head_add(&head, MHD_HTTP_HEADER_CONTENT_LENGTH, strlen(MHD_HTTP_HEADER_CONTENT_LENGTH),
+                 value);
+    }
+    return head.refusal != NULL;
+}
+
+void dispatch_broken_length(struct http *http)
+{
+    static const enum deadline lists[] = {DEADLINE_HEADER, DEADLINE_IDLE};
+
+    for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
+        for (struct peer *peer = http->waiting[lists[i]].first; peer != NULL; peer = peer->next) {
+            const struct request *request = peer->request;
+            if (request != NULL && request->stage == STAGE_HEAD && has_broken_length(request)) {
+                answer_past(peer, "400 Bad Request");
+                shutdown(peer->fd, SHUT_WR);
+            }
+        }
+    }
 }
 
 static mhd_result on_body(struct request *request, const char *data, size_t *bytes)

@@ -1,7 +1,7 @@
 /*
  * What the http_*.c files share: listeners, peers (connections), requests, and who calls whom.
  *
- * http_server.c runs the MHD daemons; http_peer.c keeps the connections with their deadlines and
+ * http_server.c runs the MHD daemons; http_accept.c takes connections in; http_peer.c keeps the connections with their deadlines and
  * notices closed ones; http_dispatch.c takes a request from its first header to its handler;
  * http_answer.c and http_stream.c make what goes back; http_park.c holds what must wait;
  * http_request.c is the request object.
@@ -58,6 +58,8 @@ struct peer {
 /* One listener. (http_listener is what the caller gives.) */
 struct http_port {
     struct watch watch; /* MHD's epoll fd */
+    struct watch listener;
+    bool listening; /* the listener is watched */
     struct http *http;
     struct MHD_Daemon *daemon;
     struct guard_rules rules;
@@ -65,7 +67,7 @@ struct http_port {
     int listen_fd;
     bool resumed;    /* a connection was resumed: MHD_run is owed */
     bool unfinished; /* MHD has more to do at once */
-    bool quiesced;
+    bool quiesced;   /* takes no connections any more */
 };
 
 enum stage {
@@ -148,8 +150,9 @@ struct http {
     size_t port_count;
     struct MHD_Response *no_memory; /* the answer that needs none */
     struct peer_list waiting[DEADLINES];
-    struct timer sweep;
-    unsigned connections, parked, owing;
+    struct timer sweep, accept_again;
+    unsigned open[2]; /* connections over TCP, and on the Unix socket */
+    unsigned parked, owing;
     unsigned crowd; /* most connections since the last trim */
     struct timer trim;
     struct request *parked_first;
@@ -159,11 +162,18 @@ struct http {
     unsigned free_count;
     unsigned complaints; /* of MHD not written since complained_us */
     int64_t complained_us;
-    bool draining, stopping;
+    bool draining;
+    bool upgrading; /* draining, and somebody comes after us */
 };
 
 /* http_server.c */
 void port_wake(struct http_port *port); /* a connection was resumed or queued */
+
+/* http_accept.c */
+int accept_start(struct http_port *port); /* 0 or a negative errno */
+void accept_stop(struct http_port *port); /* for good */
+void accept_resume(struct http *http);    /* a connection was closed */
+void accept_again(struct timer *timer);
 
 /* http_peer.c */
 struct peer *peer_of(struct MHD_Connection *connection);
@@ -187,6 +197,8 @@ void *dispatch_target(void *port, const char *target, struct MHD_Connection *con
 mhd_result dispatch(void *port, struct MHD_Connection *connection, const char *url,
                     const char *method, const char *version, const char *upload,
                     size_t *upload_bytes, void **state);
+/* MHD has just found a Content-Length that is no number: it would send its answer's header twice. */
+void dispatch_broken_length(struct http *http);
 void dispatch_completed(void *port, struct MHD_Connection *connection, void **state,
                         enum MHD_RequestTerminationCode how);
 
@@ -201,6 +213,7 @@ void answer_finish(struct request *request, int status, const char *content_type
 void park_settle(struct request *request); /* after a handler that has not answered */
 void park_leave(struct request *request);  /* it is answered: out of the list */
 void park_gone(struct request *request);   /* its client has left */
+struct problem *park_drained(const struct http *http); /* what those get that would have waited */
 bool park_outlives_client(const struct request *request);
 void parks_end(struct http *http, bool answer); /* all of them: 503, or just closed */
 void request_resume(struct request *request);
@@ -210,7 +223,7 @@ void stream_gone(struct stream *stream);      /* its client has left */
 void stream_completed(struct stream *stream); /* MHD has let go of it */
 void stream_ping(struct stream *stream);
 enum deadline stream_deadline(const struct stream *stream);
-void streams_end(struct http *http);  /* finishes all, their owners told */
+void streams_end(struct http *http);  /* breaks all off that do not end by themselves */
 void streams_drop(struct http *http); /* closes all */
 void streams_tell_room(struct deferred *deferred);
 

@@ -75,10 +75,18 @@ void park_gone(struct request *request)
     request_resume(request);
 }
 
-static void park_refuse(struct request *request, enum problem_code code, const char *detail)
+static void park_refuse(struct request *request, struct problem *problem)
 {
     park_tell_gone(request);
-    answer_problem(request, problem_make(code, "%s", detail));
+    answer_problem(request, problem);
+}
+
+struct problem *park_drained(const struct http *http)
+{
+    return http->upgrading
+               ? problem_make(PROBLEM_UNAVAILABLE,
+                              "The daemon is being upgraded; the call may be repeated at once.")
+               : problem_make(PROBLEM_SHUTTING_DOWN, "The daemon is shutting down.");
 }
 
 /* With an Idempotency-Key the effect belongs to the key, not to the connection: it is carried to
@@ -95,11 +103,12 @@ void park_settle(struct request *request)
         return;
     }
     if (request->http->draining) {
-        park_refuse(request, PROBLEM_SHUTTING_DOWN, "The daemon is shutting down.");
+        park_refuse(request, park_drained(request->http));
     } else if (park_outlives_client(request)) {
         return;
     } else if (!peer_watch(request->peer)) {
-        park_refuse(request, PROBLEM_UNAVAILABLE, "The connection could not be watched.");
+        park_refuse(request, problem_make(PROBLEM_UNAVAILABLE,
+                                          "The connection could not be watched."));
     } else if (request->peer->hung_up) {
         park_gone(request);
     }
@@ -122,7 +131,7 @@ void parks_end(struct http *http, bool answer)
 
     while ((request = first_to_end(http, !answer)) != NULL) {
         if (answer) {
-            park_refuse(request, PROBLEM_SHUTTING_DOWN, "The daemon is shutting down.");
+            park_refuse(request, park_drained(http));
         } else {
             park_gone(request);
         }

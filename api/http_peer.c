@@ -186,8 +186,9 @@ static void peer_open(struct http_port *port, struct MHD_Connection *connection,
     int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     struct peer *peer = calloc(1, sizeof *peer);
 
-    if (++port->http->connections > port->http->crowd) {
-        port->http->crowd = port->http->connections;
+    port->http->open[port->rules.is_unix]++;
+    if (http_connections(port->http) > port->http->crowd) {
+        port->http->crowd = http_connections(port->http);
     }
     if (peer == NULL) {
         shutdown(fd, SHUT_RDWR);
@@ -204,14 +205,15 @@ void peers_trim(struct timer *timer)
 {
     struct http *http = (struct http *)((char *)timer - offsetof(struct http, trim));
 
-    http->crowd = http->connections;
+    http->crowd = http_connections(http);
     malloc_trim(0);
 }
 
 /* The C library keeps the 32 KiB of each connection that was: too much after thousands of them. */
 static void crowd_leaves(struct http *http)
 {
-    if (http->crowd >= CROWD && http->connections < http->crowd / 2 && http->trim.place == 0) {
+    if (http->crowd >= CROWD && http_connections(http) < http->crowd / 2 &&
+        http->trim.place == 0) {
         timer_set(http->loop, &http->trim, time_monotonic_us() + TRIM_AFTER_US);
     }
 }
@@ -220,7 +222,8 @@ static void peer_close(struct http_port *port, void **context)
 {
     struct peer *peer = *context;
 
-    port->http->connections--;
+    port->http->open[port->rules.is_unix]--;
+    accept_resume(port->http);
     crowd_leaves(port->http);
     *context = NULL;
     if (peer == NULL) {

@@ -7,6 +7,7 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "api/http_internal.h"
 #include "api/idempotency.h"
@@ -242,6 +243,38 @@ const char *request_header(const struct request *request, const char *name)
         return request->head.values[known];
     }
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+struct lines {
+    const char *name;
+    const char **out;
+    size_t count, max;
+};
+
+static mhd_result take_line(void *context, enum MHD_ValueKind kind, const char *name,
+                            const char *value)
+{
+    struct lines *lines = context;
+
+    (void)kind;
+    if (lines->count < lines->max && strcasecmp(name, lines->name) == 0) {
+        lines->out[lines->count++] = value != NULL ? value : "";
+    }
+    return MHD_YES;
+}
+
+size_t request_header_all(const struct request *request, const char *name, const char **out,
+                          size_t max)
+{
+    struct lines lines = {name, out, 0, max};
+
+    MHD_get_connection_values(request->connection, MHD_HEADER_KIND, take_line, &lines);
+    return lines.count;
+}
+
+const char *request_route_path(const struct request *request)
+{
+    return request->route->path;
 }
 
 const char *request_target(const struct request *request)

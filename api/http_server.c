@@ -1,5 +1,6 @@
 /*
- * The MHD daemons: one per listener, external epoll, run by the loop.
+ * The MHD daemons: one per listener, external epoll, run by the loop. They get their connections
+ * from http_accept.c.
  *
  * MHD_run is owed in three cases: its epoll fd is ready (the watch), a connection was resumed
  * (MHD's own time-out does not know of that), and MHD says it has more to do at once. The last two
@@ -86,6 +87,9 @@ __attribute__((format(printf, 2, 0))) static void complain(void *context, const 
     char text[256];
 
     vsnprintf(text, sizeof text, format, arguments);
+    if (strstr(text, "Content-Length' header") != NULL) {
+        dispatch_broken_length(http);
+    }
     if (strcasestr(text, "application reported") != NULL ||
         strcasestr(text, "application error generating response") != NULL) {
         return;
@@ -106,14 +110,6 @@ static void panic(void *context, const char *file, unsigned line, const char *re
     fprintf(stderr, "forkful: libmicrohttpd gave up at %s:%u: %s\n", file, line,
             reason != NULL ? reason : "no reason given");
     abort();
-}
-
-static mhd_result admit(void *context, const struct sockaddr *address, socklen_t bytes)
-{
-    const struct http *http = context;
-
-    (void)address, (void)bytes;
-    return http->connections < http->limits.connections ? MHD_YES : MHD_NO;
 }
 
 /* Targets stay as they came: uri.c decodes them. */
@@ -156,10 +152,12 @@ static struct MHD_Daemon *daemon_start(struct http_port *port)
     struct MHD_OptionItem options[] = {
         /* First: later ones may already have something to say. */
         {MHD_OPTION_EXTERNAL_LOGGER, (intptr_t)complain, http},
-        {MHD_OPTION_LISTEN_SOCKET, port->listen_fd, NULL},
-        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)http->limits.connections, NULL},
+        /* Beyond ours, which is the one that acts. */
+        {MHD_OPTION_CONNECTION_LIMIT, (intptr_t)http->limits.connections[port->rules.is_unix] + 1,
+         NULL},
         {MHD_OPTION_CONNECTION_MEMORY_LIMIT, MEMORY_PER_CONNECTION, NULL},
-        {MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL},
+        /* What it would refuse more, the guard refuses in our words. */
+        {MHD_OPTION_STRICT_FOR_CLIENT, 0, NULL},
         {MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, NULL},
         {MHD_OPTION_URI_LOG_CALLBACK, (intptr_t)dispatch_target, port},
         {MHD_OPTION_UNESCAPE_CALLBACK, (intptr_t)leave_escaped, NULL},
@@ -168,8 +166,10 @@ static struct MHD_Daemon *daemon_start(struct http_port *port)
         {MHD_OPTION_END, 0, NULL},
     };
 
-    return MHD_start_daemon(MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG, 0, admit,
-                            http, dispatch, port, MHD_OPTION_ARRAY, options, MHD_OPTION_END);
+    return MHD_start_daemon(MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_ALLOW_SUSPEND_RESUME |
+                                MHD_USE_ERROR_LOG,
+                            0, NULL, NULL, dispatch, port, MHD_OPTION_ARRAY, options,
+                            MHD_OPTION_END);
 }
 
 static struct problem *port_start(struct http_port *port)
@@ -183,12 +183,13 @@ static struct problem *port_start(struct http_port *port)
     port->watch.fd = info->epoll_fd;
     port->watch.ready = port_ready;
     int error = loop_watch(port->http->loop, &port->watch, EPOLLIN);
+    if (error == 0) {
+        error = accept_start(port);
+    }
     if (error != 0) {
         return problem_make(PROBLEM_INTERNAL, "The listener could not be watched: %s",
                             strerror(-error));
     }
-    /* The first run is what puts the listening socket into MHD's epoll. */
-    port->unfinished = true;
     return NULL;
 }
 
@@ -197,6 +198,7 @@ static bool http_fill(struct http *http, const struct http_listener *listeners, 
     http->tell_rooms.run = streams_tell_room;
     http->sweep.due = peers_sweep;
     http->trim.due = peers_trim;
+    http->accept_again.due = accept_again;
     http->router = router_new(routes, route_count);
     http->no_memory = answer_no_memory();
     http->ports = calloc(count, sizeof *http->ports);
@@ -224,7 +226,7 @@ struct http *http_start(struct app *app, struct loop *loop, const struct http_li
     }
     http->app = app;
     http->loop = loop;
-    http->limits.connections = limits->connections;
+    memcpy(http->limits.connections, limits->connections, sizeof http->limits.connections);
     signal(SIGPIPE, SIG_IGN);
     MHD_set_panic_func(panic, NULL);
     if (!http_fill(http, listeners, count)) {
@@ -245,10 +247,10 @@ struct http *http_start(struct app *app, struct loop *loop, const struct http_li
 
 void http_set_limits(struct http *http, const struct http_limits *limits)
 {
-    unsigned connections = http->limits.connections;
+    struct http_limits before = http->limits;
 
     http->limits = *limits;
-    http->limits.connections = connections;
+    memcpy(http->limits.connections, before.connections, sizeof before.connections);
     for (size_t i = 0; i < http->port_count; i++) {
         http->ports[i].rules.hosts = limits->hosts;
         http->ports[i].rules.host_count = limits->host_count;
@@ -260,20 +262,17 @@ void http_set_limits(struct http *http, const struct http_limits *limits)
 static void quiesce(struct http *http)
 {
     for (size_t i = 0; i < http->port_count; i++) {
-        struct http_port *port = &http->ports[i];
-        if (port->daemon != NULL && !port->quiesced) {
-            MHD_quiesce_daemon(port->daemon);
-        }
-        port->quiesced = true;
+        accept_stop(&http->ports[i]);
     }
 }
 
-void http_drain(struct http *http)
+void http_drain(struct http *http, bool upgrading)
 {
     if (http->draining) {
         return;
     }
     http->draining = true;
+    http->upgrading = upgrading;
     quiesce(http);
     peers_close_idle(http);
     parks_end(http, true);
@@ -323,6 +322,7 @@ void http_stop(struct http *http)
     }
     timer_cancel(http->loop, &http->sweep);
     timer_cancel(http->loop, &http->trim);
+    timer_cancel(http->loop, &http->accept_again);
     loop_undefer(http->loop, &http->tell_rooms);
     loop_off_sleep(http->loop, run_before_sleep, http);
     if (http->no_memory != NULL) {
@@ -336,7 +336,7 @@ void http_stop(struct http *http)
 
 unsigned http_connections(const struct http *http)
 {
-    return http->connections;
+    return http->open[0] + http->open[1];
 }
 
 unsigned http_parked(const struct http *http)

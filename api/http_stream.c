@@ -176,9 +176,19 @@ void streams_tell_room(struct deferred *deferred)
     }
 }
 
+static bool ends_by_itself(const struct stream *stream)
+{
+    return !stream->owned ||
+           (stream->events.ends != NULL && stream->events.ends(stream->events.context));
+}
+
 void streams_end(struct http *http)
 {
     for (struct stream *stream = http->streams; stream != NULL; stream = stream->next) {
+        if (ends_by_itself(stream)) {
+            continue;
+        }
+        stream->aborted = true;
         disown(stream, true);
         peer_wait(stream->request->peer, DEADLINE_SEND);
         wake(stream);
@@ -226,9 +236,9 @@ struct stream *stream_open(struct request *request, enum stream_form form, const
     struct stream *stream = calloc(1, sizeof *stream);
     if (request->http->draining || stream == NULL || !peer_watch(request->peer)) {
         free(stream);
-        answer_problem(request, problem_make(request->http->draining ? PROBLEM_SHUTTING_DOWN
-                                                                     : PROBLEM_OUT_OF_MEMORY,
-                                             "The daemon is shutting down."));
+        answer_problem(request, request->http->draining
+                                    ? park_drained(request->http)
+                                    : problem_make(PROBLEM_OUT_OF_MEMORY, "x"));
         return NULL;
     }
     *stream = (struct stream){.request = request, .events = events, .form = form, .owned = true};

@@ -18,6 +18,7 @@
 #include "service/commands.h"
 #include "service/resume.h"
 #include "service/server_fds.h"
+#include "service/text.h"
 
 #ifndef FORKFUL_VERSION
 #define FORKFUL_VERSION "0.0.0"
@@ -28,6 +29,17 @@ enum { EXIT_USAGE = 2 };
 int server_main(void);                /* api/server_main.c */
 
 static int run_help(int argc, char **argv);
+
+/* Asked for among its options, help is all that is given. */
+static int run_serve(int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            return run_help(0, NULL);
+        }
+    }
+    return launcher_serve(argc, argv);
+}
 
 static int fail(int status, const char *sentence)
 {
@@ -76,13 +88,36 @@ static int run_version(int argc, char **argv)
     return written < 0 || fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
+/* What an upgrade asks of the binary that is to come: the version, as above, and whether it takes the
+   configuration: `config_refused` says why not. */
+static int run_self_check(int argc, char **argv)
+{
+    struct refusal refusal;
+    struct config config;
+    struct text told = {0};
+    bool good = options_take(argc, argv, &refusal) &&
+                config_load(&config, &options_given()->source, &refusal);
+    text_printf(&told, "{\"version\":\"%s\",\"facts_version\":%d,\"commands_version\":%d,"
+                       "\"resume_version\":%d,\"config_refused\":",
+                FORKFUL_VERSION, FACTS_VERSION, COMMANDS_VERSION, RESUME_VERSION);
+    text_json_string(&told, good ? NULL : refusal.text);
+    text_put(&told, "}\n");
+    if (good) {
+        config_free(&config);
+    }
+    int written = told.failed ? EOF : fputs(told.data, stdout);
+    text_free(&told);
+    return written < 0 || fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;
+}
+
 static const struct {
     const char *word;
     int (*run)(int argc, char **argv); /* gets what follows the word; returns the exit status */
 } commands[] = {
-    {"serve", launcher_serve},
+    {"serve", run_serve},
     {"--server", run_server},
     {"--resume", run_resume},
+    {"--self-check", run_self_check},
     {"--version", run_version},
     {"version", run_version},
     {"--routes", routes_command},

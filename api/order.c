@@ -78,7 +78,8 @@ int order_status(const struct order *order)
 
 bool order_is_vain(const struct order *order, const struct process *process)
 {
-    return verbs[order->verb].lenient && process_ended(process);
+    return verbs[order->verb].lenient && process_ended(process) &&
+           !process_lives_unheld(process);
 }
 
 struct problem *order_forgive(const struct order *order, struct problem *problem)

@@ -65,6 +65,10 @@ void problem_write(struct text *out, const struct problem *problem, const char *
     if (problem->error != 0 || problem->stage != NULL) {
         write_spawn_failure(out, problem);
     }
+    if (problem->members) {
+        text_json_comma(out);
+        text_put(out, problem->members);
+    }
     write_faults(out, problem);
     text_putc(out, '}');
 }

@@ -88,7 +88,7 @@ void handle_create_process(struct request *request)
 {
     struct app *app = request_app(request);
     struct owner maker = principal_owner(request_principal(request));
-    const json_t *body = request_json(request);
+    json_t *body = request_json(request);
     struct spec *spec = NULL;
     struct problem *problem = spawn_body_read(body, &app->config, &spec);
     if (problem) {

@@ -30,6 +30,9 @@ static const struct param delete_params[] = {{"kill", PARAM_BOOL, false}, END};
 static const struct param join_params[] = {WAIT, END};
 static const struct param stdin_params[] = {{"eof", PARAM_BOOL, false}, WAIT, END};
 static const struct param page_params[] = {PAGED, END};
+static const struct param release_params[] = {{"delay", PARAM_SECONDS, false}, END};
+static const struct param holds_params[] = {
+    {"owner", PARAM_TEXT, false}, {"resource", PARAM_TEXT, false}, PAGED, END};
 static const struct param trim_params[] = {{"before", PARAM_UNSIGNED, false}, END};
 
 static const struct param logs_params[] = {
@@ -68,6 +71,16 @@ static const struct param log_params[] = {
     {METHOD_POST, path, scope, BODY_JSON, 0, NULL, operation, handler, false}
 #define CALL(path, scope, operation, handler)                                                  \
     {METHOD_POST, path, scope, BODY_JSON_OPTIONAL, 0, NULL, operation, handler, false}
+/* What every kind of coordination object has. */
+#define OBJECTS(plural, noun)                                                                  \
+    GET("/v1/" plural, SCOPE_OWNER, page_params, "list" noun "s", handle_list_objects),        \
+    GET("/v1/" plural "/{name}", SCOPE_OWNER, NULL, "get" noun, handle_get_object),            \
+    {METHOD_PUT, "/v1/" plural "/{name}", SCOPE_OWNER, BODY_JSON_OPTIONAL, 0, NULL,            \
+     "put" noun, handle_put_object, false},                                                    \
+    DELETE("/v1/" plural "/{name}", NULL, "delete" noun, handle_delete_object)
+#define ACQUIRED(path, operation)                                                              \
+    {METHOD_POST, path, SCOPE_OWNER, BODY_JSON_OPTIONAL, 0, join_params, operation,            \
+     handle_acquire, false}
 #define FILE_OF_PAGE(path) GET(path, SCOPE_PUBLIC, NULL, "getDashboard", handle_get_file)
 
 const struct route routes[] = {
@@ -111,6 +124,23 @@ const struct route routes[] = {
     GET("/v1/sessions", SCOPE_ADMIN, page_params, "listSessions", handle_list_sessions),
     GET("/v1/sessions/{id}", SCOPE_OWNER, NULL, "getSession", handle_get_session),
     DELETE("/v1/sessions/{id}", NULL, "deleteSession", handle_delete_session),
+
+    GET("/v1/holds", SCOPE_OWNER, holds_params, "listHolds", handle_list_holds),
+    POST("/v1/holds/actions", SCOPE_OWNER, "actOnHolds", handle_act_on_holds),
+    GET("/v1/holds/{id}", SCOPE_OWNER, NULL, "getHold", handle_get_hold),
+    {METHOD_DELETE, "/v1/holds/{id}", SCOPE_ADMIN, BODY_NONE, 0, NULL, "breakHold",
+     handle_break_hold, false},
+    CALL("/v1/holds/{id}/ack", SCOPE_OWNER, "ackHold", handle_ack_hold),
+    {METHOD_POST, "/v1/holds/{id}/release", SCOPE_OWNER, BODY_JSON_OPTIONAL, 0, release_params,
+     "releaseHold", handle_release_hold, false},
+    CALL("/v1/holds/{id}/touch", SCOPE_OWNER, "touchHold", handle_touch_hold),
+    CALL("/v1/holds/{id}/bury", SCOPE_OWNER, "buryHold", handle_bury_hold),
+
+    OBJECTS("locks", "Lock"),
+    ACQUIRED("/v1/locks/{name}/acquire", "acquireLock"),
+    OBJECTS("semaphores", "Semaphore"),
+    ACQUIRED("/v1/semaphores/{name}/acquire", "acquireSemaphore"),
+    CALL("/v1/semaphores/{name}/release", SCOPE_OWNER, "releaseSemaphore", handle_post_semaphore),
 
     FILTERED("/v1/changes", changes_params, "listChanges", handle_get_changes),
     FILTERED("/v1/log", log_params, "listLogRecords", handle_get_log),

@@ -234,7 +234,7 @@ static void check_fields(struct walk *walk, const struct field *fields, const js
         size_t before = pointer_add(walk, name);
         if (field == NULL) {
             unknown_field(walk, fields, name);
-        } else {
+        } else if (!json_is_null(value) || field->required) {
             check_value(walk, field, value);
         }
         pointer_cut(walk, before);

@@ -3,7 +3,7 @@
  *
  * A body is checked once, as a whole, and all its faults are told in one problem: unknown fields
  * (with the name that was probably meant), wrong types and values, missing fields; each with its
- * JSON pointer (RFC 6901). A table is constant data, so openapi.yaml can be held against it. What
+ * JSON pointer (RFC 6901). A field that may be left out may also be null, which says the same. A table is constant data, so openapi.yaml can be held against it. What
  * tables cannot say (this or that field, a signal's name) is said by `check` functions or by the
  * handler after the check.
  *
@@ -38,7 +38,7 @@ enum { SCHEMA_FAULTS = 64 }; /* more than so many are not told */
 struct field {
     const char *name; /* NULL ends the table; in `items` any text */
     unsigned type;    /* enum field_type */
-    bool required;
+    bool required; /* may neither be left out nor, unless its type says so, be null */
     bool open; /* an object with any keys (env, labels): each value is checked by `items` */
     double min,
         max; /* the number; the string's bytes; how many items or keys. Both 0: not bounded */

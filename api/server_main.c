@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <netinet/in.h>
@@ -46,7 +47,10 @@ struct server {
     int64_t drain_until_us;
     void (*drained)(struct server *server);
     bool new_boot, reconciled;
+    bool asked_to_end;                 /* by a signal that this server has seen */
     struct after_commit boot_stored;
+    char *config_text;                 /* of the file, until it is stored; NULL: none, or refused */
+    struct problem *config_refused;    /* why not; until it is told */
 };
 
 static struct server the_server;       /* one per process; threads get only what they are handed */
@@ -140,17 +144,84 @@ static void take_environment(struct server *server)
 
 /* ---- configuration ---- */
 
-static struct problem *load_config(struct config *config)
+static struct problem *parse_config(struct config *config, const char *text)
 {
+    struct config_source source = options_given()->source;
     struct refusal refusal;
-    return config_load(config, &options_given()->source, &refusal)
+    source.text = text;
+    return config_load(config, &source, &refusal)
                ? NULL
                : problem_make(PROBLEM_INTERNAL, "%s", refusal.text);
 }
 
-static struct http_limits http_limits_of(const struct config *config)
+/* *text: what the file held, for the caller to free; NULL without a file and on failure. */
+static struct problem *load_config(struct config *config, char **text)
 {
-    return (struct http_limits){.connections = (unsigned)config->http_connections,
+    struct refusal refusal;
+    const char *path = options_given()->source.path;
+    *text = path ? config_file_text(path, &refusal) : NULL;
+    if (path && !*text) {
+        return problem_make(PROBLEM_INTERNAL, "%s", refusal.text);
+    }
+    struct problem *problem = parse_config(config, *text);
+    if (problem) {
+        free(*text);
+        *text = NULL;
+    }
+    return problem;
+}
+
+/* Takes `text`, the last good one, for a later server that finds the file broken. */
+static void keep_config(struct app *app, char *text)
+{
+    if (text && !meta_text_put(recorder_batch(app->service.recorder), "config", text)) {
+        recorder_fatal("out of memory for the configuration");
+    }
+    free(text);
+}
+
+/* The file was broken or taken away while the daemon ran. That must not end it, now that its server
+   had to start again: what the last server took goes on. */
+static struct problem *fall_back(struct server *server)
+{
+    struct problem *problem = NULL;
+    char *text = malloc(CONFIG_FILE_BYTES_MAX + 1);
+    if (!text || !db_meta_text(server->db, DB_STATE, "config", text, CONFIG_FILE_BYTES_MAX + 1)) {
+        problem = problem_make(PROBLEM_INTERNAL, "%s", server->config_refused->detail);
+    } else {
+        problem = parse_config(&server->app.config, text);
+    }
+    free(text);
+    return problem;
+}
+
+static unsigned at_most(rlim_t most, unsigned wanted)
+{
+    return most < wanted ? (unsigned)most : wanted;
+}
+
+/* Of our descriptors half may be connections over TCP and a quarter such on the Unix socket; the
+   rest is for processes (four each) and for ourselves. */
+static void set_connections(struct app *app)
+{
+    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
+    unsigned wanted = (unsigned)app->config.http_connections;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    app->http_connections = at_most(limit.rlim_cur / 2, wanted);
+    app->unix_connections = at_most(limit.rlim_cur / 4, wanted);
+    if (app->unix_connections < wanted) {
+        service_log(&app->service, LEVEL_INFO, NULL,
+                    "only %llu files may be open: at most %u connections over TCP and %u on the "
+                    "Unix socket, not http.connections (%u)",
+                    (unsigned long long)limit.rlim_cur, app->http_connections,
+                    app->unix_connections, wanted);
+    }
+}
+
+static struct http_limits http_limits_of(const struct app *app)
+{
+    const struct config *config = &app->config;
+    return (struct http_limits){.connections = {app->http_connections, app->unix_connections},
                                 .header_us = config->http_header_us,
                                 .body_us = config->http_body_us,
                                 .idle_us = config->http_idle_us,
@@ -170,6 +241,34 @@ static void apply_config(struct app *app)
     writer_set_limits(recorder_writer(app->service.recorder), &limits);
 }
 
+/* ---- the log's level ---- */
+
+/* Which daemon this is: its first keeper's start. What is kept for this daemon only begins so. */
+static const char *daemon_mark(void)
+{
+    const char *started_at = getenv(SERVER_ENV_STARTED_AT);
+    return started_at ? started_at : "";
+}
+
+bool app_keep_log_level(struct app *app, const char *level)
+{
+    char text[64];
+    snprintf(text, sizeof text, "%s %s", daemon_mark(), level);
+    return meta_text_put(recorder_batch(app->service.recorder), "log_level", text);
+}
+
+static void restore_log_level(struct server *server)
+{
+    char text[64];
+    size_t mark = strlen(daemon_mark());
+    if (db_meta_text(server->db, DB_STATE, "log_level", text, sizeof text) &&
+        strncmp(text, daemon_mark(), mark) == 0 && text[mark] == ' ') {
+        log_level_from_name(text + mark + 1, &server->app.service.log_level);
+    }
+}
+
+/* ---- reloading ---- */
+
 static void tell_kept(void *context, const char *key)
 {
     service_log(context, LEVEL_WARNING, NULL, "%s has changed; it is used after a restart", key);
@@ -178,7 +277,8 @@ static void tell_kept(void *context, const char *key)
 static struct problem *reload(struct app *app)
 {
     struct config next;
-    struct problem *problem = load_config(&next);
+    char *text;
+    struct problem *problem = load_config(&next, &text);
     if (problem) {
         service_log(&app->service, LEVEL_ERROR, NULL, "the configuration is not taken: %s",
                     problem->detail);
@@ -186,9 +286,13 @@ static struct problem *reload(struct app *app)
     }
     config_reload(&app->config, &next, tell_kept, &app->service);
     config_free(&next);
+    keep_config(app, text);
     app->service.log_level = (enum log_level)app->config.log_level;
+    if (!app_keep_log_level(app, "")) {
+        recorder_fatal("out of memory for the log's level");
+    }
     apply_config(app);
-    struct http_limits limits = http_limits_of(&app->config);
+    struct http_limits limits = http_limits_of(app);
     if (app->http) {
         http_set_limits(app->http, &limits);
     }
@@ -209,12 +313,13 @@ static void look_whether_drained(struct timer *timer)
 }
 
 /* Every parked call gets its answer, then `drained` runs. */
-static void drain_then(struct server *server, void (*drained)(struct server *server))
+static void drain_then(struct server *server, bool upgrading,
+                       void (*drained)(struct server *server))
 {
     server->drained = drained;
     server->drain.due = look_whether_drained;
     server->drain_until_us = time_monotonic_us() + DRAIN_US;
-    http_drain(server->app.http);
+    http_drain(server->app.http, upgrading);
     timer_set(server->loop, &server->drain, time_monotonic_us() + 1000);
 }
 
@@ -240,7 +345,7 @@ static void end_for_good(struct server *server)
 
 static void shutdown_done(void *context)
 {
-    drain_then(context, end_for_good);
+    drain_then(context, false, end_for_good);
 }
 
 static void end_for_upgrade(struct server *server)
@@ -257,7 +362,7 @@ static void end_for_upgrade(struct server *server)
 static void upgrade(struct app *app)
 {
     service_change(&app->service, "daemon.upgraded", NULL, NULL);
-    drain_then(&the_server, end_for_upgrade);
+    drain_then(&the_server, true, end_for_upgrade);
 }
 
 static void fill_resume(const struct server *server, struct resume *head)
@@ -306,9 +411,13 @@ static void signalled(void *context, int signal)
     struct service *service = &server->app.service;
     if (signal == SIGHUP) {
         problem_free(reload(&server->app));
+    } else if (server->asked_to_end && service->shutting_down) {
+        service_log(service, LEVEL_INFO, NULL, "signal %d again: waiting no longer", signal);
+        service_shutdown(service, time_now_us());
     } else {
         service_log(service, LEVEL_INFO, NULL, "signal %d: shutting down", signal);
         service_shutdown(service, time_now_us() + server->app.config.shutdown_wait_us);
+        server->asked_to_end = true;
     }
 }
 
@@ -322,20 +431,29 @@ static void welcome(void *context, const struct notice_welcome *notice)
 }
 
 /* The boot id is stored with the ends it caused, so that a crash in between changes nothing. */
-static void store_boot(struct server *server)
+static void store_start(struct server *server)
 {
     struct batch *batch = recorder_batch(server->app.service.recorder);
     if (!meta_text_put(batch, "boot_id", server->app.boot_id)) {
         recorder_fatal("out of memory for the boot id");
     }
+    keep_config(&server->app, server->config_text);
+    server->config_text = NULL;
     recorder_urgent(server->app.service.recorder);
+    if (server->config_refused) {
+        service_log(&server->app.service, LEVEL_ERROR, NULL,
+                    "the configuration is not taken, the last good one goes on: %s",
+                    server->config_refused->detail);
+        problem_free(server->config_refused);
+        server->config_refused = NULL;
+    }
 }
 
 static void entries_known(void *context)
 {
     struct server *server = context;
     struct service *service = &server->app.service;
-    struct http_limits limits = http_limits_of(&server->app.config);
+    struct http_limits limits;
     struct problem *problem = NULL;
     if (server->reconciled) {
         return;
@@ -346,7 +464,9 @@ static void entries_known(void *context)
         service_change(service, "daemon.started", NULL, NULL);
     }
     service_reconcile(service, server->new_boot);
-    store_boot(server);
+    store_start(server);
+    set_connections(&server->app);
+    limits = http_limits_of(&server->app);
     server->app.http = http_start(&server->app, server->loop, server->listeners,
                                   (size_t)server->listener_count, &limits, &problem);
     if (!server->app.http) {
@@ -381,6 +501,12 @@ static struct problem *open_database(struct server *server)
         return problem_make(PROBLEM_INTERNAL, "%s", error.text);
     }
     db_meta_text(server->db, DB_STATE, "boot_id", boot_id, sizeof boot_id);
+    struct problem *problem = server->config_refused ? fall_back(server) : NULL;
+    if (problem) {
+        return problem;
+    }
+    server->app.service.log_level = (enum log_level)server->app.config.log_level;
+    restore_log_level(server);
     server->new_boot = boot_id[0] && strcmp(boot_id, server->app.boot_id) != 0;
     return service_load(&server->app.service, server->db);
 }
@@ -421,11 +547,14 @@ static struct problem *start(struct server *server)
 {
     struct service *service = &server->app.service;
     struct local_executor_events events = {welcome, entries_known, signalled, keeper_lost, server};
-    struct problem *problem = load_config(&server->app.config);
+    struct problem *problem = load_config(&server->app.config, &server->config_text);
+    if (problem && server->app.server_restarts > 0) {
+        server->config_refused = problem;
+        problem = NULL;
+    }
     server->loop = loop_new();
     service->loop = server->loop;
     service->config = &server->app.config;
-    service->log_level = (enum log_level)server->app.config.log_level;
     service->started_at_us = time_now_us();
     service->finished = shutdown_done;
     service->context = server;

@@ -66,6 +66,9 @@ void handle_create_session(struct request *request)
     char location[64];
     int64_t ttl_us;
     struct problem *problem = session_body_read(request_json(request), &ttl_us);
+    if (!problem && service->shutting_down) {
+        problem = problem_make(PROBLEM_SHUTTING_DOWN, "the daemon is ending");
+    }
     if (problem) {
         answer_problem(request, problem);
         return;

@@ -18,10 +18,11 @@ static bool has_nul(const json_t *value)
     return json_is_string(value) && strlen(json_string_value(value)) != json_string_length(value);
 }
 
+/* Those of ASCII, and U+0080 to U+009F. */
 static bool has_control(const char *text)
 {
-    for (; *text; text++) {
-        if ((unsigned char)*text < 0x20 || *text == 0x7f) {
+    for (const unsigned char *c = (const unsigned char *)text; *c; c++) {
+        if (*c < 0x20 || *c == 0x7f || (*c == 0xc2 && c[1] >= 0x80 && c[1] <= 0x9f)) {
             return true;
         }
     }
@@ -92,7 +93,8 @@ static const char *must_be_base64(const json_t *value)
 
 static const char *must_have_one_key(const json_t *value)
 {
-    return !json_is_object(value) || json_object_size(value) == 1
+    int given = (field_value(value, "text") != NULL) + (field_value(value, "base64") != NULL);
+    return !json_is_object(value) || given == 1
                ? NULL
                : "\"null\", \"pipe\", {\"text\":…} or {\"base64\":…}";
 }
@@ -151,7 +153,12 @@ static const struct field stdin_fields[] = {
     {0}};
 
 static const struct field rlimits_fields[] = {
-    {.name = "nofile", LIMIT}, {.name = "as_bytes", LIMIT}, {.name = "cpu_seconds", LIMIT}, {0}};
+    {.name = "nofile", LIMIT},        {.name = "as_bytes", LIMIT},
+    {.name = "cpu_seconds", LIMIT},   {.name = "core_bytes", LIMIT},
+    {.name = "data_bytes", LIMIT},    {.name = "fsize_bytes", LIMIT},
+    {.name = "memlock_bytes", LIMIT}, {.name = "msgqueue_bytes", LIMIT},
+    {.name = "nproc", LIMIT},         {.name = "sigpending", LIMIT},
+    {.name = "stack_bytes", LIMIT},   {0}};
 
 static const struct field stop_fields[] = {
     {.name = "signal", .type = FIELD_STRING | FIELD_INTEGER, .check = must_be_signal},
@@ -206,7 +213,7 @@ static const struct field spawn_fields[] = {
 static struct problem *check_fields(const json_t *body)
 {
     struct problem *problem = schema_check(body, spawn_fields);
-    bool has_argv = json_object_get(body, "argv"), has_shell = json_object_get(body, "shell");
+    bool has_argv = field_value(body, "argv"), has_shell = field_value(body, "shell");
     if (!has_argv && !has_shell) {
         problem = problem_add(problem, PROBLEM_MISSING_FIELD, FAULT_POINTER, "/argv",
                               "Either argv or shell is needed.");
@@ -224,7 +231,7 @@ static struct problem *check_supported(const json_t *body)
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         char pointer[16];
         snprintf(pointer, sizeof pointer, "/%s", fields[i]);
-        if (json_object_get(body, fields[i])) {
+        if (field_value(body, fields[i])) {
             problem = problem_add(problem, PROBLEM_NOT_SUPPORTED, FAULT_POINTER, pointer,
                                   "the field \"%s\" is not supported yet: see not_supported of "
                                   "GET /v1/capabilities", fields[i]);
@@ -233,7 +240,22 @@ static struct problem *check_supported(const json_t *body)
     return problem;
 }
 
-struct problem *spawn_body_read(const json_t *body, const struct config *config,
+/* Null says the same as nothing: from here on it is nothing. */
+static void drop_nulls(json_t *object)
+{
+    const char *key;
+    json_t *value;
+    void *next;
+    json_object_foreach_safe(object, next, key, value) {
+        if (json_is_null(value)) {
+            json_object_del(object, key);
+        } else {
+            drop_nulls(value);
+        }
+    }
+}
+
+struct problem *spawn_body_read(json_t *body, const struct config *config,
                                 struct spec **out)
 {
     struct spec_defaults defaults = {config->stop_grace_us, config->output_max_bytes,
@@ -241,5 +263,8 @@ struct problem *spawn_body_read(const json_t *body, const struct config *config,
     *out = NULL;
     struct problem *problem = check_fields(body);
     problem = problem ? problem : check_supported(body);
+    if (!problem) {
+        drop_nulls(body);
+    }
     return problem ? problem : spec_from_json(body, &defaults, out);
 }

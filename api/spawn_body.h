@@ -9,7 +9,7 @@
 
 /* Fields, then meaning (spec.h): 422 with all faults of one of them; 501 for what this build
    does not do. *out is NULL then, else the caller's. */
-struct problem *spawn_body_read(const json_t *body, const struct config *config,
+struct problem *spawn_body_read(json_t *body, const struct config *config,
                                 struct spec **out);
 
 #endif

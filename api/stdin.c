@@ -7,6 +7,7 @@
  * at any time). The duplicate is closed before an end of file is asked for, or the reader would
  * never see it.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -37,7 +38,7 @@ struct writer_call {
     struct control_ticket *closing;    /* the end of file is asked for */
 };
 
-enum progress { TAKEN_ALL, PIPE_FULL, PIPE_CLOSED };
+enum progress { TAKEN_ALL, PIPE_FULL, PIPE_CLOSED, PIPE_AWAY };
 
 static struct queue *queues;           /* a handful at most; loop thread only */
 
@@ -58,6 +59,15 @@ static struct problem *is_closed(const char *id_text)
 {
     return problem_make(PROBLEM_STDIN_CLOSED, "the standard input of process %s is closed",
                         id_text);
+}
+
+/* The server has no descriptor of the pipe, because it may open no more; it asks again. */
+static struct problem *is_away(void)
+{
+    struct problem *problem =
+        problem_make(PROBLEM_UNAVAILABLE, "the daemon has too many files open to reach the pipe");
+    problem->retry_after_seconds = 1;
+    return problem;
 }
 
 /* What was taken before the reader went away is told; only who got nothing in is refused. */
@@ -91,7 +101,9 @@ static bool finish(struct writer_call *call, enum progress progress)
 {
     struct service *service = &request_app(call->request)->service;
     struct process *process = process_table_find(&service->processes, &call->process);
-    if (progress == PIPE_CLOSED || !process) {
+    if (progress == PIPE_AWAY && !call->taken) {
+        answer_problem(call->request, is_away());
+    } else if (progress == PIPE_CLOSED || !process) {
         answer_closed(call);
     } else if (!call->eof || progress != TAKEN_ALL) {
         answer_taken(call, false);
@@ -116,7 +128,7 @@ static enum progress write_some(struct writer_call *call)
         ssize_t n = executor->type->stdin_write(executor, &call->process, call->data + call->taken,
                                                 call->bytes - call->taken);
         if (n < 0) {
-            return PIPE_CLOSED;
+            return n == -EMFILE ? PIPE_AWAY : PIPE_CLOSED;
         }
         call->taken += (size_t)n;
         turn += (size_t)n;

@@ -2,31 +2,32 @@
  * Which form of a stream the client wants: the Accept header against the forms there are (RFC 9110
  * section 12.5.1).
  *
- * The highest quality wins, the first named among equals. Quality counts in thousandths.
+ * Each form has the quality of the range that names it most exactly, so `;q=0` rules one out that a
+ * wildcard would let in. The highest quality wins; among equals the one whose range the client
+ * named first, and of one range the call's own standard. Quality counts in thousandths. Several
+ * Accept lines are one list.
  */
 #include "api/stream.h"
 
 #include <string.h>
 #include <strings.h>
 
-enum { ALL_OF_IT = 1000 };
+enum { ALL_OF_IT = 1000, LINES = 16 };
 
 struct offer {
-    const char *range; /* what the client may name */
+    const char *type; /* as the client may name it */
     enum stream_form form;
-    const char *content_type; /* NULL: the standard of the call */
-    bool raw_only;            /* offered only where raw bytes are */
+    const char *content_type;
+    bool raw_only; /* offered only where raw bytes are */
 };
 
+/* In the order of preference. */
 static const struct offer offers[] = {
+    {"text/plain", STREAM_FORM_RAW, "text/plain; charset=utf-8", true},
     {"application/json", STREAM_FORM_JSON, "application/json", false},
     {"application/x-ndjson", STREAM_FORM_NDJSON, "application/x-ndjson", false},
-    {"text/event-stream", STREAM_FORM_SSE, "text/event-stream", false},
-    {"text/plain", STREAM_FORM_RAW, "text/plain; charset=utf-8", true},
     {"application/octet-stream", STREAM_FORM_RAW, "application/octet-stream", true},
-    {"*/*", STREAM_FORM_JSON, NULL, false},
-    {"application/*", STREAM_FORM_JSON, "application/json", false},
-    {"text/*", STREAM_FORM_RAW, "text/plain; charset=utf-8", true},
+    {"text/event-stream", STREAM_FORM_SSE, "text/event-stream", false},
 };
 
 /* One part of the header: "text/plain;q=0.5". */
@@ -34,6 +35,13 @@ struct range {
     const char *name;
     size_t bytes;
     int quality;
+};
+
+/* What the client thinks of one offer. */
+struct rank {
+    int exactness; /* of the range that decides: 0: none names it, 1: all, 2: text/…, 3: itself */
+    int quality;
+    unsigned place; /* of that range in the list */
 };
 
 /* "0.75" → 750; what is not a quality counts as 1. */
@@ -76,27 +84,48 @@ static bool next_range(const char **header, struct range *out)
     return true;
 }
 
-static const struct offer *offer_find(const struct range *range, bool raw_default)
+static int exactness(const struct range *range, const char *type)
 {
-    for (size_t i = 0; i < sizeof offers / sizeof offers[0]; i++) {
-        if (strlen(offers[i].range) == range->bytes && (raw_default || !offers[i].raw_only) &&
-            strncasecmp(offers[i].range, range->name, range->bytes) == 0) {
-            return &offers[i];
-        }
+    size_t kind = strcspn(type, "/") + 1;
+
+    if (range->bytes == 3 && memcmp(range->name, "*/*", 3) == 0) {
+        return 1;
     }
-    return NULL;
+    if (range->bytes == kind + 1 && range->name[kind] == '*' &&
+        strncasecmp(range->name, type, kind) == 0) {
+        return 2;
+    }
+    return range->bytes == strlen(type) && strncasecmp(range->name, type, range->bytes) == 0 ? 3
+                                                                                            : 0;
 }
 
-static void choose(const struct offer *offer, bool raw_default, enum stream_form *form,
-                   const char **content_type)
+static void weigh(const struct range *range, unsigned place, struct rank *ranks)
 {
-    static const struct offer raw = {NULL, STREAM_FORM_RAW, "text/plain; charset=utf-8", true};
-
-    if (offer->content_type == NULL) {
-        offer = raw_default ? &raw : &offers[0];
+    for (size_t i = 0; i < sizeof offers / sizeof offers[0]; i++) {
+        int exact = exactness(range, offers[i].type);
+        if (exact > ranks[i].exactness) {
+            ranks[i] = (struct rank){exact, range->quality, place};
+        }
     }
-    *form = offer->form;
-    *content_type = offer->content_type;
+}
+
+static bool is_better(const struct rank *rank, const struct rank *than)
+{
+    return rank->quality > than->quality ||
+           (rank->quality == than->quality && rank->place < than->place);
+}
+
+static const struct offer *choose(const struct rank *ranks, bool raw_default)
+{
+    const struct rank *best = NULL;
+
+    for (size_t i = 0; i < sizeof offers / sizeof offers[0]; i++) {
+        if (ranks[i].quality > 0 && (raw_default || !offers[i].raw_only) &&
+            (best == NULL || is_better(&ranks[i], best))) {
+            best = &ranks[i];
+        }
+    }
+    return best != NULL ? &offers[best - ranks] : NULL;
 }
 
 static struct problem *not_acceptable(bool raw_default)
@@ -111,23 +140,25 @@ static struct problem *not_acceptable(bool raw_default)
 struct problem *stream_negotiate(const struct request *request, bool raw_default,
                                  enum stream_form *form, const char **content_type)
 {
-    static const struct offer any = {"*/*", STREAM_FORM_JSON, NULL, false};
-    const char *accept = request_header(request, "Accept");
-    const struct offer *best = accept == NULL || *accept == '\0' ? &any : NULL;
+    struct rank ranks[sizeof offers / sizeof offers[0]] = {0};
+    const char *lines[LINES];
+    size_t count = request_header_all(request, "Accept", lines, LINES);
     struct range range;
-    int quality = 0;
+    unsigned place = 0;
 
-    while (accept != NULL && next_range(&accept, &range)) {
-        const struct offer *offer = offer_find(&range, raw_default);
-        if (offer == NULL || range.quality <= quality) {
-            continue;
+    for (size_t i = 0; i < count; i++) {
+        while (next_range(&lines[i], &range)) {
+            weigh(&range, place++, ranks);
         }
-        quality = range.quality;
-        best = offer;
     }
+    if (place == 0) {
+        weigh(&(struct range){"*/*", 3, ALL_OF_IT}, 0, ranks);
+    }
+    const struct offer *best = choose(ranks, raw_default);
     if (best == NULL) {
         return not_acceptable(raw_default);
     }
-    choose(best, raw_default, form, content_type);
+    *form = best->form;
+    *content_type = best->content_type;
     return NULL;
 }

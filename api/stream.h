@@ -18,6 +18,8 @@ struct stream;
 struct stream_events {
     void (*room)(void *context); /* there is room again */
     void (*gone)(void *context); /* the client is gone; the stream is freed after this call */
+    /* All that will ever come is there, only not sent yet. NULL: never so. */
+    bool (*ends)(void *context);
     void *context;
 };
 

@@ -123,8 +123,9 @@ static void daemon_json(struct text *t, const struct app *app)
     text_put(t, app->listening);
 }
 
-static void limits_json(struct text *t, const struct config *config)
+static void limits_json(struct text *t, const struct app *app)
 {
+    const struct config *config = &app->config;
     const struct {
         const char *name;
         uint64_t value;               /* 0: no limit */
@@ -138,7 +139,7 @@ static void limits_json(struct text *t, const struct config *config)
                                  : ROUTE_STDIN_BODY_BYTES},
         {"wait_seconds", WAIT_MOST_US / SECOND_US},
         {"page_items", PAGE_LIMIT_MAX},
-        {"http_connections", config->http_connections},
+        {"http_connections", app->http_connections},
         {"output_max_bytes", config->output_max_bytes},
         {"retention_ended_count", config->retention_ended_count},
         {"retention_logs_total_bytes", config->retention_logs_total_bytes},
@@ -212,7 +213,7 @@ void handle_get_system(struct request *request)
     text_put(&body, "{\"start_methods\":[\"spawn\"]");
     machine_json(&body);
     daemon_json(&body, app);
-    limits_json(&body, &app->config);
+    limits_json(&body, app);
     kernel_json(&body, app->service.keeper.features);
     states_json(&body, &app->service.processes);
     spool_json(&body, app->service.recorder);

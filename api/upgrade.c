@@ -1,10 +1,11 @@
 /*
  * POST /v1/upgrade: the new binary is asked to check itself, then the daemon is handed over to it.
  *
- * The check runs `forkful --version --json` as a helper whose few bytes of output fit into a pipe,
- * so it never waits for us; its end is seen by a pidfd. It must exit with 0 in time, name its
- * version, and write and read the same layouts of spool and resume blob as we do. Only then is the
- * client told, and only when that answer is out does the hand-over begin.
+ * The check runs `forkful --self-check` with our options as a helper whose few bytes of output fit
+ * into a pipe, so it never waits for us; its end is seen by a pidfd. It must exit with 0 in time,
+ * name its version, take the configuration, and write and read the same layouts of spool and resume
+ * blob as we do. Only then is the client told, and only when that answer is out does the hand-over
+ * begin.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,6 +20,7 @@
 
 #include "api/bodies.h"
 #include "api/handlers.h"
+#include "api/options.h"
 #include "api/respond.h"
 #include "service/resume.h"
 
@@ -27,6 +29,7 @@
 #endif
 
 #define CHECK_US (10 * SECOND_US)
+#define CHECK_ARGUMENTS 80
 
 struct upgrade {
     struct request *request;
@@ -48,15 +51,38 @@ static struct problem *helper_failed(const char *what, int error)
     return problem_make(PROBLEM_UPGRADE_FAILED, "%s: %s", what, strerror(error));
 }
 
-static int spawn_to(pid_t *helper, const char *path, int out)
+/* Our own options, and the configuration they stand beside. False: they do not fit, or no memory. */
+static bool check_argv(const struct app *app, char *config, size_t config_bytes,
+                       char *argv[CHECK_ARGUMENTS])
 {
-    char *const argv[] = {"forkful", "--version", "--json", NULL};
+    unsigned count = 0, used = 0;
+    const char *const *options = options_server_argv(&count);
+    int bytes = snprintf(config, config_bytes, "--config=%s", app->config_path);
+    if (!options || count + 3 > CHECK_ARGUMENTS || bytes < 0 || (size_t)bytes >= config_bytes) {
+        return false;
+    }
+    argv[used++] = "forkful";
+    argv[used++] = "--self-check";
+    for (unsigned i = 1; i < count; i++) {
+        argv[used++] = (char *)(uintptr_t)options[i];
+    }
+    argv[used] = app->config_path[0] ? config : NULL;
+    argv[used + 1] = NULL;
+    return true;
+}
+
+static int spawn_to(pid_t *helper, const struct app *app, int out)
+{
+    char config[PATH_MAX + 16], *argv[CHECK_ARGUMENTS];
     posix_spawn_file_actions_t actions;
+    if (!check_argv(app, config, sizeof config, argv)) {
+        return ENOMEM;
+    }
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, out, 1);
     posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-    int error = posix_spawn(helper, path, &actions, NULL, argv, environ);
+    int error = posix_spawn(helper, app->binary_path, &actions, NULL, argv, environ);
     posix_spawn_file_actions_destroy(&actions);
     return error;
 }
@@ -67,7 +93,7 @@ static struct problem *helper_start(struct upgrade *upgrade)
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0) {
         return helper_failed("pipe2", errno);
     }
-    int error = spawn_to(&upgrade->helper, upgrade->app->binary_path, ends[1]);
+    int error = spawn_to(&upgrade->helper, upgrade->app, ends[1]);
     close(ends[1]);
     if (error) {
         close(ends[0]);
@@ -111,9 +137,13 @@ static struct problem *check_told(struct upgrade *upgrade, const char *output)
 {
     json_t *told = json_loads(output, 0, NULL);
     const char *version = json_string_value(json_object_get(told, "version"));
+    const char *refused = json_string_value(json_object_get(told, "config_refused"));
     struct problem *problem = NULL;
     if (!version || !*version || strlen(version) >= sizeof upgrade->version) {
         problem = problem_make(PROBLEM_UPGRADE_FAILED, "the new binary does not tell its version");
+    } else if (refused) {
+        problem = problem_make(PROBLEM_UPGRADE_FAILED,
+                               "the new binary does not take the configuration: %s", refused);
     } else {
         snprintf(upgrade->version, sizeof upgrade->version, "%s", version);
         problem = layouts_differ(told);

@@ -4,6 +4,7 @@
 #include "api/uri.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "service/text.h"
 
@@ -88,6 +89,18 @@ static const char *split_path(char *path, struct uri *out)
         path = slash != NULL ? slash + 1 : NULL;
     }
     return NULL;
+}
+
+size_t uri_scheme_bytes(const char *target)
+{
+    static const char *const schemes[] = {"http://", "https://"};
+
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        if (strncasecmp(target, schemes[i], strlen(schemes[i])) == 0) {
+            return strlen(schemes[i]);
+        }
+    }
+    return 0;
 }
 
 const char *uri_parse(char *target, size_t bytes, struct uri *out)

@@ -24,6 +24,10 @@ struct uri {
     char *query; /* raw, what follows the '?'; NULL: there is no '?' */
 };
 
+/* Of "http://HOST/path" (RFC 9112 section 3.2.2; https too) the bytes in front of HOST; 0: another
+   form. HOST ends at the first of "/?#" or at the end. */
+size_t uri_scheme_bytes(const char *target);
+
 /* `target` is "/path?query" of `bytes` bytes with a NUL behind. Refused: anything but that form,
    bytes outside printable ASCII, fragments, backslashes, empty segments (but the last), "." and
    "..", bad escapes, and escapes of '/', '\', control bytes or of what is not UTF-8. */

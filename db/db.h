@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <sqlite3.h>
 
-#define DB_SCHEMA_VERSION 1
+#define DB_SCHEMA_VERSION 2
 
 enum db_file { DB_STATE = 0, DB_LOGS = 1, DB_FILES };
 

@@ -137,8 +137,12 @@ static uint64_t count_data(uint32_t *open, const char *data, size_t bytes)
 {
     uint64_t records = 0;
     while (*open + bytes > LOG_LINE_BYTES) {
-        size_t window = LOG_LINE_BYTES - *open;
-        const char *newline = memrchr(data, '\n', window + 1);
+        size_t window = *open < LOG_LINE_BYTES ? LOG_LINE_BYTES - *open : 0;
+        window += log_line_tail(*open + window, data + window, bytes - window);
+        const char *newline = memrchr(data, '\n', window < bytes ? window + 1 : bytes);
+        if (!newline && window == bytes) {
+            break;
+        }
         size_t taken = newline ? (size_t)(newline - data) + 1 : window;
         records += newline ? count_newlines(data, taken) : 1;
         data += taken;

@@ -18,7 +18,8 @@
  * costs one byte a byte.
  *
  * Where a line is cut: at its newline, or when a byte that is no newline comes behind
- * LOG_LINE_BYTES bytes. This depends on the stream's bytes alone, never on segment or chunk
+ * LOG_LINE_BYTES bytes and does not continue a UTF-8 character; it may do so for three bytes more.
+ * This depends on the stream's bytes alone, never on segment or chunk
  * borders.
  */
 #ifndef FORKFUL_DB_LOG_FORMAT_H
@@ -33,11 +34,23 @@ enum log_segment_kind { LOG_CLOCK = 0, LOG_DATA, LOG_CLOSE, LOG_GAP, LOG_SEGMENT
 #define LOG_GAP_PAYLOAD_BYTES 16u
 #define LOG_SEGMENT_BYTES ((1u << 24) - 1) /* the longest payload */
 
+/* How many of these bytes still belong to a line that has `open` ≥ LOG_LINE_BYTES bytes before
+   them, because they continue a UTF-8 character. */
+static inline size_t log_line_tail(size_t open, const char *data, size_t bytes)
+{
+    size_t tail = 0;
+    while (tail < bytes && open + tail < LOG_LINE_MOST &&
+           ((unsigned char)data[tail] & 0xc0) == 0x80) {
+        tail++;
+    }
+    return tail;
+}
+
 /* A point between two segments: what the splitter must know to go on from there. */
 struct log_place {
     uint64_t next_seq;       /* the number that the next record gets */
     uint64_t total[2];       /* bytes of stdout and stderr before this point */
-    uint32_t open[2];        /* of these, bytes of an incomplete line; ≤ LOG_LINE_BYTES */
+    uint32_t open[2];        /* of these, bytes of an incomplete line; ≤ LOG_LINE_MOST */
 };
 
 struct log_segment {

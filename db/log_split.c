@@ -107,7 +107,11 @@ static bool split_data(struct log_splitter *splitter, const struct log_segment *
     unsigned index = segment->stream - 1;
     while (at < end) {
         size_t left = (size_t)(end - at);
-        size_t room = LOG_LINE_BYTES - splitter->lines[index].bytes;
+        size_t open = splitter->lines[index].bytes;
+        size_t room = open < LOG_LINE_BYTES ? LOG_LINE_BYTES - open : 0;
+        if (left > room) {
+            room += log_line_tail(open + room, at + room, left - room);
+        }
         const char *newline = memchr(at, '\n', left < room + 1 ? left : room + 1);
         if (!newline && left <= room) {
             return keep_open(splitter, index, at, left);

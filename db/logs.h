@@ -3,8 +3,8 @@
  *
  * A chunk holds consecutive segments of one process in order of arrival, both streams mixed. A
  * record is one line; its number (`seq`) counts the process's records from 1 and is given when the
- * line completes: at its newline, at LOG_LINE_BYTES (then it is `partial` and goes on in the next
- * record of that stream), or when its stream closes. A chunk's row stores the number of the first
+ * line completes: at its newline, at LOG_LINE_BYTES or right behind the UTF-8 character there (then
+ * it is `partial` and goes on in the next record of that stream), or when its stream closes. A chunk's row stores the number of the first
  * record that completes in it and the lines that were open at its start, so it can be read alone.
  * log_format.h describes the bytes and holds the one splitter that both writer and readers use.
  *
@@ -18,6 +18,7 @@
 #include "db/writer.h"
 
 #define LOG_LINE_BYTES 65536u
+#define LOG_LINE_MOST (LOG_LINE_BYTES + 3u) /* with the rest of a character that begins before */
 #define LOG_CHUNK_BYTES (128u << 10)
 
 enum log_stream { LOG_STDOUT = 1, LOG_STDERR = 2 };   /* the values of enum fact_stream */

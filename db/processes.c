@@ -14,6 +14,13 @@ struct process_operation {
 };
 
 /* ?1 is num, ?2 … ?28 the columns that change, in the order of bind_changing. */
+#define SET_CHANGING                                                                           \
+    "state=?2, started_at=?3, exited_at=?4, pid=?5, ppid=?6, pidfd_inode=?7,"                   \
+    " start_ticks=?8, exit_kind=?9, exit_status=?10, exit_reason=?11, core_dumped=?12,"         \
+    " paused=?13, usage_known=?14, user_us=?15, system_us=?16, max_rss_bytes=?17, stdout_bytes=?18,"       \
+    " stderr_bytes=?19, dropped_bytes=?20, open_streams=?21, descendants=?22, stop_reason=?23," \
+    " stop_signal=?24, stop_deadline_at=?25, start_errno=?26, start_stage=?27, revision=?28"
+
 static const char insert_sql[] =
     "INSERT INTO process (num, state, started_at, exited_at, pid, ppid, pidfd_inode, start_ticks,"
     " exit_kind, exit_status, exit_reason, core_dumped, paused, usage_known, user_us, system_us,"
@@ -23,13 +30,8 @@ static const char insert_sql[] =
     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18,"
     " ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32)";
 
-static const char update_sql[] =
-    "UPDATE process SET state=?2, started_at=?3, exited_at=?4, pid=?5, ppid=?6, pidfd_inode=?7,"
-    " start_ticks=?8, exit_kind=?9, exit_status=?10, exit_reason=?11, core_dumped=?12, paused=?13,"
-    " usage_known=?14, user_us=?15, system_us=?16, max_rss_bytes=?17, stdout_bytes=?18,"
-    " stderr_bytes=?19, dropped_bytes=?20, open_streams=?21, descendants=?22, stop_reason=?23,"
-    " stop_signal=?24, stop_deadline_at=?25, start_errno=?26, start_stage=?27, revision=?28"
-    " WHERE num=?1";
+static const char update_sql[] = "UPDATE process SET " SET_CHANGING " WHERE num=?1";
+static const char rewrite_sql[] = "UPDATE process SET " SET_CHANGING ", spec=?29 WHERE num=?1";
 
 static const char load_sql[] =
     "SELECT num, state, started_at, exited_at, pid, ppid, pidfd_inode, start_ticks, exit_kind,"
@@ -80,6 +82,18 @@ static int run_update(struct writer *writer, struct operation *base)
     return statement_run(statement);
 }
 
+static int run_rewrite(struct writer *writer, struct operation *base)
+{
+    const struct process_row *row = &((struct process_operation *)base)->row;
+    sqlite3_stmt *statement = db_statement(writer_db(writer), DB_STATE, rewrite_sql, NULL);
+    if (!statement) {
+        return db_prepare_failed(writer_db(writer), DB_STATE);
+    }
+    bind_changing(statement, row);
+    statement_bind_text(statement, 29, row->spec);
+    return statement_run(statement);
+}
+
 static int run_with_num(struct writer *writer, const char *sql, int64_t num)
 {
     sqlite3_stmt *statement = db_statement(writer_db(writer), DB_STATE, sql, NULL);
@@ -114,6 +128,7 @@ static int run_delete(struct writer *writer, struct operation *base)
 
 static const struct operation_type insert_type = { "process_row_insert", DB_STATE, run_insert };
 static const struct operation_type update_type = { "process_row_update", DB_STATE, run_update };
+static const struct operation_type rewrite_type = { "process_row_rewrite", DB_STATE, run_rewrite };
 static const struct operation_type delete_type = { "process_row_delete", DB_STATE, run_delete };
 
 bool process_row_insert(struct batch *batch, const struct process_row *row)
@@ -141,6 +156,20 @@ bool process_row_update(struct batch *batch, const struct process_row *row)
     }
     operation->row = *row;
     operation->row.spec = operation->row.token = NULL;
+    return true;
+}
+
+bool process_row_rewrite(struct batch *batch, const struct process_row *row)
+{
+    const char *spec = batch_copy(batch, row->spec, strlen(row->spec));
+    struct process_operation *operation =
+        spec ? batch_add(batch, &rewrite_type, sizeof *operation) : NULL;
+    if (!operation) {
+        return false;
+    }
+    operation->row = *row;
+    operation->row.spec = spec;
+    operation->row.token = NULL;
     return true;
 }
 

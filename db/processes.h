@@ -35,6 +35,8 @@ struct process_row {
 bool process_row_insert(struct batch *batch, const struct process_row *row);
 /* All but num, id, spec, token and created_at_us. */
 bool process_row_update(struct batch *batch, const struct process_row *row);
+/* All but num, id, token and created_at_us. */
+bool process_row_rewrite(struct batch *batch, const struct process_row *row);
 /* Deletes the row and dooms its log (deleted in slices later). */
 bool process_row_delete(struct batch *batch, int64_t num);
 

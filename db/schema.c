@@ -39,6 +39,23 @@ static const char state_1[] =
     "CREATE TABLE log (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, level INTEGER NOT NULL,"
     " process INTEGER NOT NULL, ref TEXT, name TEXT, text TEXT NOT NULL);";
 
+/* Coordination: objects, what somebody holds of them, the messages of durable queues. */
+static const char state_2[] =
+    "CREATE TABLE object (num INTEGER PRIMARY KEY, kind INTEGER NOT NULL, name TEXT NOT NULL,"
+    " owner_kind INTEGER NOT NULL, owner BLOB NOT NULL, created_at INTEGER NOT NULL,"
+    " config TEXT NOT NULL, state TEXT NOT NULL);"
+    "CREATE TABLE hold (id BLOB PRIMARY KEY, kind INTEGER NOT NULL, resource TEXT NOT NULL,"
+    " item INTEGER NOT NULL, owner_kind INTEGER NOT NULL, owner BLOB NOT NULL,"
+    " fence INTEGER NOT NULL, depth INTEGER NOT NULL, granted_at INTEGER NOT NULL,"
+    " expires_at INTEGER NOT NULL, ttl INTEGER NOT NULL, ended INTEGER NOT NULL,"
+    " ended_at INTEGER NOT NULL, by_kind INTEGER NOT NULL, by BLOB NOT NULL, exitcode INTEGER)"
+    " WITHOUT ROWID;"
+    "CREATE TABLE message (seq INTEGER PRIMARY KEY, id BLOB NOT NULL, object INTEGER NOT NULL,"
+    " state INTEGER NOT NULL, priority INTEGER NOT NULL, ready_at INTEGER NOT NULL,"
+    " expires_at INTEGER NOT NULL, attempts INTEGER NOT NULL, enqueued_at INTEGER NOT NULL,"
+    " content_type TEXT, last TEXT, body BLOB NOT NULL);"
+    "CREATE INDEX message_object ON message (object);";
+
 /* chunk and log_start are explained in db/log_chunk.h. */
 static const char logs_1[] =
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -62,13 +79,14 @@ static const struct {
     const char *check;
 } schemas[DB_FILES] = {
     [DB_STATE] = {
-        DB_STATE_APPLICATION_ID, { state_1 },
+        DB_STATE_APPLICATION_ID, { state_1, state_2 },
         "SELECT (SELECT max(key) FROM meta), (SELECT max(num) FROM process),"
         " (SELECT max(process) FROM doomed), (SELECT max(id) FROM session),"
-        " (SELECT max(at) FROM answer), (SELECT max(seq) FROM change), (SELECT max(seq) FROM log)",
+        " (SELECT max(at) FROM answer), (SELECT max(seq) FROM change), (SELECT max(seq) FROM log),"
+        " (SELECT max(num) FROM object), (SELECT max(fence) FROM hold), (SELECT max(seq) FROM message)",
     },
     [DB_LOGS] = {
-        DB_LOGS_APPLICATION_ID, { logs_1 },
+        DB_LOGS_APPLICATION_ID, { logs_1, "" },
         "SELECT (SELECT max(key) FROM meta), (SELECT max(id) FROM chunk),"
         " (SELECT max(process) FROM chunk), (SELECT trimmed FROM log_start LIMIT 1)",
     },

@@ -55,12 +55,41 @@ static void fill_from_record(struct resume_entry *entry, const struct process *p
     entry->max_output_bytes = process->when_full == FULL_BLOCK ? process_output_limit(process)
                                                                : process->max_output_bytes;
     entry->output_bytes = process->stdout_bytes + process->stderr_bytes;
-    if (!ended && process->stop_deadline_at_us) {
+    if ((!ended || process->descendants) && process->stop_deadline_at_us) {
         entry->stop_deadline_mono_us = monotonic_of(process->stop_deadline_at_us);
     }
     if (!ended && process->timeout_us) {
         entry->timeout_deadline_mono_us =
             monotonic_of(process->started_at_us + process->timeout_us);
+    }
+}
+
+static struct resume_entry *entry_begin(struct writing *writing, const struct fact_id *id,
+                                        int32_t pid)
+{
+    struct resume_entry *entry = &writing->entries[writing->count++];
+    *entry = (struct resume_entry){.process = *id, .pid = pid, .pidfd = -1, .stdout_fd = -1,
+                                   .stderr_fd = -1, .stdin_fd = -1, .flags = ENTRY_ADOPTED,
+                                   .stop_signal = 15, .cgroup_slot = -1};
+    return entry;
+}
+
+/* Nothing of it is in custody any more, but a stop of its tree may be under way. */
+static bool is_bare_tree(struct service *service, const struct process *process)
+{
+    return process_ended(process) && process->descendants &&
+           !custody_find(local_executor_custody(service->executor), &process->id);
+}
+
+static void write_bare_trees(struct writing *writing)
+{
+    struct service *service = writing->service;
+    for (const struct process *p = service->processes.first; p; p = p->next) {
+        if (is_bare_tree(service, p) && writing->count < writing->room) {
+            struct resume_entry *entry = entry_begin(writing, &p->id, p->pid);
+            entry->cgroup_slot = (int32_t)p->in_cgroup - 1;
+            fill_from_record(entry, p);
+        }
     }
 }
 
@@ -70,12 +99,11 @@ static void write_one(void *context, const struct custody *custody)
     if (writing->count == writing->room) {
         return;
     }
-    struct resume_entry *entry = &writing->entries[writing->count++];
-    *entry = (struct resume_entry){
-        .process = custody->process, .pid = custody->pid, .pidfd = custody->pidfd,
-        .stdout_fd = custody->stdout_fd, .stderr_fd = custody->stderr_fd,
-        .stdin_fd = custody->stdin_fd, .flags = ENTRY_ADOPTED, .stop_signal = 15,
-        .cgroup_slot = -1};
+    struct resume_entry *entry = entry_begin(writing, &custody->process, custody->pid);
+    entry->pidfd = custody->pidfd;
+    entry->stdout_fd = custody->stdout_fd;
+    entry->stderr_fd = custody->stderr_fd;
+    entry->stdin_fd = custody->stdin_fd;
     const struct process *process =
         process_table_find(&writing->service->processes, &custody->process);
     entry->cgroup_slot = process && process->in_cgroup ? (int32_t)process->in_cgroup - 1
@@ -90,11 +118,15 @@ int adoption_blob(struct service *service, struct resume *head,
 {
     const struct custody_table *table = local_executor_custody(service->executor);
     struct writing writing = {.service = service, .room = table->map.used};
+    for (const struct process *p = service->processes.first; p; p = p->next) {
+        writing.room += is_bare_tree(service, p);
+    }
     writing.entries = calloc(writing.room + 1, sizeof *writing.entries);
     if (!writing.entries) {
         return -ENOMEM;
     }
     custody_each(table, write_one, &writing);
+    write_bare_trees(&writing);
     head->entries = (uint32_t)writing.count;
     int fd = resume_blob_write(head, writing.entries, strings);
     free(writing.entries);

@@ -39,6 +39,7 @@ enum command_type {
     COMMAND_STATE,         /* body: struct command_state; what a new server must know */
     COMMAND_UPGRADE,       /* body: path, NUL-terminated; re-execute that binary */
     COMMAND_EXIT,          /* all is stored: end (kills what is left of the trees) */
+    COMMAND_CUSTODY,       /* send this process's descriptors again: there was no room for them */
     COMMAND_TYPES
 };
 

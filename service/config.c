@@ -131,30 +131,43 @@ static bool regular(int fd)
     return fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
 }
 
-static bool take_file(struct loading *load)
+char *config_file_text(const char *path, struct refusal *refusal)
 {
     bool good = false;
     char *text = malloc(CONFIG_FILE_BYTES_MAX + 2);
-    int fd = open(load->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     ssize_t bytes = fd >= 0 && text ? read_whole(fd, text, CONFIG_FILE_BYTES_MAX + 1) : -1;
     if (fd < 0 || !text) {
-        refuse(load->refusal, "%s: cannot be opened: %s", load->path, strerror(errno));
+        refuse(refusal, "%s: cannot be opened: %s", path, strerror(errno));
     } else if (!regular(fd)) {
-        refuse(load->refusal, "%s: is not a regular file", load->path);
+        refuse(refusal, "%s: is not a regular file", path);
     } else if (bytes < 0) {
-        refuse(load->refusal, "%s: cannot be read: %s", load->path, strerror(errno));
+        refuse(refusal, "%s: cannot be read: %s", path, strerror(errno));
     } else if (bytes > (ssize_t)CONFIG_FILE_BYTES_MAX) {
-        refuse(load->refusal, "%s: is larger than %u bytes", load->path, CONFIG_FILE_BYTES_MAX);
+        refuse(refusal, "%s: is larger than %u bytes", path, CONFIG_FILE_BYTES_MAX);
     } else if (memchr(text, '\0', (size_t)bytes)) {
-        refuse(load->refusal, "%s: contains a NUL byte; it is not a text file", load->path);
+        refuse(refusal, "%s: contains a NUL byte; it is not a text file", path);
     } else {
         text[bytes] = '\0';
-        good = take_lines(load, text);
+        good = true;
     }
-    free(text);
+    if (!good) {
+        free(text);
+    }
     if (fd >= 0) {
         close(fd);
     }
+    return good ? text : NULL;
+}
+
+static bool take_file(struct loading *load, const char *known)
+{
+    char *text = known ? strdup(known) : config_file_text(load->path, load->refusal);
+    if (known && !text) {
+        refuse(load->refusal, "there is no memory for the configuration");
+    }
+    bool good = text && take_lines(load, text);
+    free(text);
     return good;
 }
 
@@ -212,7 +225,7 @@ bool config_load(struct config *config, const struct config_source *source,
     struct loading load = {.config = config, .refusal = refusal, .path = source->path};
     *refusal = (struct refusal){.usage = false};
     config_defaults(config);
-    if ((source->path && !take_file(&load)) || !take_settings(config, source, refusal)) {
+    if ((source->path && !take_file(&load, source->text)) || !take_settings(config, source, refusal)) {
         config_free(config);
         return false;
     }

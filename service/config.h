@@ -89,6 +89,7 @@ struct config_key {
 
 struct config_source {
     const char *path;                 /* of the file; NULL: none */
+    const char *text;                 /* what it holds; NULL: it is read */
     const char *const *settings;      /* "key=value"; in the key '-' stands for '_' and '.' */
     size_t setting_count;
 };
@@ -106,6 +107,9 @@ bool config_value_equal(const struct config *a, const struct config *b,
 void config_value_clear(struct config *config, const struct config_key *key);
 /* Bytes of the field in struct config. */
 size_t config_value_bytes(const struct config_key *key);
+
+/* What the file holds, for the caller to free. NULL: `refusal` says why. */
+char *config_file_text(const char *path, struct refusal *refusal);
 
 void config_defaults(struct config *config);
 /* Defaults, then the file, then the settings. On false `refusal` says "/etc/forkful.conf:3:

@@ -85,23 +85,29 @@ static void replied(void *context, int error, unsigned stage)
     when_stored(ticket);
 }
 
-static struct problem *not_alive(const struct process *process)
+/* `reaches_tree`: what is asked is of use to descendants that have outlived the main process. */
+static struct problem *not_alive(const struct process *process, bool reaches_tree)
 {
     if (process->state == STATE_CREATED || process->state == STATE_PENDING) {
         return problem_make(PROBLEM_NOT_STARTED, "process %s was not started", process->id_text);
     }
-    if (!process_alive(process)) {
-        return problem_make(PROBLEM_NOT_RUNNING, "process %s has ended", process->id_text);
+    if (process_alive(process) || (reaches_tree && process->descendants)) {
+        return NULL;
     }
-    return NULL;
+    if (process_lives_unheld(process)) {
+        return problem_make(PROBLEM_NOT_RUNNING,
+                            "process %s is lost: it lives as pid %d, but this daemon has no hold "
+                            "of it any more", process->id_text, process->pid);
+    }
+    return problem_make(PROBLEM_NOT_RUNNING, "process %s has ended", process->id_text);
 }
 
 /* Before the call of the executor: NULL, or *problem tells. */
 static struct control_ticket *begin(struct service *service, const struct process *process,
-                                    const char *verb, struct controlled controlled,
-                                    struct problem **problem)
+                                    const char *verb, bool reaches_tree,
+                                    struct controlled controlled, struct problem **problem)
 {
-    *problem = not_alive(process);
+    *problem = not_alive(process, reaches_tree);
     if (*problem) {
         return NULL;
     }
@@ -137,7 +143,8 @@ struct problem *service_signal(struct service *service, struct process *process,
     char name[16];
     struct problem *problem;
     struct executor *executor = service->executor;
-    struct control_ticket *ticket = begin(service, process, "signalled", controlled, &problem);
+    struct control_ticket *ticket =
+        begin(service, process, "signalled", scope == SCOPE_TREE, controlled, &problem);
     if (ticket) {
         signal_name(signal, name);
         service_log(service, LEVEL_DEBUG, process, "sending %s to process", name);
@@ -153,7 +160,7 @@ struct problem *service_stop(struct service *service, struct process *process,
 {
     struct problem *problem;
     struct executor *executor = service->executor;
-    struct control_ticket *ticket = begin(service, process, "stopped", controlled, &problem);
+    struct control_ticket *ticket = begin(service, process, "stopped", true, controlled, &problem);
     if (ticket) {
         problem = executor->type->stop(executor, &process->id, reason, signal, grace_us,
                                        (struct reply){replied, ticket});
@@ -168,7 +175,7 @@ struct problem *service_pause(struct service *service, struct process *process, 
     struct problem *problem;
     struct executor *executor = service->executor;
     struct control_ticket *ticket =
-        begin(service, process, paused ? "paused" : "resumed", controlled, &problem);
+        begin(service, process, paused ? "paused" : "resumed", !paused, controlled, &problem);
     if (ticket) {
         problem = executor->type->freeze(executor, &process->id, paused,
                                          (struct reply){replied, ticket});
@@ -182,7 +189,7 @@ struct problem *service_stdin_close(struct service *service, struct process *pro
     struct problem *problem;
     struct executor *executor = service->executor;
     struct control_ticket *ticket =
-        begin(service, process, "given an end of its stdin", controlled, &problem);
+        begin(service, process, "given an end of its stdin", false, controlled, &problem);
     if (ticket) {
         problem = executor->type->stdin_close(executor, &process->id,
                                               (struct reply){replied, ticket});
@@ -205,6 +212,18 @@ void service_stop_daemon(struct service *service, struct process *process)
                               nobody, NULL));
 }
 
+bool process_parent_has_ended(struct service *service, const struct process *process)
+{
+    const struct owner *parent = &process->parent;
+    if (parent->kind == PARENT_SESSION) {
+        return !session_find(service, &parent->id);
+    }
+    const struct process *found = parent->kind == PARENT_PROCESS
+                                      ? process_table_find(&service->processes, &parent->id)
+                                      : NULL;
+    return parent->kind == PARENT_PROCESS && (!found || process_ended(found));
+}
+
 void service_parent_ended(struct service *service, const struct owner *parent)
 {
     for (struct process *p = service->processes.first_daemon; p; p = p->next_daemon) {
@@ -220,6 +239,15 @@ void service_parent_ended(struct service *service, const struct owner *parent)
 static void release(struct deferred *deferred)
 {
     process_free((struct process *)((char *)deferred - offsetof(struct process, release)));
+}
+
+/* Nobody will make room for it any more: what its pipes still hold is read and thrown away. */
+static void unblock(struct service *service, const struct process *process)
+{
+    if (process->when_full == FULL_BLOCK && (process->open_streams & 3u)) {
+        problem_free(
+            service->executor->type->credit(service->executor, &process->id, UINT64_MAX));
+    }
 }
 
 static void not_dirty(struct service *service, const struct process *process)
@@ -248,6 +276,7 @@ struct problem *service_delete(struct service *service, struct process *process)
     service_log(service, LEVEL_DEBUG, process, "record deleted");
     recorder_forget(service->recorder, &process->tell_end);
     recorder_forget(service->recorder, &process->tell_quiet);
+    unblock(service, process);
     not_dirty(service, process);
     process_table_remove(&service->processes, process);
     wait_list_wake_all(&process->joiners);

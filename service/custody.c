@@ -34,7 +34,7 @@ static void custody_close(struct custody *custody)
 bool custody_is_empty(const struct custody *custody)
 {
     return custody->pidfd < 0 && custody->stdout_fd < 0 && custody->stderr_fd < 0 &&
-           custody->stdin_fd < 0;
+           custody->stdin_fd < 0 && custody->missing == 0;
 }
 
 void custody_remove(struct custody_table *table, struct custody *custody)
@@ -48,14 +48,14 @@ struct custody *custody_make(struct custody_table *table, const struct fact_id *
 {
     struct custody *custody = custody_find(table, id);
     if (custody) {
-        custody_close(custody);
         return custody;
     }
     custody = malloc(sizeof *custody);
     if (!custody) {
         return NULL;
     }
-    *custody = (struct custody){*id, 0, -1, -1, -1, -1};
+    *custody = (struct custody){.process = *id, .pidfd = -1, .stdout_fd = -1,
+                                .stderr_fd = -1, .stdin_fd = -1};
     if (!id_map_add(&table->map, &custody->process)) {
         free(custody);
         return NULL;

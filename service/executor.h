@@ -43,7 +43,7 @@ struct executor_type {
                             int64_t grace_us, struct reply);
     struct problem *(*freeze)(struct executor *, const struct fact_id *, bool paused, struct reply);
     /* Bytes taken (may be fewer than given), 0 when the pipe is full, negative errno (EPIPE:
-       closed). */
+       closed; EMFILE: no descriptor for it could be opened, later perhaps). */
     ssize_t (*stdin_write)(struct executor *, const struct fact_id *, const void *, size_t);
     /* A descriptor to watch for EPOLLOUT while the pipe is full; -1: none. Borrowed. */
     int (*stdin_fd)(struct executor *, const struct fact_id *);

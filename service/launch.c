@@ -168,6 +168,20 @@ static struct problem *launch_send(struct service *service, struct process *proc
 
 /* ---- asking ---- */
 
+/* The process that asks; NULL: no process does. */
+static const struct process *maker_of(struct service *service, const struct owner *parent)
+{
+    return parent->kind == PARENT_PROCESS ? process_table_find(&service->processes, &parent->id)
+                                          : NULL;
+}
+
+static struct problem *inherit(struct service *service, const struct owner *parent,
+                               struct spec *spec)
+{
+    const struct process *maker = maker_of(service, parent);
+    return maker ? privileges_inherit(maker->privileges, spec) : NULL;
+}
+
 static struct problem *refused(struct service *service, const struct owner *parent)
 {
     struct problem *problem = recorder_refuses(service->recorder);
@@ -179,9 +193,7 @@ static struct problem *refused(struct service *service, const struct owner *pare
         problem->retry_after_seconds = 5;
         return problem;
     }
-    const struct process *maker = parent->kind == PARENT_PROCESS
-                                      ? process_table_find(&service->processes, &parent->id)
-                                      : NULL;
+    const struct process *maker = maker_of(service, parent);
     if (maker && maker->daemon) {
         return problem_make(PROBLEM_DAEMONIC_PARENT, "process %s is a daemon process",
                             maker->id_text);
@@ -244,6 +256,7 @@ struct problem *service_spawn(struct service *service, struct spec *spec, const 
                               struct spawned spawned, struct launch_ticket **ticket)
 {
     struct problem *problem = refused(service, parent);
+    problem = problem ? problem : inherit(service, parent, spec);
     struct process *process = problem ? NULL : make(service, spec, body, parent);
     struct launch_ticket *made = process ? ticket_make(service, process, key, spawned) : NULL;
     if (!problem && !made) {
@@ -280,6 +293,25 @@ static char *spec_text_without_body(const struct process *process)
     return text;
 }
 
+/* What it runs as was decided when it was made. */
+static struct problem *fit_again(struct service *service, const struct process *process,
+                                 struct spec *spec)
+{
+    return privileges_apply(process->privileges, spec)
+               ? inherit(service, &process->parent, spec)
+               : problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the groups");
+}
+
+/* A daemon process does not outlive its parent; it is not started after it either. */
+static struct problem *parent_has_ended(struct service *service, const struct process *process)
+{
+    return process->daemon && process_parent_has_ended(service, process)
+               ? problem_make(PROBLEM_PARENT_ENDED,
+                              "process %s is a daemon process and its parent has ended",
+                              process->id_text)
+               : NULL;
+}
+
 struct problem *service_start(struct service *service, struct process *process,
                               struct spawned spawned, struct launch_ticket **ticket)
 {
@@ -293,7 +325,8 @@ struct problem *service_start(struct service *service, struct process *process,
         return problem_make(PROBLEM_ALREADY_STARTED, "process %s was started before",
                             process->id_text);
     }
-    problem = refused(service, &nobody);
+    problem = parent_has_ended(service, process);
+    problem = problem ? problem : refused(service, &nobody);
     if (problem && problem->code != PROBLEM_LIMIT_REACHED) {
         return problem;
     }
@@ -302,6 +335,7 @@ struct problem *service_start(struct service *service, struct process *process,
     char *text = spec_text_without_body(process);
     problem = body && text ? spec_from_json(body, &defaults, &spec)
                            : problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the request");
+    problem = problem ? problem : fit_again(service, process, spec);
     struct launch_ticket *made = problem ? NULL : ticket_make(service, process, NULL, spawned);
     if (!problem && !made) {
         problem = problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for a launch");

@@ -34,7 +34,7 @@ static struct process *refresh_created(struct process *process, const json_t *ro
 {
     free(process->spec_text);
     process->spec_text = json_dumps(json_object_get(root, "spec"), JSON_COMPACT);
-    process->inserted = false;          /* the whole row is written again */
+    process->spec_changed = true;
     return process->spec_text ? process : NULL;
 }
 

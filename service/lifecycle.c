@@ -4,10 +4,12 @@
  * Facts come in order, each exactly once (recorder.h). What a fact changes is changed here in
  * memory, marked to be stored in the open batch, and told (joiners, followers) after the commit.
  */
+#include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/coordination.h"
 #include "service/resume.h"
 #include "service/service.h"
 
@@ -35,12 +37,14 @@ static void store(struct service *service, struct process *process)
     struct batch *batch = recorder_batch(service->recorder);
     struct process_row row;
     process_row(process, &row);
-    bool stored = process->inserted ? process_row_update(batch, &row)
-                                    : process_row_insert(batch, &row);
+    bool stored = !process->inserted      ? process_row_insert(batch, &row)
+                  : process->spec_changed ? process_row_rewrite(batch, &row)
+                                          : process_row_update(batch, &row);
     if (!stored) {
         recorder_fatal("out of memory for a row");
     }
     process->inserted = true;
+    process->spec_changed = false;
     if (process->state != STATE_CREATED) {
         free(process->spec_text);
         process->spec_text = NULL;
@@ -56,6 +60,7 @@ void service_store_dirty(void *context)
         process->dirty = false;
         store(service, process);
     }
+    coordination_store(service);
 }
 
 static void must(bool stored)
@@ -161,8 +166,11 @@ static void fact_dropped(struct service *service, struct process *process, const
     memcpy(&dropped, fact_payload(fact), sizeof dropped);
     process->dropped_bytes += dropped.bytes;
     *written(process, fact) += dropped.bytes;
+    /* Others than drop_newest lose bytes only with a keeper that ends while their pipe is full. */
+    enum log_gap_reason reason = process->when_full == FULL_DROP_NEWEST ? LOG_GAP_DROP_NEWEST
+                                                                        : LOG_GAP_KEEPER_LOST;
     must(log_gap(recorder_batch(service->recorder), process->num, end,
-                 (enum log_stream)fact->stream, fact->at_us, dropped.bytes, LOG_GAP_DROP_NEWEST));
+                 (enum log_stream)fact->stream, fact->at_us, dropped.bytes, reason));
     process_touch(service, process, true);
 }
 
@@ -250,7 +258,8 @@ static enum exit_reason reason_of(const struct fact_exited *exited)
     if (exited->kind == EXIT_LOST) {
         return REASON_KEEPER_LOST;
     }
-    if (exited->oom && exited->kind == EXIT_SIGNALED) {
+    bool was_killed = exited->kind == EXIT_SIGNALED && exited->status == SIGKILL;
+    if (exited->oom && was_killed && !exited->killed) {
         return REASON_OOM;
     }
     if (exited->reason > STOP_NONE && exited->reason < STOP_REASONS) {
@@ -290,6 +299,7 @@ static void end_process(struct service *service, struct process *process, uint64
     recorder_after(service->recorder, &process->tell_end);
     when_quiet(service, process, end);
     struct owner self = {PARENT_PROCESS, process->id};
+    owner_ended(service, &self);
     if (!process->daemon) { /* those may not make processes */
         service_parent_ended(service, &self);
     }
@@ -325,6 +335,17 @@ static void fact_tree_empty(struct service *service, struct process *process,
     process->descendants = 0;
     process_touch(service, process, true);
     service_change_process(service, "process.tree_empty", process);
+}
+
+void process_streams_lost(struct service *service, struct process *process)
+{
+    unsigned open = process->open_streams & 3u;
+    must(log_gap(recorder_batch(service->recorder), process->num, 0,
+                 open == 3u ? (enum log_stream)0 : (enum log_stream)open, time_now_us(), 0,
+                 LOG_GAP_KEEPER_LOST));
+    process->open_streams = 0;
+    process_touch(service, process, true);
+    when_quiet(service, process, 0);
 }
 
 void process_lost(struct service *service, struct process *process, enum exit_reason reason)
@@ -439,11 +460,13 @@ void service_apply(void *context, const struct fact *fact, uint64_t end)
     }
 }
 
-/* A process that its full output blocks may write as much as is gone. The total is absolute, so
+/* A process that its full output blocks may write as much as is gone, also when it has ended and
+   its pipes hold the rest. The total is absolute, so
    telling it twice does no harm. */
 void process_credit(struct service *service, const struct process *process)
 {
-    if (process->when_full == FULL_BLOCK && process_alive(process)) {
+    bool may_write = process_alive(process) || (process->open_streams & 3u);
+    if (process->when_full == FULL_BLOCK && may_write) {
         problem_free(service->executor->type->credit(service->executor, &process->id,
                                                      process_output_limit(process)));
     }

@@ -18,6 +18,10 @@
 
 #include "service/keeper_link.h"
 #include "service/memfd.h"
+#include "service/text.h"
+
+#define ASK_AGAIN_US 100000
+#define ASKED_AT_ONCE 32u              /* how many processes */
 
 struct local_executor {
     struct executor base;
@@ -25,6 +29,8 @@ struct local_executor {
     struct local_executor_events events;
     struct custody_table custody;
     bool entries_known;               /* CUSTODY_DONE has come */
+    struct timer again;               /* for descriptors that we had no room for */
+    unsigned asked;
     unsigned char buffer[COMMAND_PACKET_BYTES];
 };
 
@@ -163,29 +169,70 @@ static struct problem *local_credit(struct executor *executor, const struct fact
 
 /* ---- custody ---- */
 
-/* Takes this process's descriptors from the front of fds[]; gives how many. */
+static void ask_for_missing(void *context, const struct custody *custody)
+{
+    struct local_executor *self = context;
+    if (custody->missing && self->asked++ < ASKED_AT_ONCE) {
+        problem_free(command_send(self, COMMAND_CUSTODY, &custody->process, NULL, 0,
+                                  (struct reply){0}));
+    }
+}
+
+/* Asks again, some at a time, for what there was no room for. */
+static void ask_again(struct timer *timer)
+{
+    struct local_executor *self =
+        (struct local_executor *)((char *)timer - offsetof(struct local_executor, again));
+    self->asked = 0;
+    custody_each(&self->custody, ask_for_missing, self);
+}
+
+/* Replaces what there is by what was given; what the keeper no longer has is closed. */
+static void custody_update(struct custody *custody, unsigned named, const int given[4])
+{
+    int *places[4] = {&custody->pidfd, &custody->stdout_fd, &custody->stderr_fd,
+                      &custody->stdin_fd};
+    custody->missing = 0;
+    for (unsigned bit = 0; bit < 4; bit++) {
+        bool is_here = named & 1u << bit;
+        if (given[bit] >= 0 || !is_here) {
+            custody_close_fd(places[bit]);
+            *places[bit] = given[bit];
+        }
+        custody->missing |= is_here && *places[bit] < 0 ? 1u << bit : 0;
+    }
+    if (custody->stdin_closed) {
+        custody_close_fd(&custody->stdin_fd);
+        custody->missing &= ~(unsigned)CUSTODY_STDIN;
+    }
+}
+
+/* Takes this process's descriptors from the front of fds[]; gives how many. The kernel hands over
+   as many as we may open: fewer than are named when there is no room. */
 static int custody_take(struct local_executor *self, const struct notice_custody *notice,
                         const int *fds, int fd_count)
 {
-    struct custody given = {.pidfd = -1, .stdout_fd = -1, .stderr_fd = -1, .stdin_fd = -1};
-    int *places[4] = {&given.pidfd, &given.stdout_fd, &given.stderr_fd, &given.stdin_fd};
+    int given[4] = {-1, -1, -1, -1};
     int used = 0;
     for (unsigned bit = 0; bit < 4; bit++) {
         if ((notice->fds & 1u << bit) && used < fd_count) {
-            *places[bit] = fds[used++];
+            given[bit] = fds[used++];
         }
     }
-    if (self->entries_known && custody_is_empty(&given)) {
+    if (self->entries_known && notice->fds == 0) {
         return used;                  /* it has ended meanwhile, and may be forgotten already */
     }
-    given.process = notice->process;
-    given.pid = notice->pid;
     struct custody *custody = custody_make(&self->custody, &notice->process);
     for (int i = 0; !custody && i < used; i++) {
         close(fds[i]);
     }
     if (custody) {
-        *custody = given;
+        custody->pid = notice->pid;
+        custody_update(custody, notice->fds, given);
+    }
+    if (custody && custody->missing && !self->again.place) {
+        self->again.due = ask_again;
+        timer_set(self->link.loop, &self->again, time_monotonic_us() + ASK_AGAIN_US);
     }
     return used;
 }
@@ -204,6 +251,16 @@ static void custody_receive(struct local_executor *self, const unsigned char *bo
     }
 }
 
+/* One that is of no use any more, here or on its way. */
+static void custody_drop_fd(struct custody *custody, enum custody_bits bit)
+{
+    custody_close_fd(bit == CUSTODY_PIDFD    ? &custody->pidfd
+                     : bit == CUSTODY_STDOUT ? &custody->stdout_fd
+                     : bit == CUSTODY_STDERR ? &custody->stderr_fd
+                                             : &custody->stdin_fd);
+    custody->missing &= ~(unsigned)bit;
+}
+
 /* An entry without descriptors is of use to nobody once its end is known. */
 static void custody_drop_empty(struct local_executor *self, struct custody *custody)
 {
@@ -217,7 +274,7 @@ static ssize_t local_stdin_write(struct executor *executor, const struct fact_id
 {
     struct custody *custody = custody_find(&self_of(executor)->custody, id);
     if (!custody || custody->stdin_fd < 0) {
-        return -EPIPE;
+        return custody && (custody->missing & CUSTODY_STDIN) ? -EMFILE : -EPIPE;
     }
     ssize_t n = write(custody->stdin_fd, data, bytes);
     return n >= 0 ? n : errno == EAGAIN || errno == EINTR ? 0 : -errno;
@@ -234,7 +291,8 @@ static struct problem *local_stdin_close(struct executor *executor, const struct
 {
     struct custody *custody = custody_find(&self_of(executor)->custody, id);
     if (custody) {
-        custody_close_fd(&custody->stdin_fd);
+        custody_drop_fd(custody, CUSTODY_STDIN);
+        custody->stdin_closed = true;
     }
     return command_send(self_of(executor), COMMAND_STDIN_CLOSE, id, NULL, 0, reply);
 }
@@ -245,9 +303,9 @@ static void local_pipe_closed(struct executor *executor, const struct fact_id *i
     struct local_executor *self = self_of(executor);
     struct custody *custody = custody_find(&self->custody, id);
     if (custody) {
-        custody_close_fd(stream == STREAM_STDOUT   ? &custody->stdout_fd
-                         : stream == STREAM_STDERR ? &custody->stderr_fd
-                                                   : &custody->stdin_fd);
+        custody_drop_fd(custody, stream == STREAM_STDOUT   ? CUSTODY_STDOUT
+                                 : stream == STREAM_STDERR ? CUSTODY_STDERR
+                                                           : CUSTODY_STDIN);
         custody_drop_empty(self, custody);
     }
 }
@@ -257,8 +315,8 @@ static void local_forget(struct executor *executor, const struct fact_id *id)
     struct local_executor *self = self_of(executor);
     struct custody *custody = custody_find(&self->custody, id);
     if (custody) {
-        custody_close_fd(&custody->pidfd);
-        custody_close_fd(&custody->stdin_fd);
+        custody_drop_fd(custody, CUSTODY_PIDFD);
+        custody_drop_fd(custody, CUSTODY_STDIN);
         custody_drop_empty(self, custody);
     }
     problem_free(command_send(self, COMMAND_FORGET, id, NULL, 0, (struct reply){0}));
@@ -388,6 +446,7 @@ void local_executor_free(struct executor *executor)
 {
     struct local_executor *self = self_of(executor);
     custody_free(&self->custody);
+    timer_cancel(self->link.loop, &self->again);
     loop_unwatch(self->link.loop, &self->link.watch);
     close(self->link.watch.fd);
     keeper_link_free(&self->link);

@@ -115,12 +115,13 @@ void problem_free(struct problem *problem)
     }
     free(problem->faults);
     free(problem->detail);
+    free(problem->members);
     free(problem);
 }
 
 int problem_status(const struct problem *problem)
 {
-    return kinds[problem->code].status;
+    return problem->status ? problem->status : kinds[problem->code].status;
 }
 
 const char *problem_word(enum problem_code code)

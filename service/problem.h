@@ -25,20 +25,31 @@
     X(NOT_FOUND, "not_found", 404, "There is no such thing")                                    \
     X(METHOD_NOT_ALLOWED, "method_not_allowed", 405, "The path does not take this method")      \
     X(NOT_ACCEPTABLE, "not_acceptable", 406, "None of the accepted forms can be given")         \
+    X(NO_SUCH_KEY, "no_such_key", 404, "There is nothing under that key")                         \
+    X(NOT_GRANTED, "not_granted", 409, "It was not to be had in that time")                     \
+    X(CONFIG_DIFFERS, "config_differs", 409, "It is there with another configuration")          \
+    X(OVER_RELEASE, "over_release", 409, "More would be released than there may be")            \
+    X(DIFFERS, "differs", 409, "The present value is not the one expected")                    \
     X(NOT_RUNNING, "not_running", 409, "The process is not running")                            \
     X(NOT_STARTED, "not_started", 409, "The process was not started")                           \
     X(ALREADY_STARTED, "already_started", 409, "The process was started before")                \
+    X(PARENT_ENDED, "parent_ended", 409, "The parent of this daemon process has ended")         \
     X(WOULD_DEADLOCK, "would_deadlock", 409, "A process cannot wait for itself")                \
     X(PROCESS_ALIVE, "process_alive", 409, "The process is alive")                              \
     X(STDIN_CLOSED, "stdin_closed", 409, "The standard input is closed")                        \
     X(IDEMPOTENCY_IN_PROGRESS, "idempotency_in_progress", 409, "The first request with this key has not ended") \
+    X(HOLD_ENDED, "hold_ended", 410, "The hold has ended")                                      \
+    X(DELETED, "deleted", 410, "It was deleted meanwhile")                                      \
     X(LENGTH_REQUIRED, "length_required", 411, "The body's length is needed")                   \
+    X(VERSION_DIFFERS, "version_differs", 412, "It has another version by now")                 \
     X(PAYLOAD_TOO_LARGE, "payload_too_large", 413, "The body is too large")                     \
     X(UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", 415, "The body must be application/json") \
     X(MISDIRECTED, "misdirected", 421, "This server does not answer for that host")             \
     X(UNKNOWN_FIELD, "unknown_field", 422, "A field is not known here")                         \
     X(INVALID_VALUE, "invalid_value", 422, "A value is not valid")                              \
     X(MISSING_FIELD, "missing_field", 422, "A field is missing")                                \
+    X(TYPE_MISMATCH, "type_mismatch", 422, "It is of another type")                             \
+    X(OUT_OF_RANGE, "out_of_range", 422, "A number or an index is out of its range")            \
     X(SPAWN_FAILED, "spawn_failed", 422, "The command could not be executed")                   \
     X(IDEMPOTENCY_KEY_REUSED, "idempotency_key_reused", 422, "The key was used with another request") \
     X(UPGRADE_FAILED, "upgrade_failed", 422, "The new binary did not pass its check")           \
@@ -73,6 +84,8 @@ struct problem {
     int error;                /* spawn_failed: errno, else 0 */
     const char *stage;        /* spawn_failed: word of the stage, static */
     int retry_after_seconds;  /* 0: no such header */
+    int status;               /* 0: that of the code */
+    char *members;            /* more members of the answer, "cause":{…}, or NULL; owned */
 };
 
 struct problem *problem_make(enum problem_code code, const char *format, ...)

@@ -1,9 +1,15 @@
 /* The table of processes; see process.h. */
 #include "service/process.h"
 
+#include <fcntl.h>
+#include <poll.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "service/id.h"
 
@@ -50,6 +56,50 @@ const char *process_program(const struct process *process)
 bool process_ended(const struct process *process)
 {
     return process->state >= STATE_EXITED;
+}
+
+/* Field 22 of /proc/PID/stat; 0: there is no such process. */
+static uint64_t start_ticks_of(int32_t pid)
+{
+    char path[64], text[1024];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t bytes = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0) {
+        close(fd);
+    }
+    text[bytes > 0 ? bytes : 0] = '\0';
+    char *at = strrchr(text, ')');
+    for (int field = 2; at && field < 22; field++) {
+        at = strchr(at + 1, ' ');
+    }
+    return at ? strtoull(at, NULL, 10) : 0;
+}
+
+/* Does the one behind the pidfd run still, and is it the one that was started? */
+static bool is_same(const struct process *process, int pidfd)
+{
+    struct stat status;
+    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+    bool same = process->pidfd_inode
+                    ? fstat(pidfd, &status) == 0 && status.st_ino == process->pidfd_inode
+                    : process->start_ticks &&
+                          start_ticks_of(process->pid) == process->start_ticks;
+    return same && poll(&ended, 1, 0) == 0;
+}
+
+bool process_lives_unheld(const struct process *process)
+{
+    if (process->state != STATE_LOST || process->exit_reason == REASON_REBOOT ||
+        process->pid <= 0) {
+        return false;
+    }
+    int pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
+    bool same = pidfd >= 0 && is_same(process, pidfd);
+    if (pidfd >= 0) {
+        close(pidfd);
+    }
+    return same;
 }
 
 /* ---- found by number ---- */
@@ -231,6 +281,7 @@ void process_free(struct process *process)
     free(process->fixed_json);
     free(process->spec_text);
     json_decref(process->labels);
+    privileges_free(process->privileges);
     free(process);
 }
 

@@ -18,6 +18,8 @@
 #include "service/facts.h"
 #include "service/id.h"
 #include "service/id_map.h"
+#include "service/owner.h"
+#include "service/privileges.h"
 #include "service/recorder.h"
 #include "service/spec.h"
 #include "service/text.h"
@@ -39,13 +41,6 @@ enum exit_reason {
 struct launch_ticket;
 struct service;
 
-enum parent_kind { PARENT_NONE, PARENT_PROCESS, PARENT_SESSION };
-
-struct owner {                         /* who made a process */
-    enum parent_kind kind;
-    struct fact_id id;
-};
-
 struct process {
     struct service *service;           /* for its after-commits */
     struct fact_id id;
@@ -60,6 +55,7 @@ struct process {
     char *spec_text;                   /* what the database keeps; NULL once it is stored and started */
     json_t *labels;                    /* or NULL */
     struct owner parent;
+    struct privileges *privileges;     /* NULL: all of it is the daemon's */
     char token[65];                    /* hex; empty: the child gets none */
     bool daemon, api;
     enum stdin_mode stdin_mode;
@@ -100,6 +96,7 @@ struct process {
     bool end_stored;                   /* the end is committed */
     bool quiet_stored;                 /* and so is the end of its output */
 
+    struct belongings belongings;      /* while it lives */
     struct wait_list joiners;          /* woken when the end is committed */
     struct wait_list followers;        /* woken when its stored log changes */
     struct after_commit tell_end, tell_quiet;
@@ -110,6 +107,7 @@ struct process {
     struct process *next_num;                    /* in the bucket of its number */
     struct process *next_dirty;
     bool dirty, inserted;              /* its row must be written; it has a row */
+    bool spec_changed;                 /* with its row, the spec in it */
     struct launch_ticket *ticket;      /* while a launch is under way and somebody waits */
     struct deferred release;           /* after deletion */
 };
@@ -141,6 +139,8 @@ const char *exit_reason_name(enum exit_reason reason);
 
 bool process_alive(const struct process *process);   /* started, its end not known */
 const char *process_program(const struct process *process);   /* argv[0], or "exec" where not kept */
+/* Lost, and the very process that was started still exists: nobody can act on it. */
+bool process_lives_unheld(const struct process *process);
 bool process_ended(const struct process *process);   /* EXITED, FAILED or LOST */
 
 /* The record's JSON object, as create, get, list and join answer it. */

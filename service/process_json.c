@@ -205,10 +205,12 @@ static void keep_json(struct text *t, const struct process *p)
 {
     text_printf(t,
                 "{\"api\":%s,\"stdin\":%d,\"when_full\":%d,\"max_output\":%llu,\"stop_signal\":%d,"
-                "\"grace_us\":%lld,\"timeout_us\":%lld}",
+                "\"grace_us\":%lld,\"timeout_us\":%lld",
                 p->api ? "true" : "false", (int)p->stdin_mode, (int)p->when_full,
                 (unsigned long long)p->max_output_bytes, p->stop_signal, (long long)p->grace_us,
                 (long long)p->timeout_us);
+    privileges_json(t, p->privileges);
+    text_putc(t, '}');
 }
 
 static char *default_name(int64_t num)
@@ -248,7 +250,7 @@ bool process_fix(struct process *p, const struct spec *spec, const json_t *body)
     p->labels = json_incref(spec->labels);
     p->name = spec->name ? strdup(spec->name) : default_name(p->num);
     p->program = strdup(spec->argv[0]);
-    if (!p->name || !p->program) {
+    if (!p->name || !p->program || !privileges_from_spec(spec, &p->privileges)) {
         return false;
     }
     fixed_json(&t, p, spec);
@@ -283,7 +285,7 @@ static void parent_from_text(struct owner *parent, const char *text)
     }
 }
 
-static void keep_from_object(struct process *p, const json_t *keep)
+static bool keep_from_object(struct process *p, const json_t *keep)
 {
     p->api = json_is_true(json_object_get(keep, "api"));
     p->stdin_mode = (enum stdin_mode)json_integer_value(json_object_get(keep, "stdin"));
@@ -292,6 +294,7 @@ static void keep_from_object(struct process *p, const json_t *keep)
     p->stop_signal = (int)json_integer_value(json_object_get(keep, "stop_signal"));
     p->grace_us = json_integer_value(json_object_get(keep, "grace_us"));
     p->timeout_us = json_integer_value(json_object_get(keep, "timeout_us"));
+    return privileges_from_json(keep, &p->privileges);
 }
 
 bool process_fix_from_text(struct process *p, const char *spec_text)
@@ -306,7 +309,7 @@ bool process_fix_from_text(struct process *p, const char *spec_text)
         p->daemon = json_is_true(json_object_get(fixed, "daemon"));
         p->labels = json_object_size(labels) ? json_incref(labels) : NULL;
         parent_from_text(&p->parent, json_string_value(json_object_get(fixed, "parent")));
-        keep_from_object(p, json_object_get(root, "keep"));
+        ok = keep_from_object(p, json_object_get(root, "keep"));
         p->spec_text = strdup(spec_text);
     }
     json_decref(root);

@@ -12,6 +12,7 @@
 #include "db/readers.h"
 #include "service/config.h"
 #include "service/executor.h"
+#include "service/hold.h"
 #include "service/process.h"
 #include "service/recorder.h"
 #include "service/session.h"
@@ -32,6 +33,8 @@ struct service {
     struct readers *readers;
     struct process_table processes;
     struct session_table sessions;
+    struct object_table objects;
+    struct hold_table holds;
     struct feed changes, log;
     uint64_t ends[REASONS];            /* ends seen since this server began, by their reason */
     enum log_level log_level;
@@ -67,6 +70,8 @@ void process_credit(struct service *service, const struct process *process);
 /* Policies block and drop_newest: up to how many bytes, ever, it may write now. */
 uint64_t process_output_limit(const struct process *process);
 void service_log_progress(void *context, const struct log_progress *progress);
+/* Nobody can read its open pipes any more: what they held is not known. */
+void process_streams_lost(struct service *service, struct process *process);
 /* Marks what an executor can no longer observe. */
 void process_lost(struct service *service, struct process *process, enum exit_reason reason);
 /* Its row is to be written with the open batch (revision + 1 when `changed`). */
@@ -125,6 +130,7 @@ void control_abandon(struct control_ticket *ticket);
 struct problem *service_delete(struct service *service, struct process *process);
 /* Ends the daemon processes whose parent is `parent`; one of them. */
 void service_parent_ended(struct service *service, const struct owner *parent);
+bool process_parent_has_ended(struct service *service, const struct process *process);
 void service_stop_daemon(struct service *service, struct process *process);
 /* Nobody has asked yet that it be stopped. */
 bool process_stop_wanted(const struct process *process);

@@ -69,6 +69,29 @@ static struct session *session_add(struct service *service, const struct fact_id
     return session;
 }
 
+/* The oldest one makes place. False: no memory. */
+static bool remember_ended(struct service *service, const struct fact_id *id)
+{
+    struct session_table *table = &service->sessions;
+    struct fact_id *place = &table->ended[table->ended_count++ % SESSIONS_ENDED];
+    bool good = table->ended_count <= SESSIONS_ENDED ||
+                session_row_delete(recorder_batch(service->recorder), place->bytes);
+    *place = *id;
+    return good;
+}
+
+bool session_has_ended(const struct service *service, const struct fact_id *id)
+{
+    const struct session_table *table = &service->sessions;
+    size_t count = table->ended_count < SESSIONS_ENDED ? table->ended_count : SESSIONS_ENDED;
+    for (size_t i = 0; i < count; i++) {
+        if (id_equal(&table->ended[i], id)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool session_store(struct session *session)
 {
     struct session_row row = {.token = session->token, .created_at_us = session->created_at_us,
@@ -157,11 +180,13 @@ void session_end(struct session *session, const char *cause)
     text_json_string(&data, cause);
     text_putc(&data, '}');
     service_log(service, LEVEL_INFO, NULL, "session %s ended: %s", session->id_text, cause);
-    if (!session_row_delete(recorder_batch(service->recorder), session->id.bytes)) {
+    session->token[0] = '\0';
+    if (!session_store(session) || !remember_ended(service, &session->id)) {
         recorder_fatal("out of memory for a session's end");
     }
     service_change(service, "session.ended", session->id_text, data.data);
     text_free(&data);
+    owner_ended(service, &owner);
     session_remove(session);
     service_parent_ended(service, &owner);
 }
@@ -186,6 +211,11 @@ bool session_restore(struct service *service, const uint8_t id[16], const char *
 {
     struct fact_id session_id;
     memcpy(session_id.bytes, id, sizeof session_id.bytes);
+    if (!*token) {
+        struct session_table *table = &service->sessions;
+        table->ended[table->ended_count++ % SESSIONS_ENDED] = session_id;
+        return true;
+    }
     struct session *session = session_add(service, &session_id, token, created_at_us, ttl_us);
     if (session) {
         session->stored_expires_at_us = session->expires_at_us;

@@ -8,10 +8,10 @@
 #include "service/id.h"
 #include "service/id_map.h"
 #include "service/loop.h"
+#include "service/owner.h"
 #include "service/problem.h"
 #include "service/text.h"
 
-struct owner;
 struct service;
 
 struct session {
@@ -21,13 +21,20 @@ struct session {
     int64_t created_at_us, expires_at_us, ttl_us;
     int64_t stored_expires_at_us;      /* as the database has it; renewed lazily */
     struct timer expiry;
+    struct belongings belongings;
     size_t processes;                  /* that it made and that live */
     unsigned calls;                    /* under way with its token: it does not expire meanwhile */
     struct service *service;
     struct session *next, *previous;
 };
 
+/* So many of those that have ended last are remembered, in the database too, so that their tokens
+   are told from ones that never were. */
+#define SESSIONS_ENDED 4096
+
 struct session_table {
+    struct fact_id ended[SESSIONS_ENDED];  /* a ring; zeroes where none is yet */
+    size_t ended_count;                /* ever */
     struct session *first;
     struct id_map by_id;
     size_t count;
@@ -36,6 +43,7 @@ struct session_table {
 /* NULL: *problem tells. */
 struct session *session_make(struct service *service, int64_t ttl_us, struct problem **problem);
 struct session *session_find(struct service *service, const struct fact_id *id);
+bool session_has_ended(const struct service *service, const struct fact_id *id);
 void session_renew(struct session *session);
 /* A call with its token begins, and has its answer: both renew. */
 void session_call_begins(struct session *session);
@@ -46,7 +54,8 @@ void session_count_process(struct service *service, const struct owner *owner, b
 void session_end(struct session *session, const char *cause);
 /* `with_token`: only in the answer to its creation. */
 void session_json(struct text *text, const struct session *session, bool with_token);
-/* At start, from the database; its time begins anew, because nobody could renew meanwhile. */
+/* At start, from the database; its time begins anew, because nobody could renew meanwhile. Without
+   a token it is one that has ended. */
 bool session_restore(struct service *service, const uint8_t id[16], const char *token,
                      int64_t created_at_us, int64_t ttl_us);
 

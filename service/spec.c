@@ -15,6 +15,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#define CPU_GRACE_SECONDS 2
+
 struct reading {
     struct spec *spec;
     struct problem *problem;     /* NULL so far so good */
@@ -256,6 +258,7 @@ static void read_user(struct reading *r, const json_t *value)
         r->problem = no_such("user", "/user", json_string_value(value));
         return;
     }
+    spec->user_given = true;
     spec->flags |= SPAWN_SET_IDS;
     spec->uid = entry ? entry->pw_uid : (uid_t)json_integer_value(value);
     spec->gid = entry ? entry->pw_gid : (gid_t)json_integer_value(value);
@@ -274,6 +277,7 @@ static void read_group(struct reading *r, const json_t *value)
     if (!(r->spec->flags & SPAWN_SET_IDS)) {
         r->spec->uid = geteuid();
     }
+    r->spec->group_given = true;
     r->spec->flags |= SPAWN_SET_IDS;
     r->spec->gid = entry ? entry->gr_gid : (gid_t)json_integer_value(value);
 }
@@ -291,6 +295,9 @@ static int count_groups(const struct reading *r)
 static void take_groups(struct reading *r)
 {
     struct spec *spec = r->spec;
+    if (geteuid() != 0 && spec->uid == geteuid() && spec->gid == getegid()) {
+        spec->flags &= ~(unsigned)SPAWN_SET_IDS; /* so it is; to say it again needs privileges */
+    }
     if (!(spec->flags & SPAWN_SET_IDS)) {
         return;
     }
@@ -337,6 +344,26 @@ static const struct {
     {"sigpending", RLIMIT_SIGPENDING},
 };
 
+const char *spec_limit_name(unsigned resource)
+{
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        if (limits[i].resource == resource) {
+            return limits[i].name;
+        }
+    }
+    return NULL;
+}
+
+/* The kernel sends SIGXCPU at the soft limit and SIGKILL at the hard one: a little later, so that
+   the first is seen. Only root may go above its own hard limit. */
+static uint64_t hard_cpu_limit(uint64_t soft)
+{
+    struct rlimit own = {RLIM_INFINITY, RLIM_INFINITY};
+    getrlimit(RLIMIT_CPU, &own);
+    uint64_t hard = soft + CPU_GRACE_SECONDS;
+    return hard > own.rlim_max && soft <= own.rlim_max ? own.rlim_max : hard;
+}
+
 static void read_rlimits(struct reading *r, const json_t *value)
 {
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
@@ -348,7 +375,8 @@ static void read_rlimits(struct reading *r, const json_t *value)
         uint64_t amount = (uint64_t)json_integer_value(item);
         r->spec->rlimit_mask |= 1u << resource;
         r->spec->rlimits[resource].soft = amount;
-        r->spec->rlimits[resource].hard = amount;
+        r->spec->rlimits[resource].hard =
+            resource == RLIMIT_CPU ? hard_cpu_limit(amount) : amount;
     }
 }
 

@@ -31,6 +31,7 @@ struct spec {
     enum stdin_mode stdin_mode;
     enum when_full when_full;
     bool clear_env, daemon, start, api;
+    bool user_given, group_given; /* the request names them */
     unsigned flags;              /* enum spawn_flags, without the stdin and output policy bits */
     uint32_t uid, gid, *groups, group_count;
     uint32_t umask;
@@ -58,6 +59,9 @@ int signal_from_text(const char *text);
 /* A JSON string or integer. */
 int signal_from_json(const json_t *value);
 void signal_name(int signal, char out[16]);
+
+/* The field of `rlimits` that sets this RLIMIT_*; NULL: none does. */
+const char *spec_limit_name(unsigned resource);
 
 const char *when_full_name(enum when_full when_full);
 

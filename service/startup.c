@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "service/local_executor.h"
+#include "service/coordination.h"
 #include "service/service.h"
 
 #define RECONCILE_AGAIN_US 100000
@@ -17,13 +18,13 @@ struct loading {
     bool failed;
 };
 
-/* What was deleted from the log of a process that lives: the batch that did it may have been the
-   last of the former server, which then had no time to count it in the row. */
+/* What was deleted from the log of a process whose pipes may hold more: the batch that did it may
+   have been the last of the former server, which then had no time to count it in the row. */
 static bool load_totals(struct loading *loading, struct process *process)
 {
     struct log_progress totals = {0};
     struct db_error error = {0};
-    if (!process_alive(process)) {
+    if (!process_alive(process) && !(process->open_streams & 3u)) {
         return true;
     }
     if (log_totals(loading->db, process->num, &totals, &error)) {
@@ -95,7 +96,7 @@ struct problem *service_load(struct service *service, struct db *db)
         service->processes.last_num = last_num;
     }
     return loading.failed ? problem_make(PROBLEM_OUT_OF_MEMORY, "the records cannot be loaded")
-                          : NULL;
+                          : coordination_load(service, db);
 }
 
 /* The keeper holds an entry for each process that lives and for each end not yet stored. */
@@ -112,18 +113,32 @@ static void lose_unknown(struct service *service, int64_t started_before_us)
     }
 }
 
-/* An end that was stored by a former server, which had no time to tell the keeper so; pipes that
-   are still open although nobody holds them. */
+/* Of an ended process that the keeper does not know no pipe is held and no descendant looked after,
+   whatever the record says. */
+static void settle_unknown(struct service *service, struct process *process)
+{
+    if (process->descendants) {
+        process->descendants = 0;
+        process_touch(service, process, true);
+    }
+    if (process->open_streams & 3u) {
+        process_streams_lost(service, process);
+    }
+}
+
+/* An end that was stored by a former server may not have been told to the keeper; room that was
+   made in a log neither. */
 static void settle_ended(struct service *service)
 {
     for (struct process *p = service->processes.first; p; p = p->next) {
         bool known = custody_find(local_executor_custody(service->executor), &p->id) != NULL;
+        if (p->log_gone) {
+            process_credit(service, p);
+        }
         if (p->end_stored && known) {
             service->executor->type->forget(service->executor, &p->id);
-        } else if (process_ended(p) && !known && (p->open_streams & 3u)) {
-            p->open_streams = 0;
-            p->quiet_stored = true;
-            process_touch(service, p, true);
+        } else if (process_ended(p) && !known) {
+            settle_unknown(service, p);
         }
     }
 }
@@ -131,18 +146,7 @@ static void settle_ended(struct service *service)
 static void settle_living(struct service *service)
 {
     for (struct process *p = service->processes.first_live; p; p = p->next_live) {
-        if (p->log_gone) {
-            process_credit(service, p);
-        }
-        bool ended = false;
-        if (p->parent.kind == PARENT_PROCESS) {
-            const struct process *parent =
-                process_table_find(&service->processes, &p->parent.id);
-            ended = !parent || process_ended(parent);
-        } else if (p->parent.kind == PARENT_SESSION) {
-            ended = !session_find(service, &p->parent.id);
-        }
-        if (ended && p->daemon && process_stop_wanted(p)) {
+        if (p->daemon && process_parent_has_ended(service, p) && process_stop_wanted(p)) {
             service_stop_daemon(service, p);
         }
     }
@@ -155,6 +159,7 @@ static void reconcile(struct service *service, int64_t started_before_us)
         lose_unknown(service, started_before_us);
         settle_ended(service);
         settle_living(service);
+        coordination_reconcile(service);
     } else {
         timer_set(service->loop, &service->reconcile, time_monotonic_us() + RECONCILE_AGAIN_US);
     }

@@ -2,9 +2,9 @@
  * The slots: one cgroup v2 directory per running child, made when first needed and used again.
  *
  * They lie in a directory of this keeper beside its own processes, `forkful-<pid>-<random>/s<N>`,
- * so a tree can be killed, frozen and counted however it forks or calls setsid. No controller is
- * switched on. Where no cgroup2 is mounted, or may not be written, there are no slots and tree.c
- * walks /proc instead. The first slots are kept open, two descriptors each; the others only while
+ * so a tree can be killed, frozen and counted however it forks or calls setsid. Of the controllers
+ * only memory's is switched on, where that is allowed: it counts OOM kills. Where no cgroup2 is
+ * mounted, or may not be written, there are no slots and tree.c walks /proc instead. The first slots are kept open, two descriptors each; the others only while
  * they are used.
  *
  * A slot that was ever killed or frozen is worn, and so is one that a former keeper used: it is
@@ -152,6 +152,21 @@ static int find_top(struct keeper *keeper)
     return make_top(keeper, parent);
 }
 
+/* With the memory controller slots count OOM kills (memory.events). The kernel refuses it below a
+   cgroup that has processes of its own, so beside a keeper in a service's cgroup there is none:
+   then a kill by the OOM killer is a SIGKILL like any other. */
+static void enable_memory(int directory)
+{
+    static const char *const files[] = {"../cgroup.subtree_control", "cgroup.subtree_control"};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        int fd = openat(directory, files[i], O_WRONLY | O_CLOEXEC);
+        if (fd >= 0) {
+            (void)!write(fd, "+memory", 7);
+            close(fd);
+        }
+    }
+}
+
 void cgroup_begin(struct keeper *keeper)
 {
     slots = table_reserve(CHILDREN_MAX, sizeof *slots);
@@ -160,6 +175,7 @@ void cgroup_begin(struct keeper *keeper)
     }
     if (keeper->resume.cgroup_fd < 0) {
         keeper->resume.cgroup_fd = find_top(keeper);
+        enable_memory(keeper->resume.cgroup_fd);
     }
     if (keeper->resume.cgroup_fd < 0) {
         return;

@@ -131,6 +131,15 @@ static int act_forget(struct keeper *keeper, struct child *child, struct packet 
     return 0;
 }
 
+static int act_custody(struct keeper *keeper, struct child *child, struct packet *packet)
+{
+    (void)packet;
+    if (child->state == CHILD_RUNNING || child->state == CHILD_ENDED) {
+        link_custody(keeper, child);
+    }
+    return 0;
+}
+
 static int act_state(struct keeper *keeper, struct child *child, struct packet *packet)
 {
     (void)child;
@@ -174,6 +183,7 @@ static const struct {
     [COMMAND_STATE] = {act_state, 0},
     [COMMAND_UPGRADE] = {act_upgrade, 0},
     [COMMAND_EXIT] = {act_exit, 0},
+    [COMMAND_CUSTODY] = {act_custody, ROW_CHILD | ROW_NO_REPLY},
 };
 
 int command_act(struct keeper *keeper, struct packet *packet)

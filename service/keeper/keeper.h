@@ -107,7 +107,9 @@ struct keeper {
     bool ring_waits;              /* output is not read until the ring has room */
     bool nowait_reads;            /* preadv2 takes RWF_NOWAIT on pipes */
     bool exiting;
+    bool alone;                   /* it ends without a server: alone.c */
     int exit_status;
+    int64_t unready_since_us;     /* asked to end, and no server is ready; 0: nothing waits */
     uint64_t begun_at, begun_end; /* where our FACT_KEEPER_STARTED lies in the spool */
     char *upgrade_path;           /* not empty: re-execute this when the server has ended */
     int64_t upgrade_deadline_us;
@@ -189,6 +191,7 @@ void pipes_drain(struct keeper *keeper, struct child *child); /* what they hold 
 void pipes_pause(struct keeper *keeper, bool pause);
 void pipes_credit(struct keeper *keeper, struct child *child, uint64_t max_output_bytes);
 void pipes_close(struct keeper *keeper, struct child *child);
+void pipes_end(struct keeper *keeper, struct child *child); /* for good: tells what they held */
 bool pipes_hold(const struct child *child);
 uint32_t pipes_dropped(const struct child *child); /* OWED_DROPPED_* */
 ssize_t pipe_take(const struct keeper *keeper, int fd, void *bytes, size_t size);
@@ -204,9 +207,15 @@ void deadlines_run(struct keeper *keeper);
 void check_later(struct keeper *keeper, int64_t delay_us); /* looks at trees and adopted zombies */
 int deadlines_timeout(const struct keeper *keeper); /* for epoll_wait, in milliseconds */
 
+/* alone.c: each turn; when it will have waited long enough (0: it does not wait) */
+void alone_run(struct keeper *keeper);
+int64_t alone_deadline(const struct keeper *keeper);
+
 /* tree.c, cgroup.c */
 int tree_signal(struct keeper *keeper, struct child *child, int signal);
+int tree_wake(struct keeper *keeper, struct child *child, int signal); /* and SIGCONT behind it */
 int tree_freeze(struct keeper *keeper, struct child *child, bool freeze);
+void tree_thaw(struct keeper *keeper, struct child *child); /* if it is paused; tells nobody */
 uint32_t tree_count(struct keeper *keeper, struct child *child); /* without the main process */
 void tree_outlives(struct keeper *keeper, struct child *child);
 void tree_check(struct keeper *keeper, struct child *child);

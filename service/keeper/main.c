@@ -25,7 +25,7 @@
 
 #define NOFILE_WANTED (1u << 20)
 #define PIDFS_MAGIC 0x50494446u
-#define END_PATIENCE_MS 2000      /* for the ends of those that are killed at our own end */
+#define END_PATIENCE_US 2000000   /* for the ends of those that are killed at our own end */
 
 static struct keeper the_keeper;
 
@@ -190,6 +190,13 @@ static bool facts_are_left(const struct keeper *keeper)
     return tail != head && !(tail == keeper->begun_at && head == keeper->begun_end);
 }
 
+/* The process, or what it has left behind. */
+static bool is_living(const struct child *child)
+{
+    return child->state == CHILD_STARTING || child->state == CHILD_RUNNING ||
+           (child->state == CHILD_ENDED && (child->marks & MARK_TREE));
+}
+
 /* Kills what is left of the trees. True: somebody had still to be ended. */
 static bool kill_trees(struct keeper *keeper)
 {
@@ -202,7 +209,25 @@ static bool kill_trees(struct keeper *keeper)
         tree_signal(keeper, child, SIGKILL);
         child->marks |= ENTRY_KILL_SENT;
         child->stop_reason = child->stop_reason == STOP_NONE ? STOP_SHUTDOWN : child->stop_reason;
-        living |= child->state == CHILD_STARTING || child->state == CHILD_RUNNING;
+        living |= is_living(child);
+    }
+    return living;
+}
+
+/* Looks once at those just killed. True: somebody has not ended yet. */
+static bool record_now(struct keeper *keeper)
+{
+    bool living = false;
+    loop_take_time(keeper);
+    reap_children(keeper);
+    for (uint32_t i = 1; i <= keeper->used; i++) {
+        struct child *child = &keeper->children[i];
+        if (child->state == CHILD_RUNNING && (child->marks & ENTRY_ADOPTED)) {
+            reap_adopted(keeper, child);
+        } else if (child->state == CHILD_ENDED && (child->marks & MARK_TREE)) {
+            tree_check(keeper, child);
+        }
+        living |= is_living(child);
     }
     return living;
 }
@@ -210,19 +235,17 @@ static bool kill_trees(struct keeper *keeper)
 /* Writes the ends of those just killed, for a server of the next keeper; gives up after a while. */
 static void record_ends(struct keeper *keeper)
 {
-    bool living = true;
-    for (int left_ms = END_PATIENCE_MS; living && left_ms > 0; left_ms -= 10) {
-        living = false;
-        reap_children(keeper);
-        for (uint32_t i = 1; i <= keeper->used; i++) {
-            struct child *child = &keeper->children[i];
-            if (child->state == CHILD_RUNNING && (child->marks & ENTRY_ADOPTED)) {
-                reap_adopted(keeper, child);
-            }
-            living |= child->state == CHILD_STARTING || child->state == CHILD_RUNNING;
-        }
-        if (living) {
-            usleep(10000);
+    int64_t until_us = keeper->mono_us + END_PATIENCE_US;
+    while (record_now(keeper) && keeper->mono_us < until_us) {
+        usleep(10000);
+    }
+}
+
+static void close_streams(struct keeper *keeper)
+{
+    for (uint32_t i = 1; i <= keeper->used; i++) {
+        if (keeper->children[i].state != CHILD_FREE) {
+            pipes_end(keeper, &keeper->children[i]);
         }
     }
 }
@@ -232,11 +255,11 @@ static void end(struct keeper *keeper)
 {
     char path[4096];
     const char *directory = resume_string(keeper, 3);
-    bool left = facts_are_left(keeper);
     if (kill_trees(keeper)) {
         record_ends(keeper);
-        left = left || facts_are_left(keeper);
     }
+    close_streams(keeper);
+    bool left = facts_are_left(keeper);
     cgroup_end(keeper);
     while (waitpid(-1, NULL, WNOHANG) > 0) {
     }

@@ -211,6 +211,19 @@ void pipes_drain(struct keeper *keeper, struct child *child)
     }
 }
 
+void pipes_end(struct keeper *keeper, struct child *child)
+{
+    pipes_drain(keeper, child);
+    for (int s = 0; s < 2 && child->state != CHILD_FREE; s++) {
+        int held = 0;
+        if (child->output[s] >= 0) {
+            ioctl(child->output[s], FIONREAD, &held); /* blocked, or there is no room in the ring */
+            child->dropped[s] += held > 0 ? (uint64_t)held : 0;
+            stream_closed(keeper, child, s);
+        }
+    }
+}
+
 /* Do the pipes hold bytes that can be read as soon as the ring has room? */
 bool pipes_hold(const struct child *child)
 {

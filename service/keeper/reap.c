@@ -79,6 +79,7 @@ static void end_settle(struct keeper *keeper, struct child *child, uint32_t desc
     close_one(&child->pidfd);
     if (descendants > 0) {
         tree_outlives(keeper, child);
+        tree_thaw(keeper, child); /* a record that has ended is not paused, nor is its tree */
     } else {
         child->stop_deadline_us = 0;
         cgroup_give(&child->slot);

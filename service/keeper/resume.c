@@ -62,6 +62,11 @@ static int read_entry(struct keeper *keeper, const unsigned char *bytes, size_t 
 {
     struct resume_entry entry = {.cgroup_slot = -1};
     memcpy(&entry, bytes, size < sizeof entry ? size : sizeof entry);
+    if (keeper->resume.occasion == RESUME_ADOPT && entry.pidfd < 0 &&
+        !(entry.flags & ENTRY_ENDED)) {
+        keeper_log("resume: the end of process %d cannot be observed", (int)entry.pid);
+        return 0; /* the server had no room for its descriptors, so it is lost */
+    }
     if (entry.pid <= 1 || entry.pid == keeper->pid) {
         keeper_log("resume: an entry with pid %d is left out", (int)entry.pid);
         return 0; /* signals to it would hit everybody, or us */

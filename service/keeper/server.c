@@ -27,7 +27,7 @@
 #define FIRST_DELAY_MS 50u
 #define LAST_DELAY_MS 5000u
 #define LINK_BUFFER_BYTES 32768   /* bounds the descriptors in flight to the server */
-#define LIFTED_FD 64              /* above every number that a server expects */
+#define SERVER_FDS_MAX (SERVER_FD_LISTENERS + RESUME_LISTENERS + 3) /* no number is so large */
 #define SERVER_ARGUMENTS_MAX 64u
 
 static void set_number(const char *name, int64_t number)
@@ -37,7 +37,7 @@ static void set_number(const char *name, int64_t number)
     setenv(name, text, 1);
 }
 
-/* Puts a copy of `fd` aside, then on *next; counts *next on. -1 stays away. */
+/* Puts a copy of `fd` aside, for *next; counts *next on. -1 stays away. */
 static void lift(const char *name, int fd, int *lifted, int *next)
 {
     if (fd < 0) {
@@ -46,14 +46,22 @@ static void lift(const char *name, int fd, int *lifted, int *next)
     if (name != NULL) {
         set_number(name, *next);
     }
-    lifted[(*next)++] = fcntl(fd, F_DUPFD_CLOEXEC, LIFTED_FD);
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, SERVER_FDS_MAX);
+    if (copy < 0) {
+        struct rlimit limit = {0, 0};
+        getrlimit(RLIMIT_NOFILE, &limit);
+        keeper_log("the limit of open files (RLIMIT_NOFILE, %llu) is too small for a server: %s",
+                   (unsigned long long)limit.rlim_cur, strerror(errno));
+        _exit(1);
+    }
+    lifted[(*next)++] = copy;
 }
 
 /* In the child: every descriptor to its number. All others are FD_CLOEXEC. */
 static void place_fds(const struct keeper *keeper, int link)
 {
     const struct resume *resume = &keeper->resume;
-    int lifted[SERVER_FD_LISTENERS + RESUME_LISTENERS + 4], next = SERVER_FD_LINK;
+    int lifted[SERVER_FDS_MAX], next = SERVER_FD_LINK;
     lift(NULL, link, lifted, &next);
     lift(NULL, resume->spool_fd, lifted, &next);
     lift(NULL, keeper->facts_event, lifted, &next);

@@ -37,7 +37,7 @@ int stop_begin(struct keeper *keeper, struct child *child, const struct command_
     child->stopping_signal = stop->signal;
     deadline_at(keeper, child->stop_deadline_us);
     owe(keeper, child, OWED_STOPPING); /* before the signal: it may end the child at once */
-    tree_signal(keeper, child, stop->signal);
+    tree_wake(keeper, child, stop->signal); /* who was stopped by SIGSTOP sees no signal before */
     if ((child->marks & ENTRY_PAUSED) && stop->signal != SIGKILL) {
         tree_freeze(keeper, child, false);
     }
@@ -102,6 +102,7 @@ void check_later(struct keeper *keeper, int64_t delay_us)
 void deadlines_run(struct keeper *keeper)
 {
     server_deadlines(keeper);
+    alone_run(keeper);
     if (!due(&keeper->next_deadline_us, keeper->mono_us)) {
         return;
     }
@@ -135,7 +136,8 @@ int deadlines_timeout(const struct keeper *keeper)
 {
     int64_t next_us = keeper->next_deadline_us;
     const int64_t others[] = {keeper->server.start_deadline_us, keeper->server.kill_deadline_us,
-                              keeper->server.pid == 0 ? keeper->upgrade_deadline_us : 0};
+                              keeper->server.pid == 0 ? keeper->upgrade_deadline_us : 0,
+                              alone_deadline(keeper)};
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
         if (others[i] != 0 && (next_us == 0 || others[i] < next_us)) {
             next_us = others[i];

@@ -145,7 +145,7 @@ static bool still_member(const struct child *child, const struct walked *one)
 }
 
 static void signal_member(const struct keeper *keeper, const struct child *child,
-                          const struct walked *one, int signal)
+                          const struct walked *one, const int signals[2])
 {
     if (is_untouchable(keeper, one->pid)) {
         return;
@@ -155,19 +155,21 @@ static void signal_member(const struct keeper *keeper, const struct child *child
         return;
     }
     if (pidfd < 0) {
-        kill(one->pid, signal);
+        kill(one->pid, signals[0]);
+        kill(one->pid, signals[1]);
     } else if (still_member(child, one)) {
-        syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0);
+        syscall(SYS_pidfd_send_signal, pidfd, signals[0], NULL, 0);
+        syscall(SYS_pidfd_send_signal, pidfd, signals[1], NULL, 0);
     }
     if (pidfd >= 0) {
         close(pidfd);
     }
 }
 
-/* Members of the walk at hand that had no signal yet get it; gives how many. [*first, *last]: the
-   bytes of signalled[] that are in use. */
+/* Members of the walk at hand that had no signal yet get both, of which 0 is none; gives how many.
+   [*first, *last]: the bytes of signalled[] that are in use. */
 static size_t signal_new(const struct keeper *keeper, const struct child *child, size_t count,
-                         int signal, size_t *first, size_t *last)
+                         const int signals[2], size_t *first, size_t *last)
 {
     size_t fresh = 0;
     for (size_t i = 0; i < count; i++) {
@@ -179,19 +181,19 @@ static size_t signal_new(const struct keeper *keeper, const struct child *child,
         signalled[byte] |= bit;
         *first = byte < *first ? byte : *first;
         *last = byte > *last ? byte : *last;
-        signal_member(keeper, child, &walk[i], signal);
+        signal_member(keeper, child, &walk[i], signals);
         fresh++;
     }
     return fresh;
 }
 
 /* Signals whoever has not been yet, until nobody new appears. Gives how many it found. */
-static size_t signal_all(struct keeper *keeper, struct child *child, int signal)
+static size_t signal_all(struct keeper *keeper, struct child *child, const int signals[2])
 {
     size_t done = 0, fresh = 1, first = sizeof signalled, last = 0;
     for (int round = 0; round < ROUNDS_MAX && fresh > 0; round++) {
         size_t count = tree_walk(keeper, child);
-        fresh = signal_new(keeper, child, count, signal, &first, &last);
+        fresh = signal_new(keeper, child, count, signals, &first, &last);
         done += fresh;
     }
     if (first <= last) {
@@ -200,26 +202,65 @@ static size_t signal_all(struct keeper *keeper, struct child *child, int signal)
     return done;
 }
 
-int tree_signal(struct keeper *keeper, struct child *child, int signal)
+static int signal_tree(struct keeper *keeper, struct child *child, const int signals[2])
 {
     if (child->state == CHILD_ENDED && !(child->marks & MARK_TREE)) {
         return -ESRCH;
     }
-    if (signal == SIGKILL && child->slot >= 0 && (keeper->features & KEEPER_CGROUP_KILL) &&
+    if (signals[0] == SIGKILL && child->slot >= 0 && (keeper->features & KEEPER_CGROUP_KILL) &&
         cgroup_write(child->slot, "cgroup.kill", "1") == 0) {
         return 0;
     }
-    return signal_all(keeper, child, signal) > 0 ? 0 : -ESRCH;
+    return signal_all(keeper, child, signals) > 0 ? 0 : -ESRCH;
+}
+
+int tree_signal(struct keeper *keeper, struct child *child, int signal)
+{
+    return signal_tree(keeper, child, (const int[2]){signal, 0});
+}
+
+/* Would who is stopped not see it, and is it not about stopping itself? */
+static bool wants_to_be_seen(int signal)
+{
+    return signal != SIGKILL && signal != SIGCONT && signal != SIGSTOP && signal != SIGTSTP &&
+           signal != SIGTTIN && signal != SIGTTOU;
+}
+
+int tree_wake(struct keeper *keeper, struct child *child, int signal)
+{
+    return signal_tree(keeper, child,
+                       (const int[2]){signal, wants_to_be_seen(signal) ? SIGCONT : 0});
+}
+
+/* A thaw is SIGCONT as well: somebody may have been stopped by SIGSTOP, which the freezer does not
+   know. */
+static int freeze_or_thaw(struct keeper *keeper, struct child *child, bool freeze)
+{
+    int error = 0;
+    bool by_cgroup = child->slot >= 0 && (keeper->features & KEEPER_CGROUP_FREEZE);
+    if (by_cgroup) {
+        error = cgroup_write(child->slot, "cgroup.freeze", freeze ? "1" : "0");
+    }
+    if (error == 0 && !(by_cgroup && freeze)) {
+        error = tree_signal(keeper, child, freeze ? SIGSTOP : SIGCONT);
+    }
+    return error;
+}
+
+void tree_thaw(struct keeper *keeper, struct child *child)
+{
+    if (child->marks & ENTRY_PAUSED) {
+        freeze_or_thaw(keeper, child, false);
+        child->marks &= ~(uint32_t)ENTRY_PAUSED;
+    }
 }
 
 int tree_freeze(struct keeper *keeper, struct child *child, bool freeze)
 {
-    int error = 0;
-    if (child->slot >= 0 && (keeper->features & KEEPER_CGROUP_FREEZE)) {
-        error = cgroup_write(child->slot, "cgroup.freeze", freeze ? "1" : "0");
-    } else {
-        error = tree_signal(keeper, child, freeze ? SIGSTOP : SIGCONT);
+    if (child->state == CHILD_ENDED && !(child->marks & MARK_TREE)) {
+        return -ESRCH;
     }
+    int error = freeze_or_thaw(keeper, child, freeze);
     if (error != 0) {
         return error;
     }

@@ -66,6 +66,9 @@ function eventsOf(text) {
   }).filter((event) => event.data !== '');
 }
 
+/** Codes that come with a second status: with If-Hold; when a queue is drained. */
+export const OTHER_STATUS = { hold_ended: [412], closed: [410] };
+
 export class Contract {
   #ajv;
   #templates;
@@ -226,7 +229,7 @@ export class Contract {
     const { code } = problem;
     if (problem.status !== status) throw new Error(`the problem says ${problem.status}`);
     if (problem.request_id !== headers.get('x-request-id')) throw new Error('request_id is not X-Request-Id');
-    if (this.codes.get(code) !== status) throw new Error(`the code ${code} does not go with this status`);
+    if (![this.codes.get(code), ...(OTHER_STATUS[code] ?? [])].includes(status)) throw new Error(`the code ${code} does not go with this status`);
     if (codes && !codes.includes(code)) throw new Error(`the code ${code} is not documented, only ${codes.join(', ')}`);
   }
 

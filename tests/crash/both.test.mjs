@@ -1,7 +1,7 @@
 // Keeper and server are both killed, or the machine is: what a start finds, and what it may not pretend to know.
 import assert from 'node:assert/strict';
 import { daemonTest, suite, until } from '../lib/daemon.mjs';
-import { exitedWith, range } from '../lib/check.mjs';
+import { exitedWith, problem, range } from '../lib/check.mjs';
 import { alive, send, stat } from '../lib/proc.mjs';
 
 const lost = (record, reason) => {
@@ -48,6 +48,22 @@ suite('after a crash of both', () => {
     }
     assert.equal((await d.system()).processes.lost, 3);
     assert.equal((await d.get('/v1/changes?type=process.lost')).body.items.length, 3);
+  });
+
+  daemonTest('who lives on out of reach is not said to be killed', async (d) => {
+    const made = await d.spawn({ argv: ['sleep', '1000'] });
+    await d.killBoth();
+    await d.start();
+    const found = await d.process(made.id);
+    if (found.state === 'lost') {
+      for (const order of ['kill', 'terminate']) assert.match(problem(await d.post(`/v1/processes/${made.id}/${order}`), 409, 'not_running').detail, new RegExp(`pid ${made.pid}\\b`));
+      const { body } = await d.post('/v1/processes/actions', { ids: [made.id], action: 'kill' }, { expect: 200 });
+      assert.equal(body.items[0].status, 409);
+      assert.ok(alive(made.pid));
+    }
+    send(made.pid, 'SIGKILL');
+    await until('it is gone', () => !alive(made.pid));
+    await d.post(`/v1/processes/${made.id}/kill`, undefined, { expect: 200 });
   });
 
   daemonTest('what still lives is not said to have ended in a way that nobody saw', async (d) => {

@@ -1,6 +1,6 @@
 // The keeper is killed: the server becomes the next one. Children go on, what is told is true.
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Daemon, daemonTest, PATIENCE, suite, until } from '../lib/daemon.mjs';
@@ -75,6 +75,21 @@ suite('a killed keeper', () => {
       assert.ok(!alive(pid));
     }
   });
+
+  for (const output of ['log', 'null']) {
+    daemonTest(`leaves a stop in force whose main process has ended before (output: ${output})`, async (d) => {
+      const { id } = await d.sh(`sh -c 'trap "" TERM; touch ready; while :; do sleep 1000; done' & echo $! > straggler; trap "exit 3" TERM; touch up; while :; do sleep 0.02; done`, { cwd: d.dir, stdout: output, stderr: output });
+      for (const file of ['ready', 'up']) await until('it is ready', () => existsSync(path.join(d.dir, file)));
+      const straggler = Number(readFileSync(path.join(d.dir, 'straggler')));
+      await d.post(`/v1/processes/${id}/stop`, { grace_seconds: 1.5 }, { expect: 202 });
+      exitedWith(await d.join(id), 3);
+      assert.ok(alive(straggler) && (await d.process(id)).descendants > 0);
+      await d.killKeeper();
+      await until('it is killed at the deadline', () => !alive(straggler));
+      await until('the record says so', async () => (await d.process(id)).descendants === 0);
+      exitedWith(await d.process(id), 3);
+    });
+  }
 
   daemonTest('ten times over is replaced ten times, and the same children live', { seconds: 180 }, async (d) => {
     const made = await Promise.all(range(1, 5).map((n) => d.sh(`read x; exit ${n}`, { stdin: 'pipe' })));

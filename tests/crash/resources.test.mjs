@@ -6,6 +6,13 @@ import { daemonTest, suite, until } from '../lib/daemon.mjs';
 import { exitedWith, problem, range } from '../lib/check.mjs';
 import { childrenOf } from '../lib/proc.mjs';
 
+suite('out of descriptors', () => {
+  daemonTest('a connection that cannot be accepted waits until it can', { env: { FORKFUL_FAIL: 'accept:EMFILE:5' } }, async (d) => {
+    assert.equal((await d.get('/healthz')).status, 200);
+    assert.equal((await d.unix.call('GET', '/v1/system')).status, 200);
+  });
+});
+
 suite('out of processes', () => {
   for (const [what, fault] of [['fork', 'fork:EAGAIN'], ['fork', 'fork:ENOMEM'], ['pipe', 'pipe:EMFILE'], ['pipe', 'pipe:ENFILE']]) {
     daemonTest(`a ${what} that fails (${fault}) is 503 with Retry-After and leaves nothing behind`, { env: { FORKFUL_FAIL: `${fault}:6` } }, async (d) => {

@@ -1,6 +1,6 @@
 // The server may be killed at any instant: nothing is lost, nothing happens twice, no child notices.
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, renameSync, rmdirSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Daemon, daemonTest, PATIENCE, soon, suite, until } from '../lib/daemon.mjs';
@@ -123,5 +123,64 @@ suite('killed', () => {
     d.admin.reconnect();
     const answers = await soon(Promise.all(range(1, 20).map(() => d.system({ patient: PATIENCE }))), 'all are answered');
     assert.ok(answers.every((one) => one.server_pid !== server_pid));
+  });
+});
+
+daemonTest('a process that was made first and started later is known as started after a crash of both', async (d) => {
+  const { id } = await d.spawn({ argv: ['sleep', '1000'], start: false });
+  const { body: { pid } } = await d.post(`/v1/processes/${id}/start`, undefined, { expect: 200 });
+  await d.killServer();
+  assert.equal((await d.process(id)).state, 'running');
+  await d.killBoth();
+  await d.start();
+  assert.equal((await d.process(id)).state, 'lost');
+  send(pid, 'SIGKILL');
+});
+
+suite('a server that cannot start any more', () => {
+  /** Makes the database a thing that no server can open, and kills the server. Gives what puts it back. */
+  async function break_server(d) {
+    const file = path.join(d.stateDir, 'state.db');
+    await d.killServer({ wait: false });
+    renameSync(file, `${file}.good`);
+    mkdirSync(file);
+    return () => { rmdirSync(file); renameSync(`${file}.good`, file); };
+  }
+
+  daemonTest('does not hold up a SIGTERM: the keeper stops all alone, and the next start knows how they ended', async (d) => {
+    const polite = await d.sh('trap "echo asked; exit 5" TERM; touch up1; while :; do sleep 0.02; done', { cwd: d.dir });
+    const rude = await d.sh('trap "" TERM; touch up2; while :; do sleep 1000; done', { cwd: d.dir, stop: { grace_seconds: 0.5 } });
+    const tree = await d.sh('sleep 1000 & sleep 1000 & exit 3');
+    await d.join(tree.id);
+    for (const file of ['up1', 'up2']) await until('it is up', () => existsSync(path.join(d.dir, file)));
+    const repair = await break_server(d);
+    const { child } = d.launched;
+    send(d.pid, 'SIGTERM');
+    await until('the keeper has ended', () => child.exitCode !== null || child.signalCode !== null);
+    assert.equal(child.exitCode, 1);
+    for (const { pid } of [polite, rude]) assert.ok(!alive(pid));
+    for (const one of d.clients) one.close();
+    repair();
+    await d.start();
+    const first = await d.process(polite.id);
+    exitedWith(first, 5);
+    assert.equal(first.exit.reason, 'shutdown');
+    assert.match(await d.logsText(polite.id), /^asked$/m);
+    killedBy(await d.process(rude.id), 9, 'SIGKILL', 'shutdown');
+    const last = await d.process(tree.id);
+    assert.deepEqual([last.descendants, last.output.open], [0, false]);
+  });
+
+  daemonTest('that comes back in time takes the signal itself', async (d) => {
+    const { id } = await d.sh('trap "exit 5" TERM; touch up; while :; do sleep 0.02; done', { cwd: d.dir });
+    await until('it is up', () => existsSync(path.join(d.dir, 'up')));
+    const repair = await break_server(d);
+    send(d.pid, 'SIGTERM');
+    repair();
+    await until('the keeper has ended', () => d.launched.child.exitCode !== null, { within: 60 });
+    assert.equal(d.launched.child.exitCode, 0);
+    for (const one of d.clients) one.close();
+    await d.start();
+    exitedWith(await d.process(id), 5);
   });
 });

@@ -14,7 +14,7 @@ static bool count_record(void *context, const struct log_record *record)
     volatile char last = record->bytes ? record->data[record->bytes - 1] : '\0';
     (void)last;
     ++*records;
-    if (record->seq != *records || record->bytes > LOG_LINE_BYTES)
+    if (record->seq != *records || record->bytes > LOG_LINE_MOST)
         abort();
     return true;
 }

@@ -48,6 +48,21 @@ suite('changes', () => {
     assert.deepEqual((await page(d, '?type=queue.made')).items, []);
   });
 
+  daemonTest('asked for behind a number that was never given begin with a reset', async (d) => {
+    await d.run({ argv: ['true'] });
+    const all = (await page(d, '?limit=500')).items;
+    const { items, next_after } = await page(d, '?limit=500&after=1000000');
+    assert.equal(items[0].type, 'reset');
+    assert.deepEqual(items[0].data, { after: 1000000, oldest_seq: all[0].seq });
+    assert.deepEqual(items.slice(1), all);
+    assert.equal(next_after, all.at(-1).seq);
+    assert.deepEqual((await page(d, `?after=${next_after}`)).items, []);
+    const stream = await d.stream('/v1/changes', { accept: 'text/event-stream', headers: { 'Last-Event-ID': '1000000' } });
+    const events = await take(stream.events(), 2);
+    assert.deepEqual(events.map((one) => one.event), ['reset', all[0].type]);
+    assert.deepEqual((await page(d, '?limit=500&type=process.exited&after=1000000')).items.map((one) => one.type), ['reset', 'process.exited']);
+  });
+
   daemonTest('go on after a number, page by page, and waiting brings the next', async (d) => {
     for (let i = 0; i < 5; i += 1) await d.run({ argv: ['true'] });
     const all = (await page(d, '?limit=500')).items;

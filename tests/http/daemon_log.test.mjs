@@ -39,6 +39,24 @@ suite('the daemon\'s log', () => {
     assert.equal((await d.get('/v1/log/level')).body.level, 'error');
   });
 
+  daemonTest('keeps its level when the server is killed or upgraded, and forgets it with the daemon', async (d) => {
+    const level = async () => (await d.get('/v1/log/level')).body.level;
+    await d.call('PUT', '/v1/log/level', { body: { level: 'error' }, expect: 200 });
+    await d.killServer();
+    assert.equal(await level(), 'error');
+    await d.killKeeper();
+    assert.equal(await level(), 'error');
+    const { server_pid } = await d.system();
+    await d.post('/v1/upgrade', undefined, { expect: 202 });
+    d.admin.reconnect();
+    await d.otherServer(server_pid);
+    assert.equal(await level(), 'error');
+    await d.restart();
+    assert.equal(await level(), 'debug');
+    await d.killServer();
+    assert.equal(await level(), 'debug');
+  });
+
   daemonTest('goes on after a number, and can be followed', async (d) => {
     await d.run({ argv: ['true'] });
     const first = await page(d, '?limit=2');

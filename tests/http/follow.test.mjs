@@ -5,6 +5,7 @@ import { daemonTest, suite, soon, until } from '../lib/daemon.mjs';
 import { lineBytes, range, texts } from '../lib/check.mjs';
 import { exchange, head } from '../lib/raw.mjs';
 import { take } from '../lib/streams.mjs';
+import { timed } from '../lib/wait.mjs';
 
 const logs = (id, query = '') => `/v1/processes/${id}/logs${query}`;
 /** Writes `count` numbered lines in bursts, with pauses, so that a follower is now behind and now waiting. */
@@ -179,6 +180,21 @@ suite('coming back', () => {
 });
 
 suite('slow and gone clients', () => {
+  daemonTest('until a time ends then, whether anything comes or not', async (d) => {
+    const quiet = await d.sh('exec sleep 1000');
+    const one = await d.sh('echo one; exec sleep 1000');
+    const many = await d.sh('while :; do echo one; sleep 0.02; done');
+    for (const [{ id }, accept] of [[one, 'application/x-ndjson'], [one, 'text/plain'], [one, 'text/event-stream'], [many, 'text/plain'],
+      [many, 'application/x-ndjson'], [quiet, 'text/plain'], [quiet, 'application/x-ndjson']]) {
+      const at = new Date(Date.now() + 1500).toISOString();
+      const { seconds } = await timed(async () => {
+        const stream = await d.stream(`/v1/processes/${id}/logs?follow=true&until=${encodeURIComponent(at)}`, { accept });
+        assert.equal((await stream.bytes()).includes('one'), id !== quiet.id);
+      });
+      assert.ok(seconds > 1 && seconds < 10, `${accept}: ${seconds}`);
+    }
+  });
+
   daemonTest('a stream that cannot be read on breaks off instead of ending', { env: { FORKFUL_FAIL: 'log_read:EIO:3' } }, async (d) => {
     const { id } = await d.run({ argv: ['echo', 'x'] });
     for (const accept of ['application/x-ndjson', 'text/event-stream', 'text/plain']) {

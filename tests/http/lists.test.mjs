@@ -1,10 +1,19 @@
 // The list of processes: filters, order, pages.
 import assert from 'node:assert/strict';
 import { daemonTest, suite } from '../lib/daemon.mjs';
-import { problem } from '../lib/check.mjs';
+import { faults, problem } from '../lib/check.mjs';
 
 const ids = (items) => items.map((one) => one.id);
 const items = async (d, query) => (await d.get(`/v1/processes${query}`)).body.items;
+
+suite('parent=me', () => {
+  daemonTest('asked by the admin, who is neither process nor session, is refused', async (d) => {
+    const { id } = await d.spawn({ argv: ['sleep', '1000'] });
+    assert.deepEqual(faults(problem(await d.call('GET', '/v1/processes?parent=me'), 400, 'invalid_parameter')), ['parent invalid_parameter']);
+    assert.deepEqual(faults(problem(await d.post('/v1/processes/actions', { action: 'kill', filter: { parent: 'me' } }), 422, 'invalid_value')), ['/filter/parent invalid_value']);
+    assert.equal((await d.process(id)).alive, true);
+  });
+});
 
 suite('the list of processes', () => {
   daemonTest('is empty at first and then oldest first, or newest first when asked', async (d) => {

@@ -76,6 +76,19 @@ suite('records', () => {
     assert.equal(await d.logsText(id), `short\n${'x'.repeat(200000)}\nafter\n`);
   });
 
+  daemonTest('of a line over 65536 bytes are text where it is: no character is cut', async (d) => {
+    for (const [before, character] of [[65535, 'é'], [65534, '€'], [65535, '€'], [65533, '🙂'], [65534, '🙂'], [65535, '🙂']]) {
+      const { id } = await py(d, `sys.stdout.buffer.write(("x" * ${before} + "${character}" * 70000 + "\\n").encode())`);
+      const items = await d.logs(id);
+      assert.ok(items.length > 2 && items.every((one) => one.text !== undefined), `${before} ${character}`);
+      assert.equal(items.map((one) => one.text).join(''), 'x'.repeat(before) + character.repeat(70000));
+      assert.deepEqual(items.map((one) => one.partial), items.map((_, i) => i < items.length - 1));
+      assert.deepEqual(items.map((one) => one.seq), items.map((_, i) => i + 1));
+    }
+    const { id } = await py(d, 'sys.stdout.buffer.write(b"\\x80" * 200000 + b"\\n")');
+    assert.deepEqual((await d.logs(id)).map((one) => lineBytes(one).length), [65539, 65539, 65539, 3383]);
+  });
+
   daemonTest('of a line of exactly 65536 bytes are one', async (d) => {
     const { id } = await py(d, 'sys.stdout.write("x" * 65536 + "\\n" + "y" * 65537 + "\\n")');
     assert.deepEqual((await d.logs(id)).map((one) => [one.text.length, one.partial]), [[65536, false], [65536, true], [1, false]]);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { daemonTest, suite, until } from '../lib/daemon.mjs';
 import { between, exitedWith, killedBy, problem, TIME } from '../lib/check.mjs';
+import { alive } from '../lib/proc.mjs';
 import { now, sleep } from '../lib/wait.mjs';
 
 const begin = async (d, ttl_seconds = 30) => (await d.post('/v1/sessions', { ttl_seconds }, { expect: 201 })).body;
@@ -27,6 +28,29 @@ suite('a session', () => {
     assert.equal(made.parent, session.id);
     assert.equal((await d.get(`/v1/sessions/${session.id}`)).body.processes, 1);
     problem(await d.call('GET', '/v1/processes/me', { token: session.token }), 404, 'not_found');
+  });
+
+  daemonTest('that never was is 401 unauthorized, one that has ended owner_ended, also after a crash', async (d) => {
+    const session = await begin(d, 30);
+    const strange = `fks_01jd8m3q7v0x4t5k6n7p8q9r0s_${'0'.repeat(64)}`;
+    problem(await d.call('GET', '/v1/system', { token: strange }), 401, 'unauthorized');
+    problem(await d.call('GET', '/v1/system', { token: session.token.replace(/.$/, (c) => (c === '0' ? '1' : '0')) }), 401, 'unauthorized');
+    await d.delete(`/v1/sessions/${session.id}`);
+    problem(await d.call('GET', '/v1/system', { token: session.token }), 401, 'owner_ended');
+    await d.killServer();
+    problem(await d.call('GET', '/v1/system', { token: session.token }), 401, 'owner_ended');
+    problem(await d.call('GET', '/v1/system', { token: strange }), 401, 'unauthorized');
+    assert.deepEqual((await d.get('/v1/sessions')).body.items, []);
+    problem(await d.call('GET', `/v1/sessions/${session.id}`), 404, 'not_found');
+  });
+
+  daemonTest('is not begun while the daemon ends', async (d) => {
+    const { id } = await d.spawn({ argv: ['sleep', '1000'] });
+    await d.post('/v1/shutdown', { wait_seconds: 60 }, { expect: 202 });
+    problem(await d.post('/v1/sessions', {}), 503, 'shutting_down');
+    await d.post(`/v1/processes/${id}/kill`, undefined, { expect: 200 });
+    await until('the daemon has ended', () => !alive(d.pid));
+    await d.start();
   });
 
   daemonTest('expires when it is not used, and its token is then 401 owner_ended', async (d) => {

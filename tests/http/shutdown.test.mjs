@@ -43,6 +43,20 @@ suite('shutdown', () => {
     killedBy(await d.process(rude.id), 9, 'SIGKILL', 'shutdown');
   });
 
+  daemonTest('leaves no descendants and no open output in the records of what had ended before', async (d) => {
+    const noisy = await d.sh('(sleep 0.2; echo late; exec sleep 1000) & exit 3');
+    const silent = await d.sh('sleep 1000 </dev/null >/dev/null 2>&1 & exit 3');
+    for (const { id } of [noisy, silent]) assert.ok((await d.join(id)).descendants > 0);
+    await until('it has told', async () => (await d.logsText(noisy.id)) === 'late\n');
+    await d.restart();
+    for (const { id } of [noisy, silent]) {
+      const done = await d.process(id);
+      exitedWith(done, 3);
+      assert.deepEqual([done.descendants, done.output.open, done.output.dropped_bytes], [0, false, 0]);
+      assert.deepEqual((await d.logs(id)).filter((one) => one.gap), []);
+    }
+  });
+
   daemonTest('with nothing alive is over at once, whatever wait_seconds says', async (d) => {
     await d.run({ argv: ['true'] });
     const { seconds } = await timed(async () => {
@@ -101,6 +115,22 @@ suite('shutdown', () => {
     exitedWith((await joining).body, 6);
     await gone(d);
     await d.start();
+  });
+
+  daemonTest('by a second signal waits no longer, and gives each its own signal and grace', async (d) => {
+    const polite = await d.sh('trap "exit 5" USR1; trap "" TERM; echo ready; while :; do sleep 0.02; done', { stop: { signal: 'USR1', grace_seconds: 60 } });
+    const rude = await d.sh(stubborn, { stop: { grace_seconds: 0.2 } });
+    await ready(d, polite.id);
+    await ready(d, rude.id);
+    await d.call('PUT', '/v1/log/level', { body: { level: 'debug' }, expect: 200 });
+    send(d.pid, 'SIGINT');
+    await until('it waits', async () => (await d.call('GET', '/readyz')).status === 503);
+    send(d.pid, 'SIGINT');
+    const { seconds } = await timed(() => gone(d));
+    assert.ok(seconds < 8, `the standard wait is 10 s: ${seconds}`);
+    await d.start();
+    exitedWith(await d.process(polite.id), 5);
+    killedBy(await d.process(rude.id), 9, 'SIGKILL', 'shutdown');
   });
 
   daemonTest('asked for twice takes the shorter wait', async (d) => {

@@ -95,6 +95,58 @@ suite('an upgrade', () => {
     }
   });
 
+  daemonTest('with a configuration that cannot be taken is 422, and the old server goes on', { config: 'max_processes = 7\n' }, async (d) => {
+    const { server_pid } = await d.system();
+    const file = path.join(d.dir, 'forkful.conf');
+    writeFileSync(file, 'max_processes = many\n');
+    const { detail } = problem(await d.post('/v1/upgrade'), 422, 'upgrade_failed');
+    assert.match(detail, /forkful\.conf:1: max_processes: .*"many"/);
+    rmSync(file);
+    problem(await d.post('/v1/upgrade'), 422, 'upgrade_failed');
+    assert.equal((await d.system()).server_pid, server_pid);
+    writeFileSync(file, 'max_processes = 8\n');
+    await upgrade(d);
+    assert.equal((await d.system()).limits.max_processes, 8);
+  });
+
+  daemonTest('breaks off the streams that are not at their end, so that nobody takes them for whole', async (d) => {
+    const { id } = await d.sh('echo one; exec sleep 1000');
+    for (const [accept, where] of [
+      ['text/plain', `/v1/processes/${id}/logs?follow=true`], ['application/x-ndjson', `/v1/processes/${id}/logs?follow=true`],
+      ['application/x-ndjson', '/v1/changes?follow=true'], ['text/event-stream', '/v1/changes'],
+    ]) {
+      const stream = await d.stream(where, { accept });
+      const reading = (async () => { for await (const piece of stream.pieces()) assert.ok(piece); })();
+      const broken = assert.rejects(reading, { code: 'ECONNRESET' }, `${accept} ${where}`);
+      await upgrade(d);
+      await broken;
+    }
+  });
+
+  daemonTest('ends a stream whose process has ended as ever, when the client reads on', async (d) => {
+    const { id } = await d.sh('head -c 3000000 /dev/zero | tr "\\0" x');
+    await d.join(id);
+    const stream = await d.stream(`/v1/processes/${id}/logs?follow=true`, { accept: 'text/plain' });
+    const { server_pid } = await d.system();
+    await d.post('/v1/upgrade', undefined, { expect: 202 });
+    let bytes = 0;
+    for await (const piece of stream.pieces()) bytes += piece.length;
+    assert.equal(bytes, 3000000);
+    d.admin.reconnect();
+    await d.otherServer(server_pid);
+  });
+
+  daemonTest('answers parked calls 503 unavailable, to be asked again at once', async (d) => {
+    const { id } = await d.sh('exec sleep 1000');
+    const joining = d.call('GET', `/v1/processes/${id}/join?wait=60`);
+    await until('it waits', async () => /http_parked_requests 1$/m.test((await d.unix.call('GET', '/metrics')).text));
+    await d.unix.call('POST', '/v1/upgrade', { expect: 202 });
+    const answer = await joining;
+    const body = problem(answer, 503, 'unavailable');
+    assert.match(body.detail, /upgrade/);
+    assert.equal(answer.headers['retry-after'], '1');
+  });
+
   daemonTest('ends followers in such a way that they can come back', async (d) => {
     const { id } = await d.sh('i=0; while [ $i -lt 200 ]; do i=$((i+1)); echo $i; sleep 0.01; done');
     const got = [];

@@ -177,7 +177,7 @@ static inline void assert_same_record(const struct log_record *got, const struct
 
 struct reference {
     struct stored_log log;
-    char open[2][LOG_LINE_BYTES + 1];
+    char open[2][LOG_LINE_MOST + 1];
     size_t open_bytes[2];
     char *raw[2];              /* all bytes of each stream */
     size_t raw_bytes[2];
@@ -224,7 +224,9 @@ static inline void reference_data(struct reference *reference, int stream, int64
             reference_line(reference, stream, at_us, true, false);
             continue;
         }
-        if (reference->open_bytes[index] == LOG_LINE_BYTES)
+        bool goes_on = ((unsigned char)data[i] & 0xc0) == 0x80;
+        if (reference->open_bytes[index] >= LOG_LINE_MOST ||
+            (reference->open_bytes[index] >= LOG_LINE_BYTES && !goes_on))
             reference_line(reference, stream, at_us, false, true);
         reference->open[index][reference->open_bytes[index]++] = data[i];
     }

@@ -25,7 +25,7 @@ static size_t below(size_t limit)
 
 static size_t random_length(void)
 {
-    static const size_t typical[] = { 1, 1, 3, 40, 700, 5000, 65535, 65536, 65537, 200000 };
+    static const size_t typical[] = { 1, 1, 3, 40, 700, 5000, 65535, 65536, 65538, 200000 };
     size_t choice = below(40);
     return choice < 10 ? typical[choice] : 1 + below(120);
 }
@@ -33,9 +33,10 @@ static size_t random_length(void)
 /* Lines from empty to longer than LOG_LINE_BYTES, now and then whole runs without a newline. */
 static void random_bytes(char *out, size_t bytes)
 {
+    size_t wide = below(2);
     size_t every = below(3) == 0 && bytes < 5000 ? 3 : below(4) == 0 ? SIZE_MAX : 60;
     for (size_t i = 0; i < bytes; i++)
-        out[i] = every != SIZE_MAX && below(every) == 0 ? '\n' : (char)('a' + below(26));
+        out[i] = every != SIZE_MAX && below(every) == 0 ? '\n' : (char)(wide && below(3) != 0 ? 0x80 + below(64) : 'a' + below(26));
 }
 
 struct world {

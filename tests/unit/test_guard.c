@@ -96,6 +96,15 @@ static void only_our_own_names_are_answered_for(void **state)
     assert_int_equal(status_of(&tcp, &reads, NULL, NULL), 400);
 }
 
+static void before_http_1_1_a_host_may_be_missing_but_not_be_wrong(void **state)
+{
+    static const struct guard_request old = {.http_1_0 = true, .reads = true};
+
+    assert_int_equal(status_of(&tcp, &old, NULL, NULL), 0);
+    assert_int_equal(status_of(&tcp, &old, "Host", "evil.test", NULL), 421);
+    assert_int_equal(status_of(&tcp, &old, "Origin", "http://localhost:8717", NULL), 403);
+}
+
 static void the_unix_socket_takes_any_host(void **state)
 {
     assert_int_equal(status_of(&unix_socket, &reads, "Host", "anything", NULL), 0);
@@ -161,6 +170,7 @@ int main(void)
         cmocka_unit_test(headers_that_make_readers_disagree_are_refused),
         cmocka_unit_test(a_get_takes_no_body),
         cmocka_unit_test(only_our_own_names_are_answered_for),
+        cmocka_unit_test(before_http_1_1_a_host_may_be_missing_but_not_be_wrong),
         cmocka_unit_test(the_unix_socket_takes_any_host),
         cmocka_unit_test(pages_of_other_origins_are_refused),
         cmocka_unit_test(what_a_browser_sends_for_other_sites_is_refused_but_for_following_a_link),

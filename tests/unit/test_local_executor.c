@@ -4,13 +4,16 @@
 #include <stdint.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "service/local_executor.h"
+#include "service/text.h"
 
 static struct loop *loop;
 static struct executor *executor;
@@ -150,6 +153,76 @@ static void descriptors_go_to_their_places(void **state)
     assert_true(custody->pidfd < 0 && custody->stdout_fd >= 0 && custody->stdin_fd < 0);
 }
 
+/* The next command the server sends; its type, or COMMAND_NONE. */
+static enum command_type command_sent(struct fact_id *process)
+{
+    unsigned char bytes[512];
+    struct command command;
+    ssize_t got = recv(keeper, bytes, sizeof bytes, MSG_DONTWAIT);
+    if (got < (ssize_t)sizeof command)
+        return COMMAND_NONE;
+    memcpy(&command, bytes, sizeof command);
+    *process = command.process;
+    return (enum command_type)command.type;
+}
+
+static void wait_for_timers(int64_t time_us)
+{
+    struct timer later = {.due = end_turn};
+    assert_true(timer_set(loop, &later, time_monotonic_us() + time_us));
+    assert_int_equal(loop_run(loop), 0);
+}
+
+static void descriptors_that_found_no_room_are_asked_for_again(void **state)
+{
+    (void)state;
+    struct rlimit before, few;
+    struct fact_id asked;
+    const struct custody *custody;
+    unsigned bits = CUSTODY_PIDFD | CUSTODY_STDOUT | CUSTODY_STDIN;
+    entries_known();
+    while (command_sent(&asked) != COMMAND_NONE) { /* HELLO */
+    }
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    int next = dup(keeper); /* the lowest number that is free */
+    close(next);
+    few = (struct rlimit){(rlim_t)next + 1, before.rlim_max};
+    struct notice_custody body = {.process = one, .fds = bits, .pid = 4711};
+    const int fds[3] = {keeper, keeper, keeper};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    notify(NOTICE_CUSTODY, &body, sizeof body, fds, 3);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    custody = custody_find(local_executor_custody(executor), &one);
+    assert_non_null(custody);
+    assert_true(custody->pidfd == next && custody->stdout_fd < 0 && custody->stdin_fd < 0);
+    assert_int_equal(executor->type->stdin_write(executor, &one, "x", 1), -EMFILE);
+    wait_for_timers(300000);
+    assert_int_equal(command_sent(&asked), COMMAND_CUSTODY);
+    assert_memory_equal(&asked, &one, sizeof one);
+    give(one, bits);
+    assert_true(custody->pidfd >= 0 && custody->stdout_fd >= 0 && custody->stdin_fd >= 0);
+    assert_int_equal(executor->type->stdin_write(executor, &one, "x", 1), 1);
+    while (command_sent(&asked) != COMMAND_NONE) {
+    }
+    wait_for_timers(300000);
+    assert_int_equal(command_sent(&asked), COMMAND_NONE);
+    executor->type->forget(executor, &one);
+    executor->type->pipe_closed(executor, &one, STREAM_STDOUT);
+    assert_int_equal(held(), 0);
+}
+
+static void an_input_closed_by_us_does_not_come_back(void **state)
+{
+    (void)state;
+    struct reply nobody = {0};
+    entries_known();
+    give(one, CUSTODY_PIDFD | CUSTODY_STDIN);
+    problem_free(executor->type->stdin_close(executor, &one, nobody));
+    give(one, CUSTODY_PIDFD | CUSTODY_STDIN); /* was on its way */
+    assert_true(custody_find(local_executor_custody(executor), &one)->stdin_fd < 0);
+    assert_int_equal(executor->type->stdin_write(executor, &one, "x", 1), -EPIPE);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -158,6 +231,8 @@ int main(void)
         TEST(an_entry_goes_with_the_last_pipe_when_its_process_is_forgotten_before),
         TEST(custody_without_descriptors_is_kept_only_of_what_the_keeper_knew_at_the_start),
         TEST(descriptors_go_to_their_places),
+        TEST(descriptors_that_found_no_room_are_asked_for_again),
+        TEST(an_input_closed_by_us_does_not_come_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -108,7 +108,10 @@ static void each_kind_of_fault_names_its_place(void **state)
               "/stop/grace_seconds", "from 0 to 86400.");
     one_fault("{\"argv\":[\"a\"],\"output\":{\"when_full\":\"wait\"}}", "invalid_value",
               "/output/when_full", "\"drop_oldest\", \"drop_newest\" or \"block\"");
-    one_fault("{\"argv\":[\"a\"],\"daemon\":null}", "invalid_value", "/daemon", "true or false");
+    one_fault("{\"argv\":null}", "invalid_value", "/argv", "an array");
+    one_fault("{\"argv\":[null]}", "invalid_value", "/argv/0", "a string");
+    one_fault("{\"argv\":[\"a\"],\"env\":{\"K\":null}}", "invalid_value", "/env/K", "a string");
+    assert_null(check("{\"argv\":[\"a\"],\"daemon\":null,\"env\":null,\"stop\":{\"signal\":null}}"));
 }
 
 static void all_faults_come_at_once(void **state)

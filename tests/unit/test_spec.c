@@ -7,7 +7,10 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stdio.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "service/spec.h"
 
@@ -137,6 +140,38 @@ static void every_field_finds_its_place(void **state)
     spec_free(spec);
 }
 
+static void limits_have_a_field_each_and_a_cpu_limit_ends_softly(void **state)
+{
+    (void)state;
+    struct spec *spec = good("{\"argv\":[\"x\"],\"rlimits\":{\"cpu_seconds\":7,\"nproc\":9}}");
+    assert_int_equal(spec->rlimits[RLIMIT_CPU].soft, 7);
+    assert_int_equal(spec->rlimits[RLIMIT_CPU].hard, 9);
+    assert_int_equal(spec->rlimits[RLIMIT_NPROC].hard, 9);
+    assert_string_equal(spec_limit_name(RLIMIT_NPROC), "nproc");
+    assert_null(spec_limit_name(RLIMIT_NICE));
+    spec_free(spec);
+}
+
+/* In a child, because it gives up its rights for good. */
+static void an_account_that_is_our_own_needs_no_privileges(void **state)
+{
+    (void)state;
+    pid_t pid = fork();
+    if (pid == 0) {
+        char json[64];
+        if (geteuid() == 0 && (setgid(65534) < 0 || setuid(65534) < 0))
+            _exit(1);
+        snprintf(json, sizeof json, "{\"argv\":[\"x\"],\"user\":%u,\"group\":%u}", geteuid(), getegid());
+        struct spec *same = good(json);
+        snprintf(json, sizeof json, "{\"argv\":[\"x\"],\"user\":%u,\"group\":1}", geteuid());
+        struct spec *other = good(json);
+        _exit((same->flags & SPAWN_SET_IDS) == 0 && (other->flags & SPAWN_SET_IDS) != 0 ? 0 : 2);
+    }
+    int status = -1;
+    assert_true(pid > 0 && waitpid(pid, &status, 0) == pid);
+    assert_int_equal(status, 0);
+}
+
 static void each_fault_is_named_by_its_place(void **state)
 {
     (void)state;
@@ -173,6 +208,8 @@ int main(void)
         cmocka_unit_test(a_bare_argv_gets_the_defaults),
         cmocka_unit_test(a_shell_line_becomes_sh_c),
         cmocka_unit_test(every_field_finds_its_place),
+        cmocka_unit_test(limits_have_a_field_each_and_a_cpu_limit_ends_softly),
+        cmocka_unit_test(an_account_that_is_our_own_needs_no_privileges),
         cmocka_unit_test(each_fault_is_named_by_its_place),
         cmocka_unit_test(all_faults_come_at_once),
     };

@@ -47,6 +47,16 @@ static void the_root_has_no_segment_and_a_slash_at_the_end_an_empty_one(void **s
     assert_string_equal(uri.segments[1].data, "");
 }
 
+static void a_target_may_begin_with_a_scheme(void **state)
+{
+    assert_int_equal(uri_scheme_bytes("http://localhost/v1"), 7);
+    assert_int_equal(uri_scheme_bytes("HTTPS://localhost"), 8);
+    assert_int_equal(uri_scheme_bytes("/http://localhost"), 0);
+    assert_int_equal(uri_scheme_bytes("http:/localhost"), 0);
+    assert_int_equal(uri_scheme_bytes("ftp://localhost/"), 0);
+    assert_int_equal(uri_scheme_bytes(""), 0);
+}
+
 static void utf8_and_reserved_characters_may_stand_in_a_segment(void **state)
 {
     assert_null(parse("/%C3%BC/a+b:@!$&'()*,;=-._~/%25%3F%23"));
@@ -195,6 +205,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_path_is_split_and_each_segment_decoded),
         cmocka_unit_test(the_root_has_no_segment_and_a_slash_at_the_end_an_empty_one),
+        cmocka_unit_test(a_target_may_begin_with_a_scheme),
         cmocka_unit_test(utf8_and_reserved_characters_may_stand_in_a_segment),
         cmocka_unit_test(targets_that_could_mean_two_things_are_refused),
         cmocka_unit_test(a_query_is_read_by_the_table),

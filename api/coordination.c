@@ -1,0 +1,177 @@
+/* What the handlers of all coordination objects share; see coordination.h. */
+#include "api/coordination.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* ---- from a request ---- */
+
+enum object_kind request_kind(const struct request *request)
+{
+    const char *path = request_route_path(request) + strlen("/v1/");
+    size_t bytes = strcspn(path, "/");
+    int kind = 0;
+    while (!object_types[kind] || strlen(object_types[kind]->plural) != bytes ||
+           strncmp(object_types[kind]->plural, path, bytes) != 0) {
+        kind++;                        /* the route table names only kinds that there are */
+    }
+    return (enum object_kind)kind;
+}
+
+struct object *request_object(struct request *request)
+{
+    enum object_kind kind = request_kind(request);
+    const char *name = request_segment(request, 0, NULL);
+    struct object *object = object_find(&request_app(request)->service, kind, name);
+    if (!object) {
+        answer_problem(request, problem_make(PROBLEM_NOT_FOUND, "there is no %s %.128s",
+                                             object_types[kind]->noun, name));
+    }
+    return object;
+}
+
+struct owner request_owner(const struct request *request)
+{
+    return principal_owner(request_principal(request));
+}
+
+bool request_holds(struct request *request)
+{
+    const char *id = request_header(request, "If-Hold");
+    const struct hold *hold =
+        id ? hold_find_text(&request_app(request)->service, id, strlen(id)) : NULL;
+    if (!id || (hold && hold->end == HOLD_LIVE)) {
+        return true;
+    }
+    struct problem *problem =
+        hold ? hold_ended_problem(hold)
+             : problem_make(PROBLEM_HOLD_ENDED, "If-Hold: %.64s is no hold that is known", id);
+    problem->status = 412;
+    answer_problem(request, problem);
+    return false;
+}
+
+int64_t request_patience(const struct request *request, int64_t standard_us)
+{
+    int64_t deadline_us = request_deadline(request, standard_us);
+    return deadline_us <= time_monotonic_us() ? 0 : deadline_us;
+}
+
+/* ---- answers after a commit ---- */
+
+struct later {
+    struct stored stored;
+    struct request *request;
+    struct text body;
+    int status;
+};
+
+static void answer_later(struct stored *stored)
+{
+    struct later *later = (struct later *)((char *)stored - offsetof(struct later, stored));
+    if (later->body.bytes) {
+        answer_json(later->request, later->status, &later->body);
+    } else {
+        answer_empty(later->request, later->status);
+    }
+}
+
+static void later_gone(struct request *request, void *context)
+{
+    struct later *later = context;
+    (void)request;
+    stored_cancel(&later->stored);
+    text_free(&later->body);
+}
+
+bool respond_when_stored(struct request *request, int status, struct text *body)
+{
+    struct later *later = request_alloc(request, sizeof *later);
+    if (!later || body->failed) {
+        text_free(body);
+        respond_no_memory(request);
+        return false;
+    }
+    *later = (struct later){.request = request, .body = *body, .status = status};
+    *body = (struct text){0};
+    stored_then(request_app(request), &later->stored, answer_later);
+    http_park(request, (struct park){later_gone, later});
+    return true;
+}
+
+/* ---- parked calls ---- */
+
+static void claim_done(struct claim *claim, enum claim_result result)
+{
+    struct claim_call *call = claim->context;
+    call->ended(call, result);
+}
+
+static void call_gone(struct request *request, void *context)
+{
+    struct claim_call *call = context;
+    bool granted = call->stored.recorder;
+    (void)request;
+    claim_cancel(call->claim);
+    stored_cancel(&call->stored);
+    if (granted && call->undo) {
+        call->undo(call);
+    }
+}
+
+static void park(struct claim_call *call)
+{
+    if (!call->parked) {
+        call->parked = true;
+        http_park(call->request, (struct park){call_gone, call});
+    }
+}
+
+void claim_call_park(struct claim_call *call, struct wait_list *list, struct object *object,
+                     int64_t deadline_us)
+{
+    struct service *service = &request_app(call->request)->service;
+    call->claim->done = claim_done;
+    call->claim->context = call;
+    if (claim_park(service, list, call->claim, object, deadline_us)) {
+        park(call);
+    } else {
+        respond_no_memory(call->request);
+    }
+}
+
+/* The answer could not be sent: nobody knows of what was granted. */
+static void call_sent(struct request *request, void *context, bool ok)
+{
+    struct claim_call *call = context;
+    (void)request;
+    if (!ok) {
+        call->undo(call);
+    }
+}
+
+static void call_stored(struct stored *stored)
+{
+    struct claim_call *call =
+        (struct claim_call *)((char *)stored - offsetof(struct claim_call, stored));
+    if (call->undo) {
+        http_on_sent(call->request, call_sent, call);
+    }
+    call->answer(call);
+}
+
+void claim_call_stored(struct claim_call *call)
+{
+    stored_then(request_app(call->request), &call->stored, call_stored);
+    park(call);
+}
+
+void answer_claim_failed(struct claim_call *call, enum claim_result result)
+{
+    struct problem *problem =
+        result == CLAIM_FAILED    ? call->claim->problem
+        : result == CLAIM_DELETED ? problem_make(PROBLEM_DELETED, "it was deleted while this call waited")
+                                  : problem_make(PROBLEM_OWNER_ENDED,
+                                                 "the caller's process or session has ended");
+    answer_problem(call->request, problem);
+}

@@ -1,0 +1,58 @@
+/*
+ * What the handlers of all coordination objects share: from a path to an object, answers that wait for
+ * the commit, parked claims.
+ *
+ * The kind is told by the route's path ("/v1/queues/{name}…"). Loop thread only.
+ */
+#ifndef FORKFUL_API_COORDINATION_H
+#define FORKFUL_API_COORDINATION_H
+
+#include "api/app.h"
+#include "api/respond.h"
+#include "api/schema.h"
+#include "service/claim.h"
+
+/* "locks" of "/v1/locks/{name}". */
+enum object_kind request_kind(const struct request *request);
+/* The object of the path, or NULL after answering 404. */
+struct object *request_object(struct request *request);
+/* Whose a hold of this caller is; PARENT_NONE: the admin, who needs a time limit. */
+struct owner request_owner(const struct request *request);
+/* If-Hold, when given, names a live hold: else 412 was answered and this is false. Every mutating handler
+   calls it first. */
+bool request_holds(struct request *request);
+/* `?wait=` of an acquiring call as a monotonic deadline; `standard_us` when left out. 0: do not wait. */
+int64_t request_patience(const struct request *request, int64_t standard_us);
+
+/* Answers when the batch that is open now is committed (takes body; may be empty). The request must not be
+   parked yet. False: no memory, and that was answered. */
+bool respond_when_stored(struct request *request, int status, struct text *body);
+
+/* A parked call; embedded in the handler's own context, which request_alloc gave. */
+struct claim_call {
+    struct claim *claim;               /* the handler's; often the first member of what the kind needs */
+    struct request *request;
+    struct stored stored;
+    bool parked;
+    /* On the loop, after the claim has ended: answers, or prepares the answer and calls claim_call_stored. */
+    void (*ended)(struct claim_call *call, enum claim_result result);
+    /* After claim_call_stored: the commit is done, answer now. */
+    void (*answer)(struct claim_call *call);
+    /* The client has gone between the grant and the answer: take back what it got. Or NULL. */
+    void (*undo)(struct claim_call *call);
+};
+
+/* Parks in `list` until the deadline; whoever is gone gives up its place. Fields claim, request, ended, answer
+   and undo, and claim->owner and claim->ttl_us, are set before. */
+void claim_call_park(struct claim_call *call, struct wait_list *list, struct object *object,
+                     int64_t deadline_us);
+/* Waits for the commit of what is in the open batch, then calls `answer`; from `ended`, or instead of parking. */
+void claim_call_stored(struct claim_call *call);
+/* The answer for a result other than CLAIM_GRANTED and CLAIM_TIMED_OUT. */
+void answer_claim_failed(struct claim_call *call, enum claim_result result);
+
+/* Tables of the bodies of PUT, per kind, without name, lifetime and durable (objects.c adds them). */
+extern const struct field queue_fields[], lock_fields[], semaphore_fields[], event_fields[],
+    value_fields[], condition_fields[], barrier_fields[], pipe_fields[], pool_fields[];
+
+#endif

@@ -1,0 +1,128 @@
+/*
+ * Accepting connections: ours, because libmicrohttpd takes a listener out of its epoll when a limit
+ * is reached or descriptors are short, and puts it back only when one of its own connections closes
+ * and somebody then happens to run it.
+ *
+ * All TCP listeners share one limit, and the Unix socket has one for itself, so that a crowd on one
+ * cannot lock out the other. A listener at its limit is not watched: who wants in waits in the
+ * kernel's queue until a connection closes. Where the machine is short of something it is tried
+ * again after a while. Loop thread.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include "api/http_internal.h"
+#include "service/fault.h"
+
+enum { AT_ONCE = 64 }; /* then the rest of the loop has its turn */
+#define AGAIN_US 100000
+
+static bool is_full(const struct http_port *port)
+{
+    const struct http *http = port->http;
+
+    return http->open[port->rules.is_unix] >= http->limits.connections[port->rules.is_unix];
+}
+
+static void rest(struct http_port *port)
+{
+    if (port->listening) {
+        loop_unwatch(port->http->loop, &port->listener);
+    }
+    port->listening = false;
+}
+
+static void try_later(struct http *http)
+{
+    timer_set(http->loop, &http->accept_again, time_monotonic_us() + AGAIN_US);
+}
+
+/* Negative: an errno. */
+static int accept_one(const struct http_port *port, struct sockaddr_storage *address,
+                      socklen_t *bytes)
+{
+    int error = FAULT_ERRNO("accept");
+
+    if (error != 0) {
+        return -error;
+    }
+    int fd = accept4(port->listen_fd, (struct sockaddr *)address, bytes,
+                     SOCK_CLOEXEC | SOCK_NONBLOCK);
+    return fd >= 0 ? fd : -errno;
+}
+
+/* Takes one. False: there is none, or none can be taken now. */
+static bool take(struct http_port *port)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t bytes = sizeof address;
+    int fd = accept_one(port, &address, &bytes);
+
+    if (fd >= 0) {
+        /* Takes the descriptor, also when it fails. */
+        MHD_add_connection(port->daemon, fd, (struct sockaddr *)&address, bytes);
+        port_wake(port);
+        return true;
+    }
+    if (fd == -ECONNABORTED || fd == -EINTR || fd == -EPROTO) {
+        return true;
+    }
+    if (fd != -EAGAIN) {
+        rest(port);
+        try_later(port->http);
+    }
+    return false;
+}
+
+static void ready(struct watch *watch, uint32_t events)
+{
+    struct http_port *port =
+        (struct http_port *)((char *)watch - offsetof(struct http_port, listener));
+
+    (void)events;
+    for (int i = 0; i < AT_ONCE && !is_full(port) && take(port); i++) {
+    }
+    if (is_full(port)) {
+        rest(port);
+    }
+}
+
+int accept_start(struct http_port *port)
+{
+    int flags = fcntl(port->listen_fd, F_GETFL);
+
+    if (flags < 0 || fcntl(port->listen_fd, F_SETFL, flags | O_NONBLOCK) < 0) {
+        return -errno;
+    }
+    port->listener = (struct watch){.fd = port->listen_fd, .ready = ready};
+    int error = loop_watch(port->http->loop, &port->listener, EPOLLIN);
+    port->listening = error == 0;
+    return error;
+}
+
+void accept_stop(struct http_port *port)
+{
+    rest(port);
+    port->quiesced = true;
+}
+
+void accept_resume(struct http *http)
+{
+    for (size_t i = 0; i < http->port_count; i++) {
+        struct http_port *port = &http->ports[i];
+        if (port->listening || port->quiesced || port->daemon == NULL || is_full(port)) {
+            continue;
+        }
+        if (accept_start(port) != 0) {
+            try_later(http);
+        }
+    }
+}
+
+void accept_again(struct timer *timer)
+{
+    accept_resume((struct http *)((char *)timer - offsetof(struct http, accept_again)));
+}

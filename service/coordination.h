@@ -1,0 +1,19 @@
+/*
+ * What objects and holds need of the server's life: loading, storing with each batch, what to do when the keeper
+ * has told who still lives. Loop thread only.
+ */
+#ifndef FORKFUL_SERVICE_COORDINATION_H
+#define FORKFUL_SERVICE_COORDINATION_H
+
+#include "service/hold.h"
+
+struct db;
+
+/* After processes and sessions. NULL: done. */
+struct problem *coordination_load(struct service *service, struct db *db);
+/* Everything that has changed goes into the open batch. */
+void coordination_store(struct service *service);
+/* What belongs to somebody who is not there any more ends now. */
+void coordination_reconcile(struct service *service);
+
+#endif

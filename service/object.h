@@ -1,0 +1,133 @@
+/*
+ * Coordination objects: what has a name and is shared. Queues, locks, semaphores, events, values,
+ * conditions, barriers, pipes, pools.
+ *
+ * Each kind's struct begins with a struct object and brings a struct object_type: a table of what
+ * differs. Here is what does not: the table of names, making, the deletion that wakes everybody,
+ * the durable form. An object is freed only at the end of a turn, so a pointer is good until the
+ * function that has it returns. Loop thread only.
+ */
+#ifndef FORKFUL_SERVICE_OBJECT_H
+#define FORKFUL_SERVICE_OBJECT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "service/loop.h"
+#include "service/owner.h"
+#include "service/problem.h"
+#include "service/text.h"
+#include "service/waiter.h"
+
+#define OBJECT_NAME_BYTES 129 /* [A-Za-z0-9][A-Za-z0-9._-]{0,127} and NUL */
+
+/* Stored in the database: append only. */
+enum object_kind {
+    OBJECT_QUEUE, OBJECT_LOCK, OBJECT_SEMAPHORE, OBJECT_EVENT, OBJECT_VALUE, OBJECT_CONDITION,
+    OBJECT_BARRIER, OBJECT_PIPE, OBJECT_POOL, OBJECT_KINDS
+};
+
+struct hold;
+struct object;
+struct object_row;
+
+/* What the holder of a hold asks of it; a release may want its message back later. */
+enum hold_action { HOLD_ACTION_ACK, HOLD_ACTION_RELEASE, HOLD_ACTION_BURY };
+struct hold_order {
+    enum hold_action action;
+    int64_t delay_us;                  /* of a release */
+    const char *reason;                /* or NULL; borrowed */
+    struct owner by;
+};
+
+struct object_type {
+    enum object_kind kind;
+    const char *noun, *plural;         /* "queue", "queues" */
+    size_t bytes;                      /* of the kind's struct */
+    /* Takes what the request says (checked against the kind's table; NULL: nothing) and the defaults
+       for the rest. NULL: done. */
+    struct problem *(*configure)(struct service *service, struct object *object,
+                                 const json_t *config);
+    /* The configuration with all defaults, always in the same words: two that are equal are the same. Writes
+       members ("max":3,…) without braces. */
+    void (*write_config)(struct text *text, const struct object *object);
+    /* What GET shows besides: counters, who waits. Members with text_json_key. */
+    void (*write_state)(struct text *text, const struct object *object);
+    /* What must outlive the server, as members; NULL: nothing. */
+    void (*save)(struct text *text, const struct object *object);
+    /* From that, at the start; also called (with NULL) for one without any. False: no memory. */
+    bool (*restore)(struct service *service, struct object *object, const json_t *saved);
+    /* A hold on it was found at the start. False: it does not fit, and ends as `closed`. */
+    bool (*restore_hold)(struct service *service, struct object *object, struct hold *hold);
+    /* One that had ended before, oldest first; or NULL. */
+    void (*restore_end)(struct object *object, const struct hold *hold);
+    /* One of its holds has ended: gives back what it held and serves who waits. */
+    void (*hold_ended)(struct service *service, struct object *object, struct hold *hold);
+    /* NULL: done (the hold may live on: one depth less), or what this kind does not do. */
+    struct problem *(*act_on_hold)(struct hold *hold, const struct hold_order *order);
+    /* It is being deleted: everybody who waits is told. Its holds have ended before. */
+    void (*closed)(struct service *service, struct object *object);
+    void (*release)(struct object *object); /* frees what the struct points to; or NULL */
+};
+
+struct object {
+    const struct object_type *type;
+    struct service *service;
+    char name[OBJECT_NAME_BYTES];
+    char resource[OBJECT_NAME_BYTES + 16]; /* "queues/tasks": as holds name it */
+    int64_t num;                       /* in the database */
+    int64_t created_at_us;
+    bool durable;                      /* its state outlives the server; true where a kind has no choice */
+    bool ends_with_owner;              /* lifetime "owner" */
+    bool deleted;
+    bool dirty, inserted;              /* its row must be written; it has a row */
+    struct owner owner;                /* who made it */
+    struct hold *holds;                /* live ones, oldest first */
+    struct hold *last_hold;
+    struct object *next, *previous;    /* of its kind, in order of creation */
+    struct object *next_of_owner, *previous_of_owner;
+    struct object *next_in_bucket, *next_dirty;
+    struct deferred free_later;
+};
+
+struct object_table {
+    struct object *first[OBJECT_KINDS], *last[OBJECT_KINDS];
+    struct object **buckets;           /* by kind and name */
+    size_t bucket_count, count;        /* a power of two, or 0 */
+    size_t counts[OBJECT_KINDS];
+    int64_t last_num;
+    struct object *dirty;
+};
+
+extern const struct object_type *const object_types[OBJECT_KINDS]; /* NULL: not built yet */
+
+bool object_name_valid(const char *name, size_t bytes);
+struct object *object_find(struct service *service, enum object_kind kind, const char *name);
+
+struct object_request {
+    const char *name;                  /* valid */
+    const json_t *config;              /* or NULL */
+    bool ends_with_owner, durable;
+    struct owner owner;                /* PARENT_NONE: the admin */
+};
+/* What PUT asks: *made tells whether it is new. NULL: *problem tells (config_differs, limit_reached …).
+   Its row is in the open batch: answer after the commit. */
+struct object *object_put(struct service *service, enum object_kind kind,
+                          const struct object_request *request, bool *made,
+                          struct problem **problem);
+/* Its holds end as `closed`, who waits on it is told `deleted`. */
+void object_delete(struct object *object, const char *cause);
+/* Its state has changed and must be stored with the open batch. Nothing unless durable. */
+void object_touch(struct object *object);
+
+/* {"name":…,"lifetime":…, config, state} */
+void object_json(struct text *text, const struct object *object);
+
+/* ---- the durable form ---- */
+void objects_store_dirty(struct service *service);
+/* From a row, at the start. NULL: no memory, or not understood. */
+struct object *object_restore(struct service *service, const struct object_row *row);
+
+#endif
