@@ -83,6 +83,10 @@ void handle_delete_object(struct request *request);
 void handle_acquire(struct request *request);
 void handle_post_semaphore(struct request *request);
 
+/* ---- wait.c ---- */
+void handle_wait(struct request *request);
+void handle_list_waits(struct request *request);
+
 /* ---- holds.c ---- */
 void handle_list_holds(struct request *request);
 void handle_get_hold(struct request *request);
@@ -92,5 +96,42 @@ void handle_bury_hold(struct request *request);
 void handle_touch_hold(struct request *request);
 void handle_break_hold(struct request *request);
 void handle_act_on_holds(struct request *request);
+
+/* ---- events.c ---- */
+void handle_get_event(struct request *request);
+void handle_wait_for_event(struct request *request);
+void handle_set_event(struct request *request);
+void handle_clear_event(struct request *request);
+
+/* ---- values.c ---- */
+void handle_get_value(struct request *request);
+void handle_wait_for_value(struct request *request);
+void handle_put_value(struct request *request);
+void handle_add_to_value(struct request *request);
+void handle_append_to_value(struct request *request);
+void handle_extend_value(struct request *request);
+void handle_insert_into_value(struct request *request);
+void handle_pop_from_value(struct request *request);
+void handle_remove_from_value(struct request *request);
+void handle_set_in_value(struct request *request);
+void handle_update_value(struct request *request);
+void handle_delete_in_value(struct request *request);
+void handle_clear_value(struct request *request);
+void handle_compare_and_set_value(struct request *request);
+
+/* ---- queues.c ---- */
+void handle_list_messages(struct request *request);
+void handle_get_message(struct request *request);
+void handle_purge_messages(struct request *request);
+void handle_kick_queue(struct request *request);
+void handle_close_queue(struct request *request);
+void handle_join_queue(struct request *request);
+
+/* ---- queue_put.c ---- */
+void handle_put_message(struct request *request);
+void handle_put_batch(struct request *request);
+
+/* ---- queue_receive.c ---- */
+void handle_receive(struct request *request);
 
 #endif

@@ -12,19 +12,21 @@ struct joiner {
     struct waiter waiter;
     struct request *request;
     struct fact_id process;
+    struct wait_note note;             /* for GET /v1/waits */
 };
 
 static void wake(struct waiter *waiter, bool woken)
 {
     struct joiner *joiner = (struct joiner *)((char *)waiter - offsetof(struct joiner, waiter));
     (void)woken;
+    wait_ends(&request_app(joiner->request)->service, &joiner->note);
     respond_process_now(joiner->request, 200, &joiner->process);
 }
 
 static void gone(struct request *request, void *context)
 {
     struct joiner *joiner = context;
-    (void)request;
+    wait_ends(&request_app(request)->service, &joiner->note);
     waiter_cancel(&joiner->waiter);
 }
 
@@ -51,7 +53,10 @@ static void park(struct request *request, struct process *process, int64_t deadl
     }
     joiner->request = request;
     joiner->process = process->id;
+    joiner->note.owner = principal_owner(request_principal(request));
+    joiner->note.process = process->id;
     if (waiter_park(loop, &process->joiners, &joiner->waiter, deadline_us, wake)) {
+        wait_begins(&request_app(request)->service, &joiner->note);
         http_park(request, (struct park){gone, joiner});
     } else {
         respond_no_memory(request);

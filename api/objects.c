@@ -13,8 +13,11 @@
 static const char *const lifetimes[] = {"permanent", "owner", NULL};
 
 static const struct field *const kind_fields[OBJECT_KINDS] = {
+    [OBJECT_QUEUE] = queue_fields,
     [OBJECT_LOCK] = lock_fields,
     [OBJECT_SEMAPHORE] = semaphore_fields,
+    [OBJECT_EVENT] = event_fields,
+    [OBJECT_VALUE] = value_fields,
 };
 
 /* Whose state can be kept in memory only; of the others it always outlives the server. */

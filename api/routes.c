@@ -33,6 +33,16 @@ static const struct param page_params[] = {PAGED, END};
 static const struct param release_params[] = {{"delay", PARAM_SECONDS, false}, END};
 static const struct param holds_params[] = {
     {"owner", PARAM_TEXT, false}, {"resource", PARAM_TEXT, false}, PAGED, END};
+static const struct param after_params[] = {{"after", PARAM_UNSIGNED, false}, WAIT, END};
+static const struct param part_params[] = {{"path", PARAM_TEXT, false}, END};
+static const struct param put_params[] = {
+    {"priority", PARAM_TEXT, false}, {"delay", PARAM_SECONDS, false},
+    {"ttl", PARAM_SECONDS, false}, WAIT, END};
+static const struct param receive_params[] = {
+    {"max", PARAM_UNSIGNED, false}, {"mode", PARAM_TEXT, false}, {"lease", PARAM_SECONDS, false},
+    WAIT, END};
+static const struct param messages_params[] = {{"state", PARAM_TEXT, false}, PAGED, END};
+static const struct param purge_params[] = {{"state", PARAM_TEXT, false}, END};
 static const struct param trim_params[] = {{"before", PARAM_UNSIGNED, false}, END};
 
 static const struct param logs_params[] = {
@@ -81,6 +91,12 @@ static const struct param log_params[] = {
 #define ACQUIRED(path, operation)                                                              \
     {METHOD_POST, path, SCOPE_OWNER, BODY_JSON_OPTIONAL, 0, join_params, operation,            \
      handle_acquire, false}
+/* An operation of a value: documents go in. */
+#define VALUE(method, path, body, operation, handler)                                          \
+    {method, "/v1/values/{name}" path, SCOPE_OWNER, body, ROUTE_VALUE_BODY_BYTES, NULL,        \
+     operation, handler, false}
+#define OPERATION(word, body, operation, handler)                                              \
+    VALUE(METHOD_POST, "/" word, body, operation, handler)
 #define FILE_OF_PAGE(path) GET(path, SCOPE_PUBLIC, NULL, "getDashboard", handle_get_file)
 
 const struct route routes[] = {
@@ -136,11 +152,58 @@ const struct route routes[] = {
     CALL("/v1/holds/{id}/touch", SCOPE_OWNER, "touchHold", handle_touch_hold),
     CALL("/v1/holds/{id}/bury", SCOPE_OWNER, "buryHold", handle_bury_hold),
 
+    {METHOD_POST, "/v1/wait", SCOPE_OWNER, BODY_JSON, 0, join_params, "waitSeveral", handle_wait, false},
+    GET("/v1/waits", SCOPE_OWNER, NULL, "getWaits", handle_list_waits),
+
+    OBJECTS("queues", "Queue"),
+    {METHOD_POST, "/v1/queues/{name}/messages", SCOPE_OWNER, BODY_RAW, ROUTE_PAYLOAD_BODY_BYTES,
+     put_params, "putMessage", handle_put_message, true},
+    {METHOD_POST, "/v1/queues/{name}/batch", SCOPE_OWNER, BODY_JSON, ROUTE_BATCH_BODY_BYTES,
+     join_params, "putMessages", handle_put_batch, false},
+    {METHOD_POST, "/v1/queues/{name}/receive", SCOPE_OWNER, BODY_JSON_OPTIONAL, 0, receive_params,
+     "receiveMessages", handle_receive, true},
+    FILTERED("/v1/queues/{name}/messages", messages_params, "listMessages", handle_list_messages),
+    {METHOD_DELETE, "/v1/queues/{name}/messages", SCOPE_OWNER, BODY_NONE, 0, purge_params,
+     "purgeMessages", handle_purge_messages, true},
+    GET("/v1/queues/{name}/messages/{id}", SCOPE_OWNER, NULL, "getMessage", handle_get_message),
+    CALL("/v1/queues/{name}/kick", SCOPE_OWNER, "kickQueue", handle_kick_queue),
+    CALL("/v1/queues/{name}/close", SCOPE_OWNER, "closeQueue", handle_close_queue),
+    GET("/v1/queues/{name}/join", SCOPE_OWNER, join_params, "joinQueue", handle_join_queue),
+
     OBJECTS("locks", "Lock"),
     ACQUIRED("/v1/locks/{name}/acquire", "acquireLock"),
     OBJECTS("semaphores", "Semaphore"),
     ACQUIRED("/v1/semaphores/{name}/acquire", "acquireSemaphore"),
     CALL("/v1/semaphores/{name}/release", SCOPE_OWNER, "releaseSemaphore", handle_post_semaphore),
+
+    GET("/v1/events", SCOPE_OWNER, page_params, "listEvents", handle_list_objects),
+    GET("/v1/events/{name}", SCOPE_OWNER, NULL, "getEvent", handle_get_event),
+    {METHOD_PUT, "/v1/events/{name}", SCOPE_OWNER, BODY_JSON_OPTIONAL, 0, NULL, "putEvent",
+     handle_put_object, false},
+    DELETE("/v1/events/{name}", NULL, "deleteEvent", handle_delete_object),
+    GET("/v1/events/{name}/wait", SCOPE_OWNER, after_params, "waitForEvent",
+        handle_wait_for_event),
+    CALL("/v1/events/{name}/set", SCOPE_OWNER, "setEvent", handle_set_event),
+    CALL("/v1/events/{name}/clear", SCOPE_OWNER, "clearEvent", handle_clear_event),
+
+    GET("/v1/values", SCOPE_OWNER, page_params, "listValues", handle_list_objects),
+    GET("/v1/values/{name}", SCOPE_OWNER, part_params, "getValue", handle_get_value),
+    VALUE(METHOD_PUT, "", BODY_JSON_OPTIONAL, "putValue", handle_put_object),
+    DELETE("/v1/values/{name}", NULL, "deleteValue", handle_delete_object),
+    GET("/v1/values/{name}/wait", SCOPE_OWNER, after_params, "waitForValue",
+        handle_wait_for_value),
+    VALUE(METHOD_PUT, "/value", BODY_JSON, "replaceValue", handle_put_value),
+    OPERATION("add", BODY_JSON_OPTIONAL, "addToValue", handle_add_to_value),
+    OPERATION("append", BODY_JSON, "appendToValue", handle_append_to_value),
+    OPERATION("extend", BODY_JSON, "extendValue", handle_extend_value),
+    OPERATION("insert", BODY_JSON, "insertIntoValue", handle_insert_into_value),
+    OPERATION("pop", BODY_JSON_OPTIONAL, "popFromValue", handle_pop_from_value),
+    OPERATION("remove", BODY_JSON, "removeFromValue", handle_remove_from_value),
+    OPERATION("set", BODY_JSON, "setInValue", handle_set_in_value),
+    OPERATION("update", BODY_JSON, "updateValue", handle_update_value),
+    OPERATION("del", BODY_JSON_OPTIONAL, "deleteInValue", handle_delete_in_value),
+    OPERATION("clear", BODY_JSON_OPTIONAL, "clearValue", handle_clear_value),
+    OPERATION("compare_and_set", BODY_JSON, "compareAndSetValue", handle_compare_and_set_value),
 
     FILTERED("/v1/changes", changes_params, "listChanges", handle_get_changes),
     FILTERED("/v1/log", log_params, "listLogRecords", handle_get_log),

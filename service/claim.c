@@ -22,6 +22,7 @@ static void join_owner(struct service *service, struct claim *claim)
 
 static void leave_owner(struct claim *claim)
 {
+    wait_ends(claim->object->service, &claim->note);
     struct belongings *belongings = owner_belongings(claim->object->service, &claim->owner);
     if (claim->previous_of_owner) {
         claim->previous_of_owner->next_of_owner = claim->next_of_owner;
@@ -46,11 +47,13 @@ bool claim_park(struct service *service, struct wait_list *list, struct claim *c
                 struct object *object, int64_t deadline_us)
 {
     claim->object = object;
-    claim->since_us = time_now_us();
     if (!waiter_park(service->loop, list, &claim->waiter, deadline_us, timed_out)) {
         return false;
     }
     join_owner(service, claim);
+    claim->note.owner = claim->owner;
+    claim->note.object = object;
+    wait_begins(service, &claim->note);
     return true;
 }
 

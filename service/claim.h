@@ -11,6 +11,7 @@
 #include "service/hold.h"
 #include "service/object.h"
 #include "service/waiter.h"
+#include "service/waits.h"
 
 enum claim_result {
     CLAIM_GRANTED,                     /* what was asked for is there; see the object's header */
@@ -26,7 +27,7 @@ struct claim {                         /* zeroed = not waiting */
     struct object *object;
     struct owner owner;
     int64_t ttl_us;                    /* of the hold it asks for */
-    int64_t since_us;                  /* wall clock: for GET /v1/waits */
+    struct wait_note note;             /* for GET /v1/waits */
     struct problem *problem;           /* CLAIM_FAILED */
     void (*done)(struct claim *claim, enum claim_result result);
     void *context;                     /* of `done` */

@@ -57,6 +57,8 @@ static const struct config_key keys[] = {
     SECONDS("feed.age_seconds", feed_age_us, "604800", SECOND, 100 * YEAR),
     SECONDS("idempotency.age_seconds", idempotency_age_us, "86400", SECOND, YEAR),
 
+    BYTES("queues.max_total_bytes", queues_max_total_bytes, "1G", MIB, TIB, true),
+
     BYTES("output.max_bytes", output_max_bytes, "64M", 4096, 1024 * TIB, true),
     WORD("output.when_full", output_when_full, "drop_oldest", when_full_words),
     SECONDS("stop.grace_seconds", stop_grace_us, "10", 0, YEAR),

@@ -312,6 +312,7 @@ void object_delete(struct object *object, const char *cause)
         hold_end(object->holds, HOLD_CLOSED, NULL);
     }
     object->type->closed(service, object);
+    object_ready(object);
     if (object->dirty) {
         forget_dirty(object);
     }
@@ -320,6 +321,13 @@ void object_delete(struct object *object, const char *cause)
     }
     tell(object, "deleted", cause);
     loop_defer(service->loop, &object->free_later);
+}
+
+void object_ready(struct object *object)
+{
+    if (object->observers.count) {
+        wait_list_wake_all(&object->observers);
+    }
 }
 
 /* ---- showing ---- */

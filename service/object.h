@@ -55,6 +55,8 @@ struct object_type {
     void (*write_config)(struct text *text, const struct object *object);
     /* What GET shows besides: counters, who waits. Members with text_json_key. */
     void (*write_state)(struct text *text, const struct object *object);
+    /* Is there what POST /v1/wait waits for? `after`: of a value. NULL: cannot be waited for. */
+    bool (*ready)(const struct object *object, uint64_t after);
     /* What must outlive the server, as members; NULL: nothing. */
     void (*save)(struct text *text, const struct object *object);
     /* From that, at the start; also called (with NULL) for one without any. False: no memory. */
@@ -84,6 +86,7 @@ struct object {
     bool deleted;
     bool dirty, inserted;              /* its row must be written; it has a row */
     struct owner owner;                /* who made it */
+    struct wait_list observers;        /* who waits for several: woken by object_ready */
     struct hold *holds;                /* live ones, oldest first */
     struct hold *last_hold;
     struct object *next, *previous;    /* of its kind, in order of creation */
@@ -121,6 +124,9 @@ struct object *object_put(struct service *service, enum object_kind kind,
 void object_delete(struct object *object, const char *cause);
 /* Its state has changed and must be stored with the open batch. Nothing unless durable. */
 void object_touch(struct object *object);
+
+/* It may have become `ready`: who waits for several looks again. */
+void object_ready(struct object *object);
 
 /* {"name":…,"lifetime":…, config, state} */
 void object_json(struct text *text, const struct object *object);

@@ -123,6 +123,7 @@ static void hold_ended(struct service *service, struct object *object, struct ho
     permit->value++;
     object_touch(object);
     serve(permit);
+    object_ready(object);
 }
 
 struct problem *permit_post(struct permit *permit, int64_t n)
@@ -139,10 +140,17 @@ struct problem *permit_post(struct permit *permit, int64_t n)
     permit->value += n;
     object_touch(&permit->object);
     serve(permit);
+    object_ready(&permit->object);
     return NULL;
 }
 
 /* ---- the types ---- */
+
+static bool ready(const struct object *object, uint64_t after)
+{
+    (void)after;
+    return const_permit_of(object)->value > 0;
+}
 
 static struct problem *configure_lock(struct service *service, struct object *object,
                                       const json_t *config)
@@ -260,7 +268,7 @@ static void closed(struct service *service, struct object *object)
 
 const struct object_type lock_type = {
     .kind = OBJECT_LOCK, .noun = "lock", .plural = "locks", .bytes = sizeof(struct permit),
-    .configure = configure_lock, .write_config = write_lock_config, .write_state = write_state,
+    .configure = configure_lock, .write_config = write_lock_config, .write_state = write_state, .ready = ready,
     .save = save, .restore = restore, .restore_hold = restore_hold,
     .restore_end = restore_end, .hold_ended = hold_ended, .act_on_hold = act_on_hold, .closed = closed,
 };
@@ -268,7 +276,7 @@ const struct object_type lock_type = {
 const struct object_type semaphore_type = {
     .kind = OBJECT_SEMAPHORE, .noun = "semaphore", .plural = "semaphores",
     .bytes = sizeof(struct permit), .configure = configure_semaphore,
-    .write_config = write_semaphore_config, .write_state = write_state, .save = save,
+    .write_config = write_semaphore_config, .write_state = write_state, .ready = ready, .save = save,
     .restore = restore, .restore_hold = restore_hold, .restore_end = restore_end,
     .hold_ended = hold_ended, .act_on_hold = act_on_hold, .closed = closed,
 };

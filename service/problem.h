@@ -30,6 +30,7 @@
     X(CONFIG_DIFFERS, "config_differs", 409, "It is there with another configuration")          \
     X(OVER_RELEASE, "over_release", 409, "More would be released than there may be")            \
     X(DIFFERS, "differs", 409, "The present value is not the one expected")                    \
+    X(QUEUE_CLOSED, "closed", 409, "Nothing can be put in any more")                            \
     X(NOT_RUNNING, "not_running", 409, "The process is not running")                            \
     X(NOT_STARTED, "not_started", 409, "The process was not started")                           \
     X(ALREADY_STARTED, "already_started", 409, "The process was started before")                \
@@ -39,6 +40,7 @@
     X(STDIN_CLOSED, "stdin_closed", 409, "The standard input is closed")                        \
     X(IDEMPOTENCY_IN_PROGRESS, "idempotency_in_progress", 409, "The first request with this key has not ended") \
     X(HOLD_ENDED, "hold_ended", 410, "The hold has ended")                                      \
+    X(QUEUE_DRAINED, "closed", 410, "It is closed, and nothing is left in it")                  \
     X(DELETED, "deleted", 410, "It was deleted meanwhile")                                      \
     X(LENGTH_REQUIRED, "length_required", 411, "The body's length is needed")                   \
     X(VERSION_DIFFERS, "version_differs", 412, "It has another version by now")                 \
@@ -53,6 +55,7 @@
     X(SPAWN_FAILED, "spawn_failed", 422, "The command could not be executed")                   \
     X(IDEMPOTENCY_KEY_REUSED, "idempotency_key_reused", 422, "The key was used with another request") \
     X(UPGRADE_FAILED, "upgrade_failed", 422, "The new binary did not pass its check")           \
+    X(FULL, "full", 429, "There is no room in it now")                                          \
     X(LIMIT_REACHED, "limit_reached", 429, "A limit of this daemon is reached")                 \
     X(INTERNAL, "internal", 500, "Something went wrong on our side")                            \
     X(NOT_SUPPORTED, "not_supported", 501, "This daemon cannot do that")                        \

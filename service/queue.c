@@ -325,7 +325,7 @@ static struct problem *put_in(struct queue *queue, struct queue_putter *putter)
             must(message_store(open_batch(queue), at));
         }
     }
-    putter->first = NULL;
+    putter->in = true;
     queue->put_total += putter->count;
     object_touch(&queue->object);
     store_durably(queue);
@@ -387,11 +387,6 @@ struct message *queue_receive(struct queue *queue, const struct receive_order *o
         return NULL;
     }
     return order->take ? take(queue, message) : lease(queue, message, order, problem);
-}
-
-void queue_free_taken(struct service *service, struct message *message)
-{
-    queue_message_free(service, message);
 }
 
 static struct message *place_of(const struct queue *queue, const struct message *message)

@@ -48,12 +48,6 @@ struct queue {
     uint64_t put_total, acked_total, taken_total, expired_total;
 };
 
-/* Of all queues. */
-struct queue_totals {
-    int64_t last_seq;
-    uint64_t bytes;                    /* bodies in memory, those of waiting putters too */
-};
-
 extern const struct object_type queue_type;
 
 /* Messages that are made but in no queue yet: counted, so that waiting putters cannot fill the memory.
@@ -65,12 +59,13 @@ void queue_drop(struct service *service, struct message *first);
 /* A put: a chain of messages that go in together or not at all. */
 struct queue_putter {
     struct claim claim;                /* GRANTED: they are in */
-    struct message *first;             /* NULL as soon as they are in */
+    struct message *first;             /* theirs until `in`; then the first of `count` in the queue's list */
     size_t count;
-    uint64_t bytes;
+    uint64_t bytes;                    /* of the bodies */
+    bool in;
 };
-/* NULL and first NULL: done. NULL and first not NULL: the queue is full, and the putter may be parked
-   in queue->putters. Else why not: closed, larger than the queue, no memory. */
+/* NULL: done (`in`; the caller calls queue_serve when it has looked at them), or the queue is full, and
+   the putter may be parked in queue->putters. Else why not: closed, larger than the queue, no memory. */
 struct problem *queue_put(struct queue *queue, struct queue_putter *putter);
 struct problem *queue_full_problem(const struct queue *queue); /* 429 */
 
@@ -80,13 +75,12 @@ struct receive_order {
     struct owner owner;
 };
 /* The next message. Leased: message->hold is the hold. Taken: out of the queue and the caller's (its row is deleted with
-   the open batch), who gives it back or frees it. NULL: none is ready, or *problem tells. The caller calls queue_serve when
+   the open batch), who gives it to queue_put_back or queue_drop. NULL: none is ready, or *problem tells. The caller calls queue_serve when
    he has enough. */
 struct message *queue_receive(struct queue *queue, const struct receive_order *order,
                               struct problem **problem);
 /* Nobody got it: as if it had not been taken, or leased. */
 void queue_put_back(struct queue *queue, struct message *message);
-void queue_free_taken(struct service *service, struct message *message);
 void queue_lease_undo(struct hold *hold);
 /* There may be room now, or something ready: who waits is served. */
 void queue_serve(struct queue *queue);

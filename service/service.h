@@ -16,12 +16,18 @@
 #include "service/process.h"
 #include "service/recorder.h"
 #include "service/session.h"
+#include "service/waits.h"
 
 enum log_level { LEVEL_DEBUG = 10, LEVEL_INFO = 20, LEVEL_WARNING = 30, LEVEL_ERROR = 40 };
 
 struct feed {                          /* one of the two feeds; see feeds.h of db */
     uint64_t last;                     /* number given last */
     struct wait_list followers;        /* woken after each commit */
+};
+
+struct queue_totals {                  /* of all queues */
+    int64_t last_seq;                  /* given to a message last */
+    uint64_t bytes;                    /* of messages in memory, those of waiting putters too */
 };
 
 struct service {
@@ -35,6 +41,8 @@ struct service {
     struct session_table sessions;
     struct object_table objects;
     struct hold_table holds;
+    struct wait_notes waits;
+    struct queue_totals queues;
     struct feed changes, log;
     uint64_t ends[REASONS];            /* ends seen since this server began, by their reason */
     enum log_level log_level;

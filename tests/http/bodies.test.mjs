@@ -1,11 +1,56 @@
 // How strictly a body is read: JSON without doubt, fields that are known, all faults at once.
 import assert from 'node:assert/strict';
-import { daemonTest, suite } from '../lib/daemon.mjs';
-import { faults, problem } from '../lib/check.mjs';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { daemonTest, REPOSITORY, suite } from '../lib/daemon.mjs';
+import { exitedWith, faults, problem } from '../lib/check.mjs';
 import { exchange, head } from '../lib/raw.mjs';
 
 const json = { 'Content-Type': 'application/json' };
 const send = (d, raw, headers = json) => d.call('POST', '/v1/processes', { raw, headers });
+
+suite('null', () => {
+  daemonTest('in a spawn is the same as nothing, whichever field has it', async (d) => {
+    const all = JSON.parse(readFileSync(path.join(REPOSITORY, 'openapi.json'), 'utf8')).components.schemas.spawn.properties;
+    const nulls = Object.fromEntries(Object.keys(all).filter((name) => name !== 'argv').map((name) => [name, null]));
+    const { id, name, cwd, labels } = await d.spawn({ argv: ['sh', '-c', 'echo "$HOME"; cat'], ...nulls });
+    assert.match(name, /^Process-\d+$/);
+    assert.notEqual(cwd, null);
+    assert.deepEqual(labels, {});
+    exitedWith(await d.join(id), 0);
+    const inner = { stop: { signal: null, grace_seconds: null }, output: { max_bytes: null, when_full: null }, rlimits: { nofile: null }, stdin: { text: 'x', base64: null } };
+    const later = await d.spawn({ argv: ['cat'], ...inner, start: false, name: null });
+    await d.post(`/v1/processes/${later.id}/start`, undefined, { expect: 200 });
+    exitedWith(await d.join(later.id), 0);
+    assert.equal(await d.logsText(later.id), 'x');
+    for (const one of [{ argv: null }, { argv: null, shell: null }, {}]) problem(await d.post('/v1/processes', one), 422);
+    for (const one of [{ argv: [null] }, { argv: ['true'], env: { A: null } }, { argv: ['true'], labels: { a: null } }, { argv: ['true'], stdin: { text: null } }]) problem(await d.post('/v1/processes', one), 422, 'invalid_value');
+    assert.equal((await d.post(`/v1/processes`, { shell: 'exit 3', argv: null })).status, 201);
+  });
+
+  daemonTest('in a filter does not choose all', async (d) => {
+    const { id } = await d.spawn({ argv: ['sleep', '1000'] });
+    for (const body of [{ filter: { name: null } }, { filter: null }, { ids: null }, { filter: { state: null, parent: null } }]) {
+      assert.equal((await d.post('/v1/processes/actions', { action: 'kill', ...body })).status, 422);
+    }
+    assert.equal((await d.process(id)).alive, true);
+    await d.post('/v1/processes/actions', { action: 'kill', ids: [id], filter: null, signal: null, scope: null, grace_seconds: null }, { expect: 200 });
+    assert.equal((await d.join(id)).alive, false);
+  });
+});
+
+suite('control characters', () => {
+  daemonTest('of the second kind, U+0080 to U+009F, are refused in names and labels like those of ASCII', async (d) => {
+    for (const bad of ['\u0080', 'a\u009fb', 'a\u0085', '\u001f', '\u007f', 'a\nb']) {
+      for (const body of [{ name: bad }, { labels: { a: bad } }, { labels: { [bad]: 'a' } }]) {
+        problem(await d.post('/v1/processes', { argv: ['true'], ...body }), 422, 'invalid_value');
+      }
+    }
+    for (const good of ['\u00a0', 'ü', 'à', '\u2028', '€']) {
+      assert.equal((await d.spawn({ argv: ['true'], name: good, labels: { [good]: good } })).name, good);
+    }
+  });
+});
 
 suite('JSON', () => {
   daemonTest('what is not exactly one JSON object is 400 invalid_json, and starts nothing', async (d) => {
@@ -93,7 +138,7 @@ suite('fields', () => {
       [{ name: '' }, '/name'], [{ name: 'a\nb' }, '/name'], [{ name: 'x'.repeat(256) }, '/name'],
       [{ name: 'é'.repeat(128) }, '/name'], [{ name: 17 }, '/name'], [{ cwd: '' }, '/cwd'], [{ env: [] }, '/env'],
       [{ env: { A: 1 } }, '/env/A'], [{ env: { 'A=B': 'x' } }, '/env'], [{ env: { '': 'x' } }, '/env'],
-      [{ clear_env: 1 }, '/clear_env'], [{ daemon: null }, '/daemon'], [{ start: 'no' }, '/start'], [{ stdin: 'tty' }, '/stdin'],
+      [{ clear_env: 1 }, '/clear_env'], [{ daemon: 'yes' }, '/daemon'], [{ start: 'no' }, '/start'], [{ stdin: 'tty' }, '/stdin'],
       [{ stdin: {} }, '/stdin'], [{ stdin: { text: 'a', base64: 'YQ==' } }, '/stdin'], [{ stdin: { base64: '%%' } }, '/stdin/base64'],
       [{ stdout: 'file' }, '/stdout'], [{ stdout: 'stderr' }, '/stdout'], [{ stderr: 'both' }, '/stderr'], [{ umask: '999' }, '/umask'],
       [{ umask: '7777' }, '/umask'], [{ cwd: 'relative' }, '/cwd'],

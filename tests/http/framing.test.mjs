@@ -108,7 +108,9 @@ suite('a head that is right', () => {
     assert.equal((await ask(`http://${authority(d)}`)).status, 200);
     assert.equal((await ask(`http://${authority(d)}?x=1`)).status, 400);
     for (const target of ['http://evil.test/v1/system', `http://${authority(d)}@evil.test/v1/system`, 'http:///v1/system']) {
-      assert.equal((await ask(target)).status, 421, target);
+      const answer = await ask(target);
+      assert.equal(answer.status, 421, target);
+      assert.equal(JSON.parse(answer.text).code, 'misdirected');
     }
     const missing = await ask('http://localhost/v1/nothing?a=b');
     assert.equal(missing.status, 404);

@@ -139,7 +139,7 @@ suite('a session', () => {
   });
 
   daemonTest('with a bad ttl is 422', async (d) => {
-    for (const ttl_seconds of [0, -1, '30', 86401, null]) assert.equal((await d.post('/v1/sessions', { ttl_seconds })).status, 422);
+    for (const ttl_seconds of [0, -1, '30', 86401]) assert.equal((await d.post('/v1/sessions', { ttl_seconds })).status, 422);
     assert.equal((await d.post('/v1/sessions', { ttl: 3 })).status, 422);
   });
 

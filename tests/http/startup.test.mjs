@@ -31,6 +31,15 @@ async function withDirectory(body) {
 const sqlite = (file, script) => execFileSync('python3', ['-c', `import sqlite3,sys\nc=sqlite3.connect(sys.argv[1])\n${script}\nc.commit()`, file]);
 
 suite('the command line', () => {
+  test('help is printed wherever it is asked for, and is no error', async () => {
+    for (const args of [['--help'], ['-h'], ['help'], ['serve', '--help'], ['serve', '-h'], ['serve', '--max-processes', '5', '--help']]) {
+      const { code, stdout, stderr } = await runBinary(args);
+      assert.equal(code, 0, args.join(' '));
+      assert.match(stdout, /forkful serve \[OPTION\][^]*--listen ADDR:PORT[^]*--max-processes/);
+      assert.equal(stderr, '');
+    }
+  });
+
   test('--version tells the version, --version --json as JSON', async () => {
     const plain = await runBinary(['--version']);
     assert.equal(plain.code, 0);
