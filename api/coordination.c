@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "service/coordination.h"
+
 /* ---- from a request ---- */
 
 enum object_kind request_kind(const struct request *request)
@@ -99,6 +101,19 @@ bool respond_when_stored(struct request *request, int status, struct text *body)
     return true;
 }
 
+bool respond_when_kept(struct request *request, int status, struct text *body)
+{
+    if (!coordination_keep(&request_app(request)->service)) {
+        return respond_when_stored(request, status, body);
+    }
+    if (body->bytes) {
+        answer_json(request, status, body);
+    } else {
+        answer_empty(request, status);
+    }
+    return true;
+}
+
 /* ---- parked calls ---- */
 
 static void claim_done(struct claim *claim, enum claim_result result)
@@ -116,6 +131,8 @@ static void call_gone(struct request *request, void *context)
     stored_cancel(&call->stored);
     if (granted && call->undo) {
         call->undo(call);
+    } else if (!granted && call->left) {
+        call->left(call);
     }
 }
 
@@ -158,6 +175,15 @@ static void call_stored(struct stored *stored)
         http_on_sent(call->request, call_sent, call);
     }
     call->answer(call);
+}
+
+void claim_call_kept(struct claim_call *call)
+{
+    if (coordination_keep(&request_app(call->request)->service)) {
+        call_stored(&call->stored);
+    } else {
+        claim_call_stored(call);
+    }
 }
 
 void claim_call_stored(struct claim_call *call)

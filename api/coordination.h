@@ -24,6 +24,9 @@ bool request_holds(struct request *request);
 /* `?wait=` of an acquiring call as a monotonic deadline; `standard_us` when left out. 0: do not wait. */
 int64_t request_patience(const struct request *request, int64_t standard_us);
 
+/* The same, as soon as it cannot be lost by a kill of the server: mostly at once (service/journal.h). For what
+   changes objects and holds only, and leaves nothing in the changes feed. */
+bool respond_when_kept(struct request *request, int status, struct text *body);
 /* Answers when the batch that is open now is committed (takes body; may be empty). The request must not be
    parked yet. False: no memory, and that was answered. */
 bool respond_when_stored(struct request *request, int status, struct text *body);
@@ -40,6 +43,8 @@ struct claim_call {
     void (*answer)(struct claim_call *call);
     /* The client has gone between the grant and the answer: take back what it got. Or NULL. */
     void (*undo)(struct claim_call *call);
+    /* The client has gone while the claim waited. Or NULL. */
+    void (*left)(struct claim_call *call);
 };
 
 /* Parks in `list` until the deadline; whoever is gone gives up its place. Fields claim, request, ended, answer
@@ -48,6 +53,8 @@ void claim_call_park(struct claim_call *call, struct wait_list *list, struct obj
                      int64_t deadline_us);
 /* Waits for the commit of what is in the open batch, then calls `answer`; from `ended`, or instead of parking. */
 void claim_call_stored(struct claim_call *call);
+/* The same, as soon as it cannot be lost by a kill of the server. */
+void claim_call_kept(struct claim_call *call);
 /* The answer for a result other than CLAIM_GRANTED and CLAIM_TIMED_OUT. */
 void answer_claim_failed(struct claim_call *call, enum claim_result result);
 

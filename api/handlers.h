@@ -87,6 +87,11 @@ void handle_post_semaphore(struct request *request);
 void handle_wait(struct request *request);
 void handle_list_waits(struct request *request);
 
+/* ---- barriers.c ---- */
+void handle_wait_at_barrier(struct request *request);
+void handle_reset_barrier(struct request *request);
+void handle_abort_barrier(struct request *request);
+
 /* ---- holds.c ---- */
 void handle_list_holds(struct request *request);
 void handle_get_hold(struct request *request);

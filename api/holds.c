@@ -73,7 +73,7 @@ static void respond_hold(struct request *request, const struct hold *hold)
 {
     struct text body = {0};
     hold_json(&body, hold, NULL);
-    respond_when_stored(request, 200, &body);
+    respond_when_kept(request, 200, &body);
 }
 
 /* A release of the last depth ends it: it stays readable, so the pointer stays good. */
@@ -205,7 +205,7 @@ void handle_act_on_holds(struct request *request)
         }
     }
     text_put(&answer, "]}");
-    respond_when_stored(request, 200, &answer);
+    respond_when_kept(request, 200, &answer);
 }
 
 /* ---- list ---- */

@@ -80,7 +80,7 @@ static void undo(struct claim_call *call)
 static void granted(struct acquire *acquire, struct hold *hold)
 {
     acquire->hold = hold->id;
-    claim_call_stored(&acquire->call);
+    claim_call_kept(&acquire->call);
 }
 
 static void ended(struct claim_call *call, enum claim_result result)
@@ -158,5 +158,5 @@ void handle_post_semaphore(struct request *request)
         return;
     }
     object_json(&answer, object);
-    respond_when_stored(request, 200, &answer);
+    respond_when_kept(request, 200, &answer);
 }

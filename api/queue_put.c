@@ -42,12 +42,16 @@ static void write_answer(struct text *body, const struct queue_putter *putter, b
     text_put(body, batch ? "]}" : "");
 }
 
+/* The one message, or of a batch where they all are. */
 static void set_location(struct request *request, const struct queue *queue,
-                         const struct queue_putter *putter)
+                         const struct queue_putter *putter, bool batch)
 {
-    char location[OBJECT_NAME_BYTES + 80], id[ID_TEXT_BYTES];
-    id_format(&putter->first->id, 'm', id);
-    snprintf(location, sizeof location, "/v1/%s/messages/%s", queue->object.resource, id);
+    char location[OBJECT_NAME_BYTES + 80], id[ID_TEXT_BYTES] = "";
+    if (!batch) {
+        id_format(&putter->first->id, 'm', id);
+    }
+    snprintf(location, sizeof location, "/v1/%s/messages%s%s", queue->object.resource,
+             batch ? "" : "/", id);
     answer_header(request, "Location", location);
 }
 
@@ -56,9 +60,7 @@ static void respond_put(struct request *request, struct queue *queue,
 {
     struct text body = {0};
     write_answer(&body, putter, batch);
-    if (!batch) {
-        set_location(request, queue, putter);
-    }
+    set_location(request, queue, putter, batch);
     queue_serve(queue);
     if (queue->object.durable) {
         respond_when_stored(request, 201, &body);
@@ -79,9 +81,7 @@ static void answer_put(struct claim_call *claim_call)
 static void let_in(struct put_call *call, const struct queue *queue)
 {
     write_answer(&call->body, &call->putter, call->batch);
-    if (!call->batch) {
-        set_location(call->call.request, queue, &call->putter);
-    }
+    set_location(call->call.request, queue, &call->putter, call->batch);
     if (queue->object.durable) {
         claim_call_stored(&call->call);
     } else {

@@ -43,6 +43,7 @@ static const struct param receive_params[] = {
     WAIT, END};
 static const struct param messages_params[] = {{"state", PARAM_TEXT, false}, PAGED, END};
 static const struct param purge_params[] = {{"state", PARAM_TEXT, false}, END};
+static const struct param barrier_params[] = {{"timeout", PARAM_SECONDS, false}, WAIT, END};
 static const struct param trim_params[] = {{"before", PARAM_UNSIGNED, false}, END};
 
 static const struct param logs_params[] = {
@@ -204,6 +205,12 @@ const struct route routes[] = {
     OPERATION("del", BODY_JSON_OPTIONAL, "deleteInValue", handle_delete_in_value),
     OPERATION("clear", BODY_JSON_OPTIONAL, "clearValue", handle_clear_value),
     OPERATION("compare_and_set", BODY_JSON, "compareAndSetValue", handle_compare_and_set_value),
+
+    OBJECTS("barriers", "Barrier"),
+    {METHOD_POST, "/v1/barriers/{name}/wait", SCOPE_OWNER, BODY_JSON_OPTIONAL, 0, barrier_params,
+     "waitAtBarrier", handle_wait_at_barrier, false},
+    CALL("/v1/barriers/{name}/reset", SCOPE_OWNER, "resetBarrier", handle_reset_barrier),
+    CALL("/v1/barriers/{name}/abort", SCOPE_OWNER, "abortBarrier", handle_abort_barrier),
 
     FILTERED("/v1/changes", changes_params, "listChanges", handle_get_changes),
     FILTERED("/v1/log", log_params, "listLogRecords", handle_get_log),

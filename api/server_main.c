@@ -508,6 +508,7 @@ static struct problem *open_database(struct server *server)
     server->app.service.log_level = (enum log_level)server->app.config.log_level;
     restore_log_level(server);
     server->new_boot = boot_id[0] && strcmp(boot_id, server->app.boot_id) != 0;
+    server->app.service.journal = journal_open(server->app.runtime_dir, server->app.boot_id);
     return service_load(&server->app.service, server->db);
 }
 

@@ -8,6 +8,8 @@
 #include "db/statement.h"
 
 #define FENCE_KEY "fence_reserved"
+#define JOURNAL_ID_KEY "journal_id"
+#define JOURNAL_POSITION_KEY "journal_position"
 
 struct object_operation {
     struct operation base;
@@ -24,10 +26,15 @@ struct fence_operation {
     uint64_t reserved;
 };
 
-static sqlite3_stmt *prepared(struct writer *writer, const char *sql, int *code)
+struct journal_operation {
+    struct operation base;
+    struct journal_position position;
+};
+
+static sqlite3_stmt *prepared(struct db *db, const char *sql, int *code)
 {
-    sqlite3_stmt *statement = db_statement(writer_db(writer), DB_STATE, sql, NULL);
-    *code = statement ? SQLITE_OK : db_prepare_failed(writer_db(writer), DB_STATE);
+    sqlite3_stmt *statement = db_statement(db, DB_STATE, sql, NULL);
+    *code = statement ? SQLITE_OK : db_prepare_failed(db, DB_STATE);
     return statement;
 }
 
@@ -38,15 +45,14 @@ static void bind_id(sqlite3_stmt *statement, int index, const uint8_t id[16])
 
 /* ---- objects ---- */
 
-static int run_object_put(struct writer *writer, struct operation *base)
+int object_row_write(struct db *db, const struct object_row *row)
 {
     static const char sql[] =
         "INSERT INTO object (num, kind, name, owner_kind, owner, created_at, config, state)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
         " ON CONFLICT (num) DO UPDATE SET config=excluded.config, state=excluded.state";
-    const struct object_row *row = &((struct object_operation *)base)->row;
     int code;
-    sqlite3_stmt *statement = prepared(writer, sql, &code);
+    sqlite3_stmt *statement = prepared(db, sql, &code);
     if (!statement) {
         return code;
     }
@@ -61,11 +67,16 @@ static int run_object_put(struct writer *writer, struct operation *base)
     return statement_run(statement);
 }
 
+static int run_object_put(struct writer *writer, struct operation *base)
+{
+    return object_row_write(writer_db(writer), &((struct object_operation *)base)->row);
+}
+
 static int run_object_delete(struct writer *writer, struct operation *base)
 {
     static const char sql[] = "DELETE FROM object WHERE num=?1";
     int code;
-    sqlite3_stmt *statement = prepared(writer, sql, &code);
+    sqlite3_stmt *statement = prepared(writer_db(writer), sql, &code);
     if (!statement) {
         return code;
     }
@@ -75,15 +86,14 @@ static int run_object_delete(struct writer *writer, struct operation *base)
 
 /* ---- holds ---- */
 
-static int run_hold_put(struct writer *writer, struct operation *base)
+int hold_row_write(struct db *db, const struct hold_row *row)
 {
     static const char sql[] =
         "INSERT OR REPLACE INTO hold (id, kind, resource, item, owner_kind, owner, fence, depth,"
         " granted_at, expires_at, ttl, ended, ended_at, by_kind, by, exitcode)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
-    const struct hold_row *row = &((struct hold_operation *)base)->row;
     int code;
-    sqlite3_stmt *statement = prepared(writer, sql, &code);
+    sqlite3_stmt *statement = prepared(db, sql, &code);
     if (!statement) {
         return code;
     }
@@ -110,11 +120,16 @@ static int run_hold_put(struct writer *writer, struct operation *base)
     return statement_run(statement);
 }
 
+static int run_hold_put(struct writer *writer, struct operation *base)
+{
+    return hold_row_write(writer_db(writer), &((struct hold_operation *)base)->row);
+}
+
 static int run_hold_delete(struct writer *writer, struct operation *base)
 {
     static const char sql[] = "DELETE FROM hold WHERE id=?1";
     int code;
-    sqlite3_stmt *statement = prepared(writer, sql, &code);
+    sqlite3_stmt *statement = prepared(writer_db(writer), sql, &code);
     if (!statement) {
         return code;
     }
@@ -128,6 +143,21 @@ static int run_fence_put(struct writer *writer, struct operation *base)
                        (int64_t)((struct fence_operation *)base)->reserved);
 }
 
+int journal_position_write(struct db *db, const struct journal_position *position)
+{
+    int code = db_meta_set(db, DB_STATE, JOURNAL_ID_KEY, (int64_t)position->id);
+    return code == SQLITE_OK ? db_meta_set(db, DB_STATE, JOURNAL_POSITION_KEY,
+                                           (int64_t)position->position)
+                             : code;
+}
+
+static int run_journal(struct writer *writer, struct operation *base)
+{
+    return journal_position_write(writer_db(writer),
+                                  &((struct journal_operation *)base)->position);
+}
+
+static const struct operation_type journal_type = {"journal_position", DB_STATE, run_journal};
 static const struct operation_type object_put_type = {"object_put", DB_STATE, run_object_put};
 static const struct operation_type object_delete_type = {"object_delete", DB_STATE,
                                                          run_object_delete};
@@ -191,7 +221,22 @@ bool fence_row_put(struct batch *batch, uint64_t reserved)
     return operation != NULL;
 }
 
+bool journal_position_put(struct batch *batch, const struct journal_position *position)
+{
+    struct journal_operation *operation = batch_add(batch, &journal_type, sizeof *operation);
+    if (operation) {
+        operation->position = *position;
+    }
+    return operation != NULL;
+}
+
 /* ---- at the start ---- */
+
+void journal_position_get(struct db *db, struct journal_position *out)
+{
+    out->id = (uint64_t)db_meta_get(db, DB_STATE, JOURNAL_ID_KEY);
+    out->position = (uint64_t)db_meta_get(db, DB_STATE, JOURNAL_POSITION_KEY);
+}
 
 static bool column_id(sqlite3_stmt *statement, int index, uint8_t id[16])
 {

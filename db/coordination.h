@@ -45,6 +45,19 @@ bool hold_row_delete(struct batch *batch, const uint8_t id[16]);
 /* Fences up to here may have been given out. */
 bool fence_row_put(struct batch *batch, uint64_t reserved);
 
+/* How far the journal (service/journal.h) is in the rows of this batch. */
+struct journal_position {
+    uint64_t id;               /* of the journal; 0: none yet */
+    uint64_t position;
+};
+bool journal_position_put(struct batch *batch, const struct journal_position *position);
+void journal_position_get(struct db *db, struct journal_position *out);
+
+/* The same at once, on the caller's connection, inside his transaction: SQLite's code. */
+int object_row_write(struct db *db, const struct object_row *row);
+int hold_row_write(struct db *db, const struct hold_row *row);
+int journal_position_write(struct db *db, const struct journal_position *position);
+
 /* At the start; `row` returns false to stop. Objects in the order of their making, holds oldest first. */
 int object_rows_load(struct db *db, bool (*row)(void *context, const struct object_row *row),
                      void *context, struct db_error *error);

@@ -272,6 +272,9 @@ struct problem *service_delete(struct service *service, struct process *process)
     if (!process_row_delete(recorder_batch(service->recorder), process->num)) {
         return problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the deletion");
     }
+    if (!process_ended(process)) {     /* it never ran, and never will: who counts on it is told */
+        owner_ended(service, &(struct owner){PARENT_PROCESS, process->id});
+    }
     service_change(service, "process.deleted", process->id_text, NULL);
     service_log(service, LEVEL_DEBUG, process, "record deleted");
     recorder_forget(service->recorder, &process->tell_end);

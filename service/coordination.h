@@ -13,6 +13,13 @@ struct db;
 struct problem *coordination_load(struct service *service, struct db *db);
 /* Everything that has changed goes into the open batch. */
 void coordination_store(struct service *service);
+/* A batch was committed. */
+void coordination_stored(struct service *service);
+/* What has changed is safe from a kill of the server now, so it may be told. False: it is after the commit of
+   the open batch. */
+bool coordination_keep(struct service *service);
+
+enum { JOURNAL_OBJECT = 1, JOURNAL_HOLD = 2 }; /* entries: a row without its pointers, then its strings */
 /* What belongs to somebody who is not there any more ends now. */
 void coordination_reconcile(struct service *service);
 

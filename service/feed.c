@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "service/coordination.h"
 #include "service/service.h"
 
 static const struct {
@@ -94,6 +95,7 @@ void service_log(struct service *service, enum log_level level, const struct pro
 void feeds_stored(void *context)
 {
     struct service *service = context;
+    coordination_stored(service);
     wait_list_wake_all(&service->changes.followers);
     wait_list_wake_all(&service->log.followers);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "db/coordination.h"
+#include "service/coordination.h"
 #include "service/service.h"
 
 #define HOLDS_MAX 1000000u             /* live ones */
@@ -16,7 +17,8 @@
 
 static const char *const kind_names[HOLD_KINDS] = {
     [HOLD_LOCK] = "lock", [HOLD_SEMAPHORE] = "semaphore", [HOLD_MESSAGE] = "message",
-    [HOLD_BARRIER] = "barrier", [HOLD_PIPE_END] = "pipe_end"};
+    [HOLD_BARRIER] = "barrier", [HOLD_PIPE_END] = "pipe_end",
+    [HOLD_TICKET] = "ticket"};
 
 static const char *const end_names[HOLD_ENDS] = {
     [HOLD_LIVE] = NULL, [HOLD_ACKED] = "acked", [HOLD_RELEASED] = "released",
@@ -53,19 +55,26 @@ struct hold *hold_find_text(struct service *service, const char *text, size_t by
 
 void hold_changed(struct hold *hold)
 {
-    struct service *service = hold->service;
-    if (!hold->durable || hold->dirty) {
+    struct hold_table *table = &hold->service->holds;
+    if (!hold->durable) {
         return;
     }
-    hold->dirty = true;
-    hold->next_dirty = service->holds.dirty;
-    service->holds.dirty = hold;
-    recorder_urgent(service->recorder);
+    if (!hold->dirty) {
+        hold->dirty = true;
+        hold->next_dirty = table->dirty;
+        table->dirty = hold;
+        recorder_batch(hold->service->recorder);
+    }
+    if (!hold->unjournaled) {
+        hold->unjournaled = true;
+        hold->next_unjournaled = table->unjournaled;
+        table->unjournaled = hold;
+    }
 }
 
-static bool store(struct hold *hold)
+static void fill_row(const struct hold *hold, struct hold_row *row)
 {
-    struct hold_row row = {
+    *row = (struct hold_row){
         .kind = (int)hold->kind, .resource = hold->resource, .item = hold->item_num,
         .owner_kind = (int)hold->owner.kind, .fence = hold->fence, .depth = hold->depth,
         .granted_at_us = hold->granted_at_us, .expires_at_us = hold->expires_at_us,
@@ -73,10 +82,33 @@ static bool store(struct hold *hold)
         .by_kind = (int)hold->cause.by.kind, .exitcode_known = hold->cause.exitcode_known,
         .exitcode = hold->cause.exitcode,
     };
-    memcpy(row.id, hold->id.bytes, sizeof row.id);
-    memcpy(row.owner, hold->owner.id.bytes, sizeof row.owner);
-    memcpy(row.by, hold->cause.by.id.bytes, sizeof row.by);
+    memcpy(row->id, hold->id.bytes, sizeof row->id);
+    memcpy(row->owner, hold->owner.id.bytes, sizeof row->owner);
+    memcpy(row->by, hold->cause.by.id.bytes, sizeof row->by);
+}
+
+static bool store(struct hold *hold)
+{
+    struct hold_row row;
+    fill_row(hold, &row);
     return hold_row_put(recorder_batch(hold->service->recorder), &row);
+}
+
+bool holds_journal(struct service *service)
+{
+    while (service->holds.unjournaled) {
+        struct hold *hold = service->holds.unjournaled;
+        struct hold_row row;
+        fill_row(hold, &row);
+        row.resource = NULL;           /* follows, with its NUL */
+        if (!journal_put(service->journal, JOURNAL_HOLD, &row, sizeof row, hold->resource,
+                         strlen(hold->resource) + 1)) {
+            return false;
+        }
+        service->holds.unjournaled = hold->next_unjournaled;
+        hold->unjournaled = false;
+    }
+    return true;
 }
 
 /* One that began and ended between two commits, by its holder's own will, leaves nothing: its row
@@ -86,8 +118,18 @@ static bool leaves_nothing(const struct hold *hold)
     return !hold->inserted && (hold->end == HOLD_RELEASED || hold->end == HOLD_ACKED);
 }
 
+/* The batch has them all. */
+static void clear_unjournaled(struct hold_table *table)
+{
+    while (table->unjournaled) {
+        table->unjournaled->unjournaled = false;
+        table->unjournaled = table->unjournaled->next_unjournaled;
+    }
+}
+
 void holds_store_dirty(struct service *service)
 {
+    clear_unjournaled(&service->holds);
     while (service->holds.dirty) {
         struct hold *hold = service->holds.dirty;
         service->holds.dirty = hold->next_dirty;
@@ -168,6 +210,13 @@ static void forget(struct hold *hold)
     for (struct hold **at = &table->dirty; hold->dirty && *at; at = &(*at)->next_dirty) {
         if (*at == hold) {
             *at = hold->next_dirty;
+            break;
+        }
+    }
+    for (struct hold **at = &table->unjournaled; hold->unjournaled && *at;
+         at = &(*at)->next_unjournaled) {
+        if (*at == hold) {
+            *at = hold->next_unjournaled;
             break;
         }
     }

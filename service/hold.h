@@ -15,7 +15,8 @@
 #include "service/object.h"
 
 /* Stored in the database: append only. */
-enum hold_kind { HOLD_LOCK, HOLD_SEMAPHORE, HOLD_MESSAGE, HOLD_BARRIER, HOLD_PIPE_END, HOLD_KINDS };
+enum hold_kind { HOLD_LOCK, HOLD_SEMAPHORE, HOLD_MESSAGE, HOLD_BARRIER, HOLD_PIPE_END, HOLD_TICKET,
+    HOLD_KINDS };
 enum hold_end {
     HOLD_LIVE, HOLD_ACKED, HOLD_RELEASED, HOLD_EXPIRED, HOLD_OWNER_ENDED, HOLD_BROKEN, HOLD_CLOSED,
     HOLD_BURIED, HOLD_ENDS
@@ -51,15 +52,16 @@ struct hold {
     struct hold *next, *previous;                    /* of its object, oldest first */
     struct hold *next_of_owner, *previous_of_owner;
     struct hold *next_ended;                         /* in the order of their ends */
-    struct hold *next_dirty;
+    struct hold *next_dirty, *next_unjournaled;
     bool dirty, inserted;
+    bool unjournaled;                  /* it has changed since it was last put into the journal */
 };
 
 struct hold_table {
     struct id_map by_id;               /* live ones and the last ended ones */
     size_t live, ended;
     struct hold *first_ended, *last_ended;
-    struct hold *dirty;
+    struct hold *dirty, *unjournaled;
     uint64_t fence;                    /* given last */
     uint64_t fence_reserved;           /* up to here the database knows of it */
 };
@@ -84,7 +86,7 @@ void hold_undo(struct hold *hold);
 /* Renews by ttl_us, or (0) by its own; nothing when it has no limit and gets none. */
 void hold_touch(struct hold *hold, int64_t ttl_us);
 
-/* A field of it has changed and must be stored. */
+/* A field of it has changed and must be stored, soon: whoever promises it uses the answers that wait. */
 void hold_changed(struct hold *hold);
 
 /* Live or ended; NULL: never was, or too long ago. */
@@ -106,6 +108,8 @@ void owner_json(struct text *text, const struct owner *owner);
 
 /* ---- the durable form ---- */
 void holds_store_dirty(struct service *service);
+/* Into the journal what has changed. False: no room. */
+bool holds_journal(struct service *service);
 /* From a row, at the start; `object` may be NULL for one that has ended. False: no memory. */
 bool hold_restore(struct service *service, const struct hold_row *row, struct object *object);
 

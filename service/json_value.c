@@ -162,7 +162,8 @@ static bool same_numbers(const json_t *left, const json_t *right)
     json_int_t whole = json_integer_value(json_is_integer(left) ? left : right);
     double real = json_real_value(json_is_integer(left) ? right : left);
     /* As a double the integer may be rounded; the other way nothing is, within the range. */
-    if (!(real >= -0x1p63 && real < 0x1p63)) {
+    const double limit = 9223372036854775808.0; /* 2 to the 63 */
+    if (real < -limit || real >= limit) {
         return false;
     }
     json_int_t cut = (json_int_t)real;

@@ -399,6 +399,7 @@ bool launch_failed(struct service *service, struct process *process, int error, 
         process->end_stored = process->quiet_stored = true;
         process_touch(service, process, true);
         service_change_process(service, "process.failed", process);
+        owner_ended(service, &(struct owner){PARENT_PROCESS, process->id});
     }
     if (process->state == STATE_STARTING) {
         if (ticket) {

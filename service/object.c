@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "db/coordination.h"
+#include "service/coordination.h"
 #include "service/service.h"
 
 #define FIRST_BUCKETS 64u
@@ -241,6 +242,22 @@ static void tell(struct object *object, const char *what, const char *cause)
     text_free(&data);
 }
 
+static void mark(struct object *object)
+{
+    struct object_table *table = &object->service->objects;
+    if (!object->dirty) {
+        object->dirty = true;
+        object->next_dirty = table->dirty;
+        table->dirty = object;
+        recorder_batch(object->service->recorder);
+    }
+    if (!object->unjournaled) {
+        object->unjournaled = true;
+        object->next_unjournaled = table->unjournaled;
+        table->unjournaled = object;
+    }
+}
+
 static struct problem *add_new(struct object *object)
 {
     struct service *service = object->service;
@@ -249,10 +266,7 @@ static struct problem *add_new(struct object *object)
     if (!object->type->restore(service, object, NULL) || !table_add(&service->objects, object)) {
         return problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for %s", object->resource);
     }
-    object->dirty = true;
-    object->next_dirty = service->objects.dirty;
-    service->objects.dirty = object;
-    recorder_urgent(service->recorder);
+    mark(object);
     tell(object, "created", NULL);
     return NULL;
 }
@@ -287,16 +301,18 @@ struct object *object_put(struct service *service, enum object_kind kind,
 
 /* ---- the end ---- */
 
-static void forget_dirty(struct object *object)
+static void forget(struct object *object)
 {
-    struct object **at = &object->service->objects.dirty;
+    struct object_table *table = &object->service->objects;
+    struct object **at = &table->dirty;
     while (*at && *at != object) {
         at = &(*at)->next_dirty;
     }
-    if (*at) {
-        *at = object->next_dirty;
+    *at = *at ? object->next_dirty : NULL;
+    for (at = &table->unjournaled; *at && *at != object; at = &(*at)->next_unjournaled) {
     }
-    object->dirty = false;
+    *at = *at ? object->next_unjournaled : NULL;
+    object->dirty = object->unjournaled = false;
 }
 
 void object_delete(struct object *object, const char *cause)
@@ -313,9 +329,7 @@ void object_delete(struct object *object, const char *cause)
     }
     object->type->closed(service, object);
     object_ready(object);
-    if (object->dirty) {
-        forget_dirty(object);
-    }
+    forget(object);
     if (object->inserted && !object_row_delete(recorder_batch(service->recorder), object->num)) {
         recorder_fatal("out of memory for an object's end");
     }
@@ -355,39 +369,84 @@ void object_json(struct text *text, const struct object *object)
 
 void object_touch(struct object *object)
 {
-    if (!object->durable || object->dirty || object->deleted) {
-        return;
+    if (object->durable && !object->deleted) {
+        mark(object);
     }
-    object->dirty = true;
-    object->next_dirty = object->service->objects.dirty;
-    object->service->objects.dirty = object;
-    recorder_urgent(object->service->recorder);
+}
+
+static bool fill_row(const struct object *object, struct object_row *row, struct text *config,
+                     struct text *state)
+{
+    write_config(config, object);
+    text_putc(state, '{');
+    if (object->type->save && object->durable) {
+        object->type->save(state, object);
+    }
+    text_putc(state, '}');
+    *row = (struct object_row){
+        .num = object->num, .kind = (int)object->type->kind, .name = object->name,
+        .owner_kind = (int)object->owner.kind, .created_at_us = object->created_at_us,
+        .config = config->data, .state = state->data, .state_bytes = state->bytes,
+    };
+    memcpy(row->owner, object->owner.id.bytes, sizeof row->owner);
+    return !config->failed && !state->failed;
 }
 
 static bool store(struct object *object)
 {
     struct batch *batch = recorder_batch(object->service->recorder);
     struct text config = {0}, state = {0};
-    write_config(&config, object);
-    text_putc(&state, '{');
-    if (object->type->save && object->durable) {
-        object->type->save(&state, object);
-    }
-    text_putc(&state, '}');
-    struct object_row row = {
-        .num = object->num, .kind = (int)object->type->kind, .name = object->name,
-        .owner_kind = (int)object->owner.kind, .created_at_us = object->created_at_us,
-        .config = config.data, .state = state.data, .state_bytes = state.bytes,
-    };
-    memcpy(row.owner, object->owner.id.bytes, sizeof row.owner);
-    bool stored = !config.failed && !state.failed && object_row_put(batch, &row);
+    struct object_row row;
+    bool stored = fill_row(object, &row, &config, &state) && object_row_put(batch, &row);
     text_free(&config);
     text_free(&state);
     return stored;
 }
 
+/* The row without its pointers, then the strings with their NULs. */
+static bool journal(struct object *object)
+{
+    struct text config = {0}, state = {0}, strings = {0};
+    struct object_row row;
+    bool done = fill_row(object, &row, &config, &state);
+    text_add(&strings, row.name, strlen(row.name) + 1);
+    text_add(&strings, row.config, config.bytes + 1);
+    text_add(&strings, row.state, state.bytes + 1);
+    row.name = row.config = row.state = NULL;
+    done = done && !strings.failed &&
+           journal_put(object->service->journal, JOURNAL_OBJECT, &row, sizeof row, strings.data,
+                       strings.bytes);
+    text_free(&config);
+    text_free(&state);
+    text_free(&strings);
+    return done;
+}
+
+bool objects_journal(struct service *service)
+{
+    while (service->objects.unjournaled) {
+        struct object *object = service->objects.unjournaled;
+        if (!journal(object)) {
+            return false;
+        }
+        service->objects.unjournaled = object->next_unjournaled;
+        object->unjournaled = false;
+    }
+    return true;
+}
+
+/* The batch has them all. */
+static void clear_unjournaled(struct object_table *table)
+{
+    while (table->unjournaled) {
+        table->unjournaled->unjournaled = false;
+        table->unjournaled = table->unjournaled->next_unjournaled;
+    }
+}
+
 void objects_store_dirty(struct service *service)
 {
+    clear_unjournaled(&service->objects);
     while (service->objects.dirty) {
         struct object *object = service->objects.dirty;
         service->objects.dirty = object->next_dirty;

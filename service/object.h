@@ -91,7 +91,8 @@ struct object {
     struct hold *last_hold;
     struct object *next, *previous;    /* of its kind, in order of creation */
     struct object *next_of_owner, *previous_of_owner;
-    struct object *next_in_bucket, *next_dirty;
+    struct object *next_in_bucket, *next_dirty, *next_unjournaled;
+    bool unjournaled;                  /* it has changed since it was last put into the journal */
     struct deferred free_later;
 };
 
@@ -101,7 +102,7 @@ struct object_table {
     size_t bucket_count, count;        /* a power of two, or 0 */
     size_t counts[OBJECT_KINDS];
     int64_t last_num;
-    struct object *dirty;
+    struct object *dirty, *unjournaled;
 };
 
 extern const struct object_type *const object_types[OBJECT_KINDS]; /* NULL: not built yet */
@@ -133,6 +134,8 @@ void object_json(struct text *text, const struct object *object);
 
 /* ---- the durable form ---- */
 void objects_store_dirty(struct service *service);
+/* Into the journal what has changed. False: no room, or too long for it. */
+bool objects_journal(struct service *service);
 /* From a row, at the start. NULL: no memory, or not understood. */
 struct object *object_restore(struct service *service, const struct object_row *row);
 

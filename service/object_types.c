@@ -1,4 +1,5 @@
 /* The kinds of objects that there are. Adding a row is all there is to adding a kind. */
+#include "service/barrier.h"
 #include "service/event.h"
 #include "service/object.h"
 #include "service/permit.h"
@@ -11,4 +12,5 @@ const struct object_type *const object_types[OBJECT_KINDS] = {
     [OBJECT_SEMAPHORE] = &semaphore_type,
     [OBJECT_EVENT] = &event_type,
     [OBJECT_VALUE] = &value_type,
+    [OBJECT_BARRIER] = &barrier_type,
 };

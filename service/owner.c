@@ -1,6 +1,7 @@
 /* Owners; see owner.h. */
 #include "service/owner.h"
 
+#include "service/barrier.h"
 #include "service/claim.h"
 #include "service/service.h"
 
@@ -57,4 +58,5 @@ void owner_ended(struct service *service, const struct owner *owner)
     while (belongings->objects) {
         object_delete(belongings->objects, "owner_ended");
     }
+    barriers_owner_ended(service, owner);
 }

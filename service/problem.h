@@ -29,7 +29,10 @@
     X(NOT_GRANTED, "not_granted", 409, "It was not to be had in that time")                     \
     X(CONFIG_DIFFERS, "config_differs", 409, "It is there with another configuration")          \
     X(OVER_RELEASE, "over_release", 409, "More would be released than there may be")            \
+    X(BROKEN, "broken", 409, "The barrier is broken")                                           \
+    X(WRONG_HOLD, "wrong_hold", 409, "That is a hold on something else")                        \
     X(DIFFERS, "differs", 409, "The present value is not the one expected")                    \
+    X(QUEUE_DRAINED, "closed", 410, "It is closed, and nothing is left in it")                  \
     X(QUEUE_CLOSED, "closed", 409, "Nothing can be put in any more")                            \
     X(NOT_RUNNING, "not_running", 409, "The process is not running")                            \
     X(NOT_STARTED, "not_started", 409, "The process was not started")                           \
@@ -40,7 +43,6 @@
     X(STDIN_CLOSED, "stdin_closed", 409, "The standard input is closed")                        \
     X(IDEMPOTENCY_IN_PROGRESS, "idempotency_in_progress", 409, "The first request with this key has not ended") \
     X(HOLD_ENDED, "hold_ended", 410, "The hold has ended")                                      \
-    X(QUEUE_DRAINED, "closed", 410, "It is closed, and nothing is left in it")                  \
     X(DELETED, "deleted", 410, "It was deleted meanwhile")                                      \
     X(LENGTH_REQUIRED, "length_required", 411, "The body's length is needed")                   \
     X(VERSION_DIFFERS, "version_differs", 412, "It has another version by now")                 \

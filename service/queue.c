@@ -590,6 +590,9 @@ void queue_serve(struct queue *queue)
     if (!queue->object.deleted && queue_drained(queue)) {
         claims_finish_all(&queue->receivers, CLAIM_CLOSED);
     }
+    if (queue->ready.count || queue_drained(queue)) {
+        object_ready(&queue->object);
+    }
     queue->serving = false;
 }
 

@@ -82,6 +82,14 @@ static void write_state(struct text *text, const struct object *object)
     write_number(text, "expired_total", queue->expired_total);
 }
 
+/* Something is ready, or (closed) never will be: a receive would not wait. */
+static bool ready(const struct object *object, uint64_t after)
+{
+    const struct queue *queue = (const struct queue *)object;
+    (void)after;
+    return queue->counts[MESSAGE_READY] > 0 || queue_drained(queue);
+}
+
 static void save(struct text *text, const struct object *object)
 {
     const struct queue *queue = (const struct queue *)object;
@@ -221,7 +229,7 @@ static void release(struct object *object)
 
 const struct object_type queue_type = {
     .kind = OBJECT_QUEUE, .noun = "queue", .plural = "queues", .bytes = sizeof(struct queue),
-    .configure = configure, .write_config = write_config, .write_state = write_state, .save = save,
-    .restore = restore, .restore_hold = restore_hold, .hold_ended = queue_hold_ended,
+    .configure = configure, .write_config = write_config, .write_state = write_state,
+    .ready = ready, .save = save, .restore = restore, .restore_hold = restore_hold, .hold_ended = queue_hold_ended,
     .act_on_hold = queue_act_on_hold, .closed = closed, .release = release,
 };

@@ -35,6 +35,7 @@ struct recorder {
     struct batch *open;
     struct after_commit *first, *last;         /* of the open batch */
     struct after_commit *flying;               /* of the batch in flight */
+    bool flying_clean;                         /* the batch in flight held nothing but what submit added */
     bool urgent;                               /* the open batch must not linger */
     size_t waiting, crowd;                     /* after-commits of the open and of the last batch */
     int64_t submitted_us;                      /* when the last batch went, monotonic */
@@ -117,6 +118,17 @@ void recorder_forget(struct recorder *recorder, struct after_commit *after)
 
 /* ---- submitting and collecting ---- */
 
+static bool open_is_clean(const struct recorder *recorder)
+{
+    return !recorder->open || (recorder->open->operations == 0 && !recorder->first);
+}
+
+bool recorder_is_clean(const struct recorder *recorder)
+{
+    return open_is_clean(recorder) &&
+           (recorder->flying_clean || !writer_busy(recorder->writer));
+}
+
 static void submit_now(struct recorder *recorder)
 {
     struct batch *batch = recorder->open;
@@ -124,6 +136,7 @@ static void submit_now(struct recorder *recorder)
         return;
     }
     timer_cancel(recorder->loop, &recorder->linger);
+    recorder->flying_clean = open_is_clean(recorder);
     recorder->events.submit(recorder->events.context);
     batch->has_position = true;
     batch->position = recorder->applied;

@@ -56,6 +56,10 @@ void recorder_durable(struct recorder *recorder);          /* and with an fsync 
 void recorder_after(struct recorder *recorder, struct after_commit *after);
 void recorder_forget(struct recorder *recorder, struct after_commit *after); /* takes it out again */
 
+/* Nothing that waits to be stored, or is just being stored, is more than what submit adds: then what is in
+   the journal may be told. */
+bool recorder_is_clean(const struct recorder *recorder);
+
 /* NULL, or why nothing can be stored now (PROBLEM_STORAGE_FULL). */
 struct problem *recorder_refuses(struct recorder *recorder);
 struct writer *recorder_writer(struct recorder *recorder);

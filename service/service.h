@@ -13,6 +13,7 @@
 #include "service/config.h"
 #include "service/executor.h"
 #include "service/hold.h"
+#include "service/journal.h"
 #include "service/process.h"
 #include "service/recorder.h"
 #include "service/session.h"
@@ -42,6 +43,8 @@ struct service {
     struct object_table objects;
     struct hold_table holds;
     struct wait_notes waits;
+    struct journal *journal;           /* NULL: every promise waits for its commit */
+    uint64_t journal_stored;           /* up to here its entries were put into a batch */
     struct queue_totals queues;
     struct feed changes, log;
     uint64_t ends[REASONS];            /* ends seen since this server began, by their reason */

@@ -311,20 +311,24 @@ static void write_answer(struct text *text, const struct change *change)
     text_putc(text, '}');
 }
 
+static struct problem *run(struct value *value, enum value_operation operation, struct path *path,
+                           struct change *change)
+{
+    struct problem *problem =
+        path_from_body(path, change->body, operations[operation].own_index);
+    if (!problem) {
+        problem = place_find(value, path, &change->place);
+    }
+    return problem ? problem : operations[operation].run(change);
+}
+
 struct problem *value_operate(struct value *value, enum value_operation operation,
                               const json_t *body, struct text *answer)
 {
     struct path path = {0};
     struct change change = {.body = body, .length = -1};
-    bool own_index = operations[operation].own_index;
-    struct problem *problem = path_from_body(&path, body, own_index);
     change.pointed = json_object_get(body, "key") || json_object_get(body, "index");
-    if (!problem) {
-        problem = place_find(value, &path, &change.place);
-    }
-    if (!problem) {
-        problem = operations[operation].run(&change);
-    }
+    struct problem *problem = run(value, operation, &path, &change);
     if (!problem) {
         value_changed(value);
         write_answer(answer, &change);

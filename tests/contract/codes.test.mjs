@@ -6,7 +6,6 @@ import { Contract } from './contract.mjs';
 
 /** What no test from outside can bring about. */
 const UNPROVOKED = {
-  no_such_key: 'it belongs to values, which GET /v1/capabilities lists under not_supported',
   out_of_memory: 'the memory does not run out on request; the unit tests of problems and answers make it',
   length_required: 'no call needs a Content-Length: a chunked body is taken everywhere',
   internal: 'a fault of the daemon; where it shows as a broken stream tests/http/follow.test.mjs makes one',

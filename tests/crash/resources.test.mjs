@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
-import { daemonTest, suite, until } from '../lib/daemon.mjs';
+import { test } from 'node:test';
+import { Daemon, daemonTest, PATIENCE, suite, until } from '../lib/daemon.mjs';
 import { exitedWith, problem, range } from '../lib/check.mjs';
 import { childrenOf } from '../lib/proc.mjs';
 
@@ -105,4 +106,16 @@ suite('out of disk', () => {
     assert.equal((await d.list()).length, 1, 'what was refused was not made');
     exitedWith(await d.run({ argv: ['true'] }), 0);
   });
+});
+
+test('a limit of open files that is too small for a server is told, and nothing is left behind', { timeout: PATIENCE * 2000 }, async () => {
+  const d = new Daemon({ wrap: 'ulimit -n 30' });
+  try {
+    const launched = d.launch();
+    await launched.ended;
+    assert.equal(launched.code, 1);
+    assert.match(launched.stderr, /limit of open files \(RLIMIT_NOFILE, 30\) is too small/);
+  } finally {
+    d.sweep();
+  }
 });
