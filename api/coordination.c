@@ -86,8 +86,28 @@ static void later_gone(struct request *request, void *context)
     text_free(&later->body);
 }
 
+/* The answer to a request with an Idempotency-Key is stored, and sent after that (idempotency.h): given at
+   once, it is in the batch of what the request did. */
+static bool is_keyed(const struct request *request)
+{
+    return request_method(request) == METHOD_POST && request_header(request, "Idempotency-Key");
+}
+
+static bool answer_now(struct request *request, int status, struct text *body)
+{
+    if (body->bytes) {
+        answer_json(request, status, body);
+    } else {
+        answer_empty(request, status);
+    }
+    return true;
+}
+
 bool respond_when_stored(struct request *request, int status, struct text *body)
 {
+    if (is_keyed(request)) {
+        return answer_now(request, status, body);
+    }
     struct later *later = request_alloc(request, sizeof *later);
     if (!later || body->failed) {
         text_free(body);
@@ -103,15 +123,10 @@ bool respond_when_stored(struct request *request, int status, struct text *body)
 
 bool respond_when_kept(struct request *request, int status, struct text *body)
 {
-    if (!coordination_keep(&request_app(request)->service)) {
+    if (is_keyed(request) || !coordination_keep(&request_app(request)->service)) {
         return respond_when_stored(request, status, body);
     }
-    if (body->bytes) {
-        answer_json(request, status, body);
-    } else {
-        answer_empty(request, status);
-    }
-    return true;
+    return answer_now(request, status, body);
 }
 
 /* ---- parked calls ---- */
@@ -179,7 +194,7 @@ static void call_stored(struct stored *stored)
 
 void claim_call_kept(struct claim_call *call)
 {
-    if (coordination_keep(&request_app(call->request)->service)) {
+    if (!is_keyed(call->request) && coordination_keep(&request_app(call->request)->service)) {
         call_stored(&call->stored);
     } else {
         claim_call_stored(call);
@@ -188,6 +203,10 @@ void claim_call_kept(struct claim_call *call)
 
 void claim_call_stored(struct claim_call *call)
 {
+    if (is_keyed(call->request)) {
+        call_stored(&call->stored);
+        return;
+    }
     stored_then(request_app(call->request), &call->stored, call_stored);
     park(call);
 }

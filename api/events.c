@@ -23,13 +23,13 @@ static void write_body(struct text *body, bool set, uint64_t generation)
     text_putc(body, '}');
 }
 
-/* What a crash could take back is told after its commit. */
-static void respond_event(struct request *request, const struct event *event, struct text *body)
+/* What a crash could take back is told when it cannot any more. */
+static void respond_event(struct request *request, struct event *event, struct text *body)
 {
-    if (pending_is(&event->pending)) {
-        respond_when_stored(request, 200, body);
-    } else {
+    if (pending_settled(&event->pending, false)) {
         answer_json(request, 200, body);
+    } else {
+        respond_when_stored(request, 200, body);
     }
 }
 
@@ -69,7 +69,7 @@ void handle_clear_event(struct request *request)
 
 void handle_get_event(struct request *request)
 {
-    const struct event *event = (const struct event *)request_object(request);
+    struct event *event = (struct event *)request_object(request);
     struct text body = {0};
     if (event) {
         object_json(&body, &event->object);
@@ -88,17 +88,17 @@ static void answer_wait(struct claim_call *call)
 static void ended(struct claim_call *call, enum claim_result result)
 {
     struct event_wait *wait = (struct event_wait *)call;
-    const struct event *event = (const struct event *)wait->claim.object;
+    struct event *event = (struct event *)wait->claim.object;
     if (result != CLAIM_GRANTED && result != CLAIM_TIMED_OUT) {
         answer_claim_failed(call, result);
         return;
     }
     wait->set = event->set;
     wait->generation = event->generation;
-    if (pending_is(&event->pending)) {
-        claim_call_stored(call);
-    } else {
+    if (pending_settled(&event->pending, false)) {
         answer_wait(call);
+    } else {
+        claim_call_stored(call);
     }
 }
 

@@ -87,6 +87,11 @@ void handle_post_semaphore(struct request *request);
 void handle_wait(struct request *request);
 void handle_list_waits(struct request *request);
 
+/* ---- conditions.c ---- */
+void handle_wait_for_condition(struct request *request);
+void handle_notify(struct request *request);
+void handle_notify_all(struct request *request);
+
 /* ---- barriers.c ---- */
 void handle_wait_at_barrier(struct request *request);
 void handle_reset_barrier(struct request *request);

@@ -10,6 +10,7 @@
 #include "api/handlers.h"
 #include "api/page.h"
 #include "api/problem_json.h"
+#include "service/bonds.h"
 
 #define MOST_SECONDS (366.0 * 86400)
 #define BATCH_MAX 1000
@@ -134,7 +135,9 @@ void handle_break_hold(struct request *request)
         answer_problem(request, problem);
         return;
     }
-    hold_end(hold, HOLD_BROKEN, &cause);
+    if (!bonds_guard(hold)) {
+        hold_end(hold, HOLD_BROKEN, &cause);
+    }
     respond_when_stored(request, 204, &body);
 }
 

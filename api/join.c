@@ -37,7 +37,7 @@ static struct problem *refusal(const struct request *request, const struct proce
         return problem_make(PROBLEM_WOULD_DEADLOCK, "process %s waits for its own end",
                             process->id_text);
     }
-    if (process->state == STATE_CREATED || process->state == STATE_PENDING) {
+    if (process->state == STATE_CREATED) {
         return problem_make(PROBLEM_NOT_STARTED, "process %s was not started", process->id_text);
     }
     return NULL;

@@ -18,6 +18,7 @@ static const struct field *const kind_fields[OBJECT_KINDS] = {
     [OBJECT_SEMAPHORE] = semaphore_fields,
     [OBJECT_EVENT] = event_fields,
     [OBJECT_VALUE] = value_fields,
+    [OBJECT_CONDITION] = condition_fields,
     [OBJECT_BARRIER] = barrier_fields,
 };
 

@@ -63,6 +63,16 @@ static unsigned read_states(struct request *request, unsigned standard, struct p
     return states;
 }
 
+static bool holds_any(const struct queue *queue, unsigned states)
+{
+    for (int state = 0; state < MESSAGE_STATES; state++) {
+        if (queue->counts[state] && states & 1u << state) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void write_page(struct text *body, const struct queue *queue, const struct page *page,
                        unsigned states)
 {
@@ -70,7 +80,7 @@ static void write_page(struct text *body, const struct queue *queue, const struc
     const struct message *last = NULL;
     size_t shown = 0, bytes = 0;
     text_put(body, "{\"items\":[");
-    for (; at && shown < page->limit; at = at->next) {
+    for (; at && shown < page->limit && holds_any(queue, states); at = at->next) {
         if (!(states & 1u << at->state)) {
             continue;
         }

@@ -206,6 +206,12 @@ const struct route routes[] = {
     OPERATION("clear", BODY_JSON_OPTIONAL, "clearValue", handle_clear_value),
     OPERATION("compare_and_set", BODY_JSON, "compareAndSetValue", handle_compare_and_set_value),
 
+    OBJECTS("conditions", "Condition"),
+    {METHOD_POST, "/v1/conditions/{name}/wait", SCOPE_OWNER, BODY_JSON, 0, join_params,
+     "waitForCondition", handle_wait_for_condition, false},
+    CALL("/v1/conditions/{name}/notify", SCOPE_OWNER, "notifyCondition", handle_notify),
+    CALL("/v1/conditions/{name}/notify_all", SCOPE_OWNER, "notifyAllWaiters", handle_notify_all),
+
     OBJECTS("barriers", "Barrier"),
     {METHOD_POST, "/v1/barriers/{name}/wait", SCOPE_OWNER, BODY_JSON_OPTIONAL, 0, barrier_params,
      "waitAtBarrier", handle_wait_at_barrier, false},

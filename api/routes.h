@@ -12,7 +12,7 @@
 #define ROUTE_SPAWN_BODY_BYTES (4u << 20)
 #define ROUTE_STDIN_BODY_BYTES (16u << 20)
 #define ROUTE_PAYLOAD_BODY_BYTES (16u << 20)
-#define ROUTE_BATCH_BODY_BYTES (64u << 20)
+#define ROUTE_BATCH_BODY_BYTES (16u << 20)
 #define ROUTE_VALUE_BODY_BYTES (16u << 20)
 
 /* A line "METHOD path operation scope body" for each, and "? key type" behind it for each query

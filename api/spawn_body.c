@@ -224,22 +224,6 @@ static struct problem *check_fields(const json_t *body)
     return problem;
 }
 
-static struct problem *check_supported(const json_t *body)
-{
-    static const char *const fields[] = {"requires", "on_exit"};
-    struct problem *problem = NULL;
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
-        char pointer[16];
-        snprintf(pointer, sizeof pointer, "/%s", fields[i]);
-        if (field_value(body, fields[i])) {
-            problem = problem_add(problem, PROBLEM_NOT_SUPPORTED, FAULT_POINTER, pointer,
-                                  "the field \"%s\" is not supported yet: see not_supported of "
-                                  "GET /v1/capabilities", fields[i]);
-        }
-    }
-    return problem;
-}
-
 /* Null says the same as nothing: from here on it is nothing. */
 static void drop_nulls(json_t *object)
 {
@@ -262,7 +246,6 @@ struct problem *spawn_body_read(json_t *body, const struct config *config,
                                      config->output_when_full};
     *out = NULL;
     struct problem *problem = check_fields(body);
-    problem = problem ? problem : check_supported(body);
     if (!problem) {
         drop_nulls(body);
     }

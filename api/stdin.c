@@ -272,7 +272,7 @@ static struct problem *refusal(const struct request *request, const struct proce
     size_t bytes;
     uint64_t most = request_app(request)->config.max_payload_bytes;
     request_body(request, &bytes);
-    if (process->state == STATE_CREATED || process->state == STATE_PENDING) {
+    if (process_waits(process)) {
         return problem_make(PROBLEM_NOT_STARTED, "process %s was not started", process->id_text);
     }
     if (!process_alive(process) || process->stdin_mode != STDIN_PIPE ||

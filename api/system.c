@@ -224,7 +224,7 @@ void handle_get_system(struct request *request)
 
 /* ---- capabilities ---- */
 
-static const char *const not_supported[] = {"requires", "on_exit", NULL};
+static const char *const not_supported[] = {NULL};
 
 static void words_json(struct text *t, const char *const *words)
 {

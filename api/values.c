@@ -67,8 +67,8 @@ static void add_etag(struct request *request, uint64_t version)
     answer_header(request, "ETag", etag);
 }
 
-/* Is the version in a list of tags (RFC 9110 section 8.8.3), or is the list "*"? `weak`: W/ in front of a tag
-   does not matter. */
+/* Is the version in a list of tags (RFC 9110 section 8.8.3), or is the list "*"? `weak`: W/ in front
+   of a tag does not matter. */
 static bool etag_listed(const char *list, uint64_t version, bool weak)
 {
     char etag[ETAG_BYTES];
@@ -109,12 +109,12 @@ static bool version_matches(struct request *request, const struct value *value)
     return false;
 }
 
-/* What a crash could take back is told after its commit. */
-static void respond_value(struct request *request, const struct value *value, int status,
+/* What a crash could take back is told when it cannot any more. */
+static void respond_value(struct request *request, struct value *value, int status,
                           struct text *body)
 {
     add_etag(request, value->version);
-    if (pending_is(&value->pending)) {
+    if (!value_settled(value)) {
         respond_when_stored(request, status, body);
     } else if (body->bytes) {
         answer_json(request, status, body);
@@ -212,17 +212,17 @@ static void undo_wait(struct claim_call *call)
 static void ended(struct claim_call *call, enum claim_result result)
 {
     struct value_wait *wait = (struct value_wait *)call;
-    const struct value *value = (const struct value *)wait->claim.object;
+    struct value *value = (struct value *)wait->claim.object;
     if (result != CLAIM_GRANTED && result != CLAIM_TIMED_OUT) {
         answer_claim_failed(call, result);
         return;
     }
     write_whole(&wait->body, value);
     wait->version = value->version;
-    if (pending_is(&value->pending)) {
-        claim_call_stored(call);
-    } else {
+    if (value_settled(value)) {
         answer_wait(call);
+    } else {
+        claim_call_stored(call);
     }
 }
 

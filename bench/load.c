@@ -3,6 +3,8 @@
  *
  *   load spawnjoin PORT CLIENTS SECONDS PROGRAM   POST /v1/processes, then GET …/join?wait=30
  *   load get       PORT CLIENTS SECONDS PATH      GET PATH
+ *   load lock      PORT CLIENTS SECONDS LOCK      acquire it and release it
+ *   load queue     PORT CLIENTS SECONDS QUEUE     put 100 bytes and take them
  *
  * Each connection has one request outstanding and sends the next when the answer is complete and
  * was right (status; for join also exitcode 0). After SECONDS nothing new is begun, what is under
@@ -21,7 +23,7 @@ enum { MAX_CLIENTS = 1024, LATENCY_LIMIT_US = 200000, EVENTS_PER_WAIT = 64 };
 struct client {
     struct http http;
     uint64_t begun_us; /* when the unit of work under way was begun */
-    int joining;       /* spawnjoin: the answer to come is that of join */
+    int step;          /* which request of the unit is under way; 0: the first */
 };
 
 struct load {
@@ -30,7 +32,7 @@ struct load {
     struct client *clients;
     size_t client_count;
     size_t active;                    /* clients with a request outstanding */
-    const char *subject;              /* PROGRAM or PATH */
+    const char *subject;              /* PROGRAM, PATH or a name */
     char request[HTTP_REQUEST_BYTES]; /* what begins a unit of work, the same every time */
     size_t request_bytes;
     uint64_t deadline_us;
@@ -66,7 +68,7 @@ static enum verdict send_join(struct load *load, struct client *client)
         return WORK_WRONG;
     snprintf(path, sizeof path, "/v1/processes/%.*s/join?wait=30", (int)strcspn(id + 1, "\""),
              id + 1);
-    client->joining = 1;
+    client->step = 1;
     size_t bytes = http_format(request, &load->target, "GET", path, NULL);
     http_send(&client->http, request, bytes);
     return WORK_GOES_ON;
@@ -74,9 +76,9 @@ static enum verdict send_join(struct load *load, struct client *client)
 
 static enum verdict answered_spawnjoin(struct load *load, struct client *client)
 {
-    if (!client->joining)
+    if (client->step == 0)
         return send_join(load, client);
-    client->joining = 0;
+    client->step = 0;
     const char *exitcode = json_value(client->http.body, "exitcode");
     if (client->http.status != 200 || exitcode == NULL || strcspn(exitcode, ",} \n") != 1)
         return WORK_WRONG;
@@ -94,9 +96,64 @@ static enum verdict answered_get(struct load *load, struct client *client)
     return client->http.status == 200 && client->http.body_bytes > 0 ? WORK_DONE : WORK_WRONG;
 }
 
+/* All clients want the one lock, so each waits for those before it. */
+static void prepare_lock(struct load *load)
+{
+    char path[256];
+
+    snprintf(path, sizeof path, "/v1/locks/%s/acquire?wait=30", load->subject);
+    load->request_bytes = http_format(load->request, &load->target, "POST", path, "{}");
+}
+
+static enum verdict answered_lock(struct load *load, struct client *client)
+{
+    char path[128], request[HTTP_REQUEST_BYTES];
+    const char *id = json_value(client->http.body, "id");
+
+    if (client->http.status != 200 || id == NULL || strncmp(id, "\"h_", 3) != 0)
+        return WORK_WRONG;
+    client->step = !client->step;
+    if (client->step == 0)
+        return WORK_DONE;
+    snprintf(path, sizeof path, "/v1/holds/%.*s/release", (int)strcspn(id + 1, "\""), id + 1);
+    http_send(&client->http, request,
+              http_format(request, &load->target, "POST", path, "{}"));
+    return WORK_GOES_ON;
+}
+
+/* 100 bytes in, and out again; with several clients whose they are does not matter. */
+static void prepare_queue(struct load *load)
+{
+    char path[256], body[101];
+
+    memset(body, 'x', 100);
+    body[0] = body[99] = '"';
+    body[100] = '\0';
+    snprintf(path, sizeof path, "/v1/queues/%s/messages", load->subject);
+    load->request_bytes = http_format(load->request, &load->target, "POST", path, body);
+}
+
+static enum verdict answered_queue(struct load *load, struct client *client)
+{
+    char path[256], request[HTTP_REQUEST_BYTES];
+    const char *id = json_value(client->http.body, "id");
+
+    if (client->http.status != (client->step ? 200 : 201) || id == NULL)
+        return WORK_WRONG;
+    client->step = !client->step;
+    if (client->step == 0)
+        return WORK_DONE;
+    snprintf(path, sizeof path, "/v1/queues/%s/receive?mode=take&wait=30", load->subject);
+    http_send(&client->http, request,
+              http_format(request, &load->target, "POST", path, NULL));
+    return WORK_GOES_ON;
+}
+
 static const struct mode modes[] = {
     {"spawnjoin", prepare_spawn, answered_spawnjoin},
     {"get", prepare_get, answered_get},
+    {"lock", prepare_lock, answered_lock},
+    {"queue", prepare_queue, answered_queue},
 };
 
 static const struct mode *mode_find(const char *name)
@@ -212,7 +269,7 @@ int main(int argc, char **argv)
     const char *token = getenv("FORKFUL_TOKEN");
 
     if (argc != 6 || (load.mode = mode_find(argv[1])) == NULL) {
-        fprintf(stderr, "usage: load spawnjoin|get PORT CLIENTS SECONDS PROGRAM|PATH\n");
+        fprintf(stderr, "usage: load spawnjoin|get|lock|queue PORT CLIENTS SECONDS SUBJECT\n");
         return 2;
     }
     load.target.port = (uint16_t)number_argument(argv[2], UINT16_MAX);

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/bonds.h"
 #include "service/service.h"
 
 struct control_ticket {
@@ -88,7 +89,7 @@ static void replied(void *context, int error, unsigned stage)
 /* `reaches_tree`: what is asked is of use to descendants that have outlived the main process. */
 static struct problem *not_alive(const struct process *process, bool reaches_tree)
 {
-    if (process->state == STATE_CREATED || process->state == STATE_PENDING) {
+    if (process_waits(process)) {
         return problem_make(PROBLEM_NOT_STARTED, "process %s was not started", process->id_text);
     }
     if (process_alive(process) || (reaches_tree && process->descendants)) {
@@ -272,6 +273,7 @@ struct problem *service_delete(struct service *service, struct process *process)
     if (!process_row_delete(recorder_batch(service->recorder), process->num)) {
         return problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the deletion");
     }
+    bonds_cancel(process->bonds);
     if (!process_ended(process)) {     /* it never ran, and never will: who counts on it is told */
         owner_ended(service, &(struct owner){PARENT_PROCESS, process->id});
     }

@@ -133,7 +133,8 @@ struct problem *coordination_load(struct service *service, struct db *db)
     }
     service->holds.fence = service->holds.fence_reserved = fence_row_get(db);
     if (object_rows_load(db, load_object, &loading, &error) ||
-        (!loading.problem && hold_rows_load(db, load_hold, &loading, &error))) {
+        (!loading.problem && !(loading.problem = queues_load(service, db)) &&
+         hold_rows_load(db, load_hold, &loading, &error))) {
         problem_free(loading.problem);
         return problem_make(PROBLEM_INTERNAL, "%s", error.text);
     }

@@ -16,7 +16,7 @@ static const struct event *const_event_of(const struct object *object)
 static void changed(struct event *event)
 {
     object_touch(&event->object);
-    pending_mark(&event->pending, event->object.service->recorder);
+    pending_mark(&event->pending, event->object.service);
 }
 
 void event_set(struct event *event)
@@ -77,7 +77,9 @@ static void write_state(struct text *text, const struct object *object)
 static bool restore(struct service *service, struct object *object, const json_t *saved)
 {
     struct event *event = event_of(object);
-    (void)service;
+    if (!saved) {                      /* it is being made */
+        pending_mark(&event->pending, service);
+    }
     event->set = json_is_true(json_object_get(saved, "set"));
     event->generation = (uint64_t)json_integer_value(json_object_get(saved, "generation"));
     return true;

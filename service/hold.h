@@ -43,6 +43,7 @@ struct hold {
     int64_t ttl_us;                    /* what touch renews by when it says nothing; 0: none */
     void *item;                        /* the kind's: the message; not owned */
     int64_t item_num;                  /* and its number in the database; 0: none */
+    bool revoked;                      /* broken, but it ends with its owner, who is being stopped */
     bool durable;                      /* the kind wants it stored (a message kept in memory: not) */
     enum hold_end end;
     int64_t ended_at_us;

@@ -19,9 +19,9 @@
 void text_json_double(struct text *text, double number);
 void text_json_tree(struct text *text, const json_t *tree);
 
-/* The bytes of its text, or a little more. The weight of an array or object is 2, the weights of what is in it,
-   1 for each (a comma) and json_key_weight of each key: so what an operation changes can be told without
-   looking at the rest. */
+/* The bytes of its text, or a little more. The weight of an array or object is 2, the weights of
+   what is in it, 1 for each (a comma) and json_key_weight of each key: so what an operation changes
+   can be told without looking at the rest. */
 size_t json_weight(const json_t *tree);
 size_t json_key_weight(const char *key);
 /* Levels of arrays and objects; 0: a scalar. */

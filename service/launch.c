@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "service/bonds.h"
 #include "service/id.h"
 #include "service/launch_command.h"
 #include "service/service.h"
@@ -199,7 +200,8 @@ static struct problem *refused(struct service *service, const struct owner *pare
                             maker->id_text);
     }
     const size_t *states = service->processes.states;
-    if (service->processes.live + states[STATE_STARTING] + states[STATE_CREATED] >=
+    if (service->processes.live + states[STATE_STARTING] + states[STATE_CREATED] +
+            states[STATE_PENDING] >=
         service->config->max_processes) {
         problem = problem_make(PROBLEM_LIMIT_REACHED, "max_processes (%llu) are there",
                                (unsigned long long)service->config->max_processes);
@@ -234,7 +236,8 @@ static struct process *make(struct service *service, struct spec *spec, const js
     if (!spec->cwd) {
         spec->cwd = strdup(service->cwd);
     }
-    if (!spec->cwd || !process_fix(process, spec, spec->start ? NULL : body) ||
+    bool at_once = spec->start && !spec->requires_lock;
+    if (!spec->cwd || !process_fix(process, spec, at_once ? NULL : body) ||
         (process->api && !random_hex(32, process->token))) {
         unmake(service, process);
         return NULL;
@@ -251,11 +254,27 @@ static void make_created(struct service *service, struct process *process)
     ticket_when_stored(service, process);
 }
 
+/* It asks for its lock when this is stored and told. */
+static void make_pending(struct service *service, struct process *process)
+{
+    if (process->state == STATE_STARTING) {
+        process_set_state(&service->processes, process, STATE_CREATED);
+        service_change_process(service, "process.created", process);
+    }
+    process_set_state(&service->processes, process, STATE_PENDING);
+    process_touch(service, process, true);
+    service_change_process(service, "process.pending", process);
+    service_log(service, LEVEL_DEBUG, process, "process waits for its lock");
+    ticket_when_stored(service, process);
+    bonds_begin(process->bonds);
+}
+
 struct problem *service_spawn(struct service *service, struct spec *spec, const json_t *body,
                               const struct owner *parent, const struct answer_key *key,
                               struct spawned spawned, struct launch_ticket **ticket)
 {
     struct problem *problem = refused(service, parent);
+    problem = problem ? problem : bonds_check(service, spec);
     problem = problem ? problem : inherit(service, parent, spec);
     struct process *process = problem ? NULL : make(service, spec, body, parent);
     struct launch_ticket *made = process ? ticket_make(service, process, key, spawned) : NULL;
@@ -264,6 +283,8 @@ struct problem *service_spawn(struct service *service, struct spec *spec, const 
     }
     if (!problem && !spec->start) {
         make_created(service, process);
+    } else if (!problem && bonds_require(process->bonds)) {
+        make_pending(service, process);
     } else if (!problem) {
         problem = launch_send(service, process, spec, process->spec_text);
     }
@@ -312,25 +333,29 @@ static struct problem *parent_has_ended(struct service *service, const struct pr
                : NULL;
 }
 
-struct problem *service_start(struct service *service, struct process *process,
-                              struct spawned spawned, struct launch_ticket **ticket)
+static struct problem *may_start(struct service *service, const struct process *process)
+{
+    struct owner nobody = {0};
+    struct problem *problem = parent_has_ended(service, process);
+    problem = problem ? problem : refused(service, &nobody);
+    if (problem && problem->code == PROBLEM_LIMIT_REACHED) { /* it is counted already */
+        problem_free(problem);
+        problem = NULL;
+    }
+    return problem;
+}
+
+struct problem *launch_pending(struct service *service, struct process *process,
+                               struct spawned spawned, struct launch_ticket **ticket)
 {
     struct spec_defaults defaults = {process->grace_us, process->max_output_bytes,
                                      process->when_full};
-    struct owner nobody = {0};
-    struct problem *problem = NULL;
+    struct problem *problem = may_start(service, process);
     struct spec *spec = NULL;
     *ticket = NULL;
-    if (process->state != STATE_CREATED || process->launched) {
-        return problem_make(PROBLEM_ALREADY_STARTED, "process %s was started before",
-                            process->id_text);
-    }
-    problem = parent_has_ended(service, process);
-    problem = problem ? problem : refused(service, &nobody);
-    if (problem && problem->code != PROBLEM_LIMIT_REACHED) {
+    if (problem) {
         return problem;
     }
-    problem_free(problem);
     json_t *body = process_stored_body(process);
     char *text = spec_text_without_body(process);
     problem = body && text ? spec_from_json(body, &defaults, &spec)
@@ -351,6 +376,27 @@ struct problem *service_start(struct service *service, struct process *process,
     spec_free(spec);
     free(text);
     json_decref(body);
+    return problem;
+}
+
+struct problem *service_start(struct service *service, struct process *process,
+                              struct spawned spawned, struct launch_ticket **ticket)
+{
+    *ticket = NULL;
+    if (process->state != STATE_CREATED || process->launched) {
+        return problem_make(PROBLEM_ALREADY_STARTED, "process %s was started before",
+                            process->id_text);
+    }
+    if (!bonds_require(process->bonds)) {
+        return launch_pending(service, process, spawned, ticket);
+    }
+    struct problem *problem = may_start(service, process);
+    if (!problem && !(*ticket = ticket_make(service, process, NULL, spawned))) {
+        problem = problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for a launch");
+    }
+    if (!problem) {
+        make_pending(service, process);
+    }
     return problem;
 }
 
@@ -382,24 +428,39 @@ static struct problem *failure(int error, unsigned stage)
     return problem;
 }
 
+static void fail(struct service *service, struct process *process, int error, unsigned stage)
+{
+    process->start_errno = error;
+    process->start_stage = stage;
+    process_set_state(&service->processes, process, STATE_FAILED);
+    process->end_stored = process->quiet_stored = true;
+    process_touch(service, process, true);
+    service_change_process(service, "process.failed", process);
+    bonds_ended(process);
+    owner_ended(service, &(struct owner){PARENT_PROCESS, process->id});
+    wait_list_wake_all(&process->joiners);
+}
+
+void launch_impossible(struct service *service, struct process *process, int error)
+{
+    service_log(service, LEVEL_INFO, process, "process %s could not be started: %s", process->name,
+                strerror(error));
+    fail(service, process, error, 0);
+}
+
 bool launch_failed(struct service *service, struct process *process, int error, unsigned stage)
 {
     struct launch_ticket *ticket = process->ticket;
-    if (process->state != STATE_STARTING && process->state != STATE_CREATED) {
+    bool waited = process_waits(process);
+    if (process->state != STATE_STARTING && !waited) {
         return false;
     }
     struct problem *problem = failure(error, stage);
-    service_log(service, LEVEL_INFO, process->state == STATE_CREATED ? process : NULL,
+    service_log(service, LEVEL_INFO, waited ? process : NULL,
                 "process %s could not be started: %s", process->name, problem->detail);
     process->launched = false;
-    if (process->state == STATE_CREATED && !is_shortage(error, stage)) {
-        process->start_errno = error;
-        process->start_stage = stage;
-        process_set_state(&service->processes, process, STATE_FAILED);
-        process->end_stored = process->quiet_stored = true;
-        process_touch(service, process, true);
-        service_change_process(service, "process.failed", process);
-        owner_ended(service, &(struct owner){PARENT_PROCESS, process->id});
+    if (waited && !is_shortage(error, stage)) {
+        fail(service, process, error, stage);
     }
     if (process->state == STATE_STARTING) {
         if (ticket) {

@@ -42,7 +42,7 @@ struct process *launch_from_record(struct service *service, const struct fact_id
                                    const char *record, size_t bytes)
 {
     struct process *process = process_table_find(&service->processes, id);
-    if (process && process->state != STATE_CREATED) {
+    if (process && !process_waits(process)) {
         return process;
     }
     json_t *root = json_loadb(record, bytes, 0, NULL);

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/bonds.h"
 #include "service/coordination.h"
 #include "service/resume.h"
 #include "service/service.h"
@@ -45,7 +46,7 @@ static void store(struct service *service, struct process *process)
     }
     process->inserted = true;
     process->spec_changed = false;
-    if (process->state != STATE_CREATED) {
+    if (!process_waits(process)) {
         free(process->spec_text);
         process->spec_text = NULL;
     }
@@ -299,6 +300,7 @@ static void end_process(struct service *service, struct process *process, uint64
     recorder_after(service->recorder, &process->tell_end);
     when_quiet(service, process, end);
     struct owner self = {PARENT_PROCESS, process->id};
+    bonds_ended(process);
     owner_ended(service, &self);
     if (!process->daemon) { /* those may not make processes */
         service_parent_ended(service, &self);

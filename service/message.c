@@ -71,6 +71,11 @@ void messages_free(struct message *first)
     }
 }
 
+bool message_has_expired(const struct message *message)
+{
+    return message->expires_at_us && message->expires_at_us <= time_now_us();
+}
+
 const char *message_content_type(const struct message *message)
 {
     return message->type_bytes ? message->data : NULL;
@@ -79,6 +84,12 @@ const char *message_content_type(const struct message *message)
 const char *message_body(const struct message *message)
 {
     return message->data + message->type_bytes + 1;
+}
+
+void message_set_reason(struct message *message, const char *reason)
+{
+    free(message->reason);
+    message->reason = reason ? strdup(reason) : NULL;
 }
 
 /* ---- attempts ---- */

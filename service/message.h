@@ -39,7 +39,7 @@ struct message {
     int64_t seq;                       /* in the order of all messages; 0: in no queue yet */
     int64_t priority;                  /* larger first */
     enum message_state state;
-    unsigned attempts;                 /* times it was leased */
+    unsigned attempts;                 /* times it was leased or taken */
     int64_t enqueued_at_us;            /* wall clock, as all of these */
     int64_t ready_at_us;               /* delayed: until when */
     int64_t expires_at_us;             /* 0: never */
@@ -71,6 +71,9 @@ struct message *message_new(const struct message_content *content);
 void message_free(struct message *message);
 void messages_free(struct message *first); /* a chain */
 
+bool message_has_expired(const struct message *message);
+/* Copied, where there is memory; NULL: none. */
+void message_set_reason(struct message *message, const char *reason);
 const char *message_content_type(const struct message *message); /* or NULL */
 const char *message_body(const struct message *message);
 const char *message_state_name(enum message_state state);

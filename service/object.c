@@ -424,20 +424,22 @@ static bool journal(struct object *object)
 
 bool objects_journal(struct service *service)
 {
-    while (service->objects.unjournaled) {
+    while (service->objects.unjournaled && !service->objects.journal_waits) {
         struct object *object = service->objects.unjournaled;
         if (!journal(object)) {
+            service->objects.journal_waits = true;
             return false;
         }
         service->objects.unjournaled = object->next_unjournaled;
         object->unjournaled = false;
     }
-    return true;
+    return !service->objects.journal_waits;
 }
 
 /* The batch has them all. */
 static void clear_unjournaled(struct object_table *table)
 {
+    table->journal_waits = false;
     while (table->unjournaled) {
         table->unjournaled->unjournaled = false;
         table->unjournaled = table->unjournaled->next_unjournaled;

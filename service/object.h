@@ -103,6 +103,7 @@ struct object_table {
     size_t counts[OBJECT_KINDS];
     int64_t last_num;
     struct object *dirty, *unjournaled;
+    bool journal_waits;                /* one of them has no room in the journal: until the commit */
 };
 
 extern const struct object_type *const object_types[OBJECT_KINDS]; /* NULL: not built yet */

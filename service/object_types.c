@@ -1,5 +1,6 @@
 /* The kinds of objects that there are. Adding a row is all there is to adding a kind. */
 #include "service/barrier.h"
+#include "service/condition.h"
 #include "service/event.h"
 #include "service/object.h"
 #include "service/permit.h"
@@ -12,5 +13,6 @@ const struct object_type *const object_types[OBJECT_KINDS] = {
     [OBJECT_SEMAPHORE] = &semaphore_type,
     [OBJECT_EVENT] = &event_type,
     [OBJECT_VALUE] = &value_type,
+    [OBJECT_CONDITION] = &condition_type,
     [OBJECT_BARRIER] = &barrier_type,
 };

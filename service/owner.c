@@ -53,7 +53,8 @@ void owner_ended(struct service *service, const struct owner *owner)
         claim_finish(belongings->claims, CLAIM_OWNER_ENDED);
     }
     while (belongings->holds) {
-        hold_end(belongings->holds, HOLD_OWNER_ENDED, &cause);
+        hold_end(belongings->holds,
+                 belongings->holds->revoked ? HOLD_BROKEN : HOLD_OWNER_ENDED, &cause);
     }
     while (belongings->objects) {
         object_delete(belongings->objects, "owner_ended");

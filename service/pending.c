@@ -3,35 +3,44 @@
 
 #include <stddef.h>
 
-/* Those of the meantime may be in the batch that is open now: one more commit is waited for. */
+#include "service/coordination.h"
+#include "service/service.h"
+
+/* A change of the meantime may be in the batch that is open now. */
 static void committed(struct after_commit *after)
 {
     struct pending *pending = (struct pending *)((char *)after - offsetof(struct pending, after));
-    if (pending->again) {
-        pending->again = false;
-        recorder_after(pending->recorder, after);
-    }
+    pending->changed = pending->again;
+    pending->again = false;
 }
 
-void pending_mark(struct pending *pending, struct recorder *recorder)
+void pending_mark(struct pending *pending, struct service *service)
 {
-    pending->recorder = recorder;
+    pending->service = service;
+    pending->changed = true;
+    pending->again = pending->after.queued;
+}
+
+bool pending_settled(struct pending *pending, bool large)
+{
+    if (!pending->changed) {
+        return true;
+    }
     if (pending->after.queued) {
-        pending->again = true;
-    } else {
-        pending->after.run = committed;
-        recorder_after(recorder, &pending->after);
+        return false;
     }
-}
-
-bool pending_is(const struct pending *pending)
-{
-    return pending->after.queued;
+    if (!large && coordination_keep(pending->service)) {
+        pending->changed = false;
+        return true;
+    }
+    pending->after.run = committed;
+    recorder_after(pending->service->recorder, &pending->after);
+    return false;
 }
 
 void pending_forget(struct pending *pending)
 {
-    if (pending->recorder) {
-        recorder_forget(pending->recorder, &pending->after);
+    if (pending->after.queued) {
+        recorder_forget(pending->service->recorder, &pending->after);
     }
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "service/condition.h"
 #include "service/service.h"
 
 static struct permit *permit_of(struct object *object)
@@ -262,8 +263,10 @@ static void restore_end(struct object *object, const struct hold *hold)
 
 static void closed(struct service *service, struct object *object)
 {
-    (void)service;
     claims_finish_all(&permit_of(object)->claims, CLAIM_DELETED);
+    if (is_lock(permit_of(object))) {
+        conditions_lock_deleted(service, object);
+    }
 }
 
 const struct object_type lock_type = {

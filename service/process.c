@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "service/bonds.h"
 #include "service/id.h"
 
 #define FIRST_BUCKETS 256
@@ -51,6 +52,11 @@ bool process_alive(const struct process *process)
 const char *process_program(const struct process *process)
 {
     return process->program ? process->program : "exec";
+}
+
+bool process_waits(const struct process *process)
+{
+    return process->state == STATE_CREATED || process->state == STATE_PENDING;
 }
 
 bool process_ended(const struct process *process)
@@ -282,6 +288,7 @@ void process_free(struct process *process)
     free(process->spec_text);
     json_decref(process->labels);
     privileges_free(process->privileges);
+    bonds_free(process->bonds);
     free(process);
 }
 

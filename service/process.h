@@ -38,6 +38,7 @@ enum exit_reason {
     REASON_PARENT_EXIT, REASON_SHUTDOWN, REASON_REBOOT, REASON_KEEPER_LOST, REASONS
 };
 
+struct bonds;
 struct launch_ticket;
 struct service;
 
@@ -55,6 +56,7 @@ struct process {
     char *spec_text;                   /* what the database keeps; NULL once it is stored and started */
     json_t *labels;                    /* or NULL */
     struct owner parent;
+    struct bonds *bonds;               /* NULL: it requires nothing, and nobody is told of its end */
     struct privileges *privileges;     /* NULL: all of it is the daemon's */
     char token[65];                    /* hex; empty: the child gets none */
     bool daemon, api;
@@ -141,6 +143,7 @@ bool process_alive(const struct process *process);   /* started, its end not kno
 const char *process_program(const struct process *process);   /* argv[0], or "exec" where not kept */
 /* Lost, and the very process that was started still exists: nobody can act on it. */
 bool process_lives_unheld(const struct process *process);
+bool process_waits(const struct process *process);   /* CREATED or PENDING: not started so far */
 bool process_ended(const struct process *process);   /* EXITED, FAILED or LOST */
 
 /* The record's JSON object, as create, get, list and join answer it. */

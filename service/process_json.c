@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/bonds.h"
 #include "service/id.h"
 #include "service/service.h"
 
@@ -210,6 +211,7 @@ static void keep_json(struct text *t, const struct process *p)
                 (unsigned long long)p->max_output_bytes, p->stop_signal, (long long)p->grace_us,
                 (long long)p->timeout_us);
     privileges_json(t, p->privileges);
+    bonds_json(t, p->bonds);
     text_putc(t, '}');
 }
 
@@ -250,7 +252,8 @@ bool process_fix(struct process *p, const struct spec *spec, const json_t *body)
     p->labels = json_incref(spec->labels);
     p->name = spec->name ? strdup(spec->name) : default_name(p->num);
     p->program = strdup(spec->argv[0]);
-    if (!p->name || !p->program || !privileges_from_spec(spec, &p->privileges)) {
+    if (!p->name || !p->program || !privileges_from_spec(spec, &p->privileges) ||
+        !bonds_from_spec(spec, p, &p->bonds)) {
         return false;
     }
     fixed_json(&t, p, spec);
@@ -294,7 +297,7 @@ static bool keep_from_object(struct process *p, const json_t *keep)
     p->stop_signal = (int)json_integer_value(json_object_get(keep, "stop_signal"));
     p->grace_us = json_integer_value(json_object_get(keep, "grace_us"));
     p->timeout_us = json_integer_value(json_object_get(keep, "timeout_us"));
-    return privileges_from_json(keep, &p->privileges);
+    return privileges_from_json(keep, &p->privileges) && bonds_from_json(keep, p, &p->bonds);
 }
 
 bool process_fix_from_text(struct process *p, const char *spec_text)

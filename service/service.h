@@ -112,6 +112,11 @@ struct problem *service_spawn(struct service *service, struct spec *spec, const 
 struct problem *service_start(struct service *service, struct process *process,
                               struct spawned spawned, struct launch_ticket **ticket);
 void launch_abandon(struct launch_ticket *ticket);
+/* A pending process has what it waited for. As service_start. */
+struct problem *launch_pending(struct service *service, struct process *process,
+                               struct spawned spawned, struct launch_ticket **ticket);
+/* It will never be started: `failed`, with this errno. */
+void launch_impossible(struct service *service, struct process *process, int error);
 void launch_started(struct service *service, struct process *process); /* lifecycle tells launch */
 bool launch_failed(struct service *service, struct process *process, int error, unsigned stage);
 /* A fact about a process that a former server asked for: makes it from the record. NULL: not

@@ -405,6 +405,16 @@ static void read_stop(struct reading *r, const json_t *value)
     }
 }
 
+static void read_requires(struct reading *r, const json_t *value)
+{
+    r->spec->requires_lock = copy(r, json_string_value(json_object_get(value, "lock")));
+}
+
+static void read_on_exit(struct reading *r, const json_t *value)
+{
+    r->spec->on_exit_queue = copy(r, json_string_value(json_object_get(value, "queue")));
+}
+
 static const struct {
     const char *field;
     void (*read)(struct reading *r, const json_t *value);
@@ -416,6 +426,7 @@ static const struct {
     {"group", read_group},     {"umask", read_umask},     {"nice", read_nice},
     {"rlimits", read_rlimits}, {"timeout_seconds", read_timeout}, {"stop", read_stop},
     {"output", read_output},   {"labels", read_labels},   {"api", read_api},
+    {"requires", read_requires}, {"on_exit", read_on_exit},
 };
 
 struct problem *spec_from_json(const json_t *body, const struct spec_defaults *defaults,
@@ -469,6 +480,8 @@ void spec_free(struct spec *spec)
     free(spec->name);
     free(spec->cwd);
     free(spec->stdin_data);
+    free(spec->requires_lock);
+    free(spec->on_exit_queue);
     free(spec->groups);
     json_decref(spec->labels);
     free(spec);

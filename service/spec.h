@@ -25,6 +25,7 @@ struct spec {
     unsigned envc;
     char *name;                  /* NULL: the default name */
     char *cwd;                   /* NULL: the daemon's */
+    char *requires_lock, *on_exit_queue; /* names, or NULL */
     json_t *labels;              /* object of strings, or NULL */
     void *stdin_data;            /* STDIN_DATA */
     size_t stdin_bytes;

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "service/local_executor.h"
+#include "service/bonds.h"
 #include "service/coordination.h"
 #include "service/service.h"
 
@@ -59,7 +60,7 @@ static bool load_process(void *context, const struct process_row *row)
     }
     process->end_stored = process_ended(process);
     process->quiet_stored = process->end_stored && !(process->open_streams & 3u);
-    if (process->state != STATE_CREATED) {
+    if (!process_waits(process)) {
         free(process->spec_text);
         process->spec_text = NULL;
     }
@@ -160,6 +161,7 @@ static void reconcile(struct service *service, int64_t started_before_us)
         settle_ended(service);
         settle_living(service);
         coordination_reconcile(service);
+        bonds_resume(service);
     } else {
         timer_set(service->loop, &service->reconcile, time_monotonic_us() + RECONCILE_AGAIN_US);
     }

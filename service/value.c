@@ -16,6 +16,7 @@
 
 #define INITIAL_BYTES 1024             /* of a durable value: longer ones are kept as a hash */
 #define SHOWN_BYTES 4096               /* weight up to which lists show a value */
+#define JOURNALED_BYTES (16u << 10)   /* weight up to which the journal has room for a value */
 #define LENGTH_MOST 1000000000         /* of an array that is made of zeros */
 
 const char *const value_type_names[VALUE_TYPES + 1] = {
@@ -174,12 +175,17 @@ void value_write_length(struct text *text, const struct value *value)
     }
 }
 
+bool value_settled(struct value *value)
+{
+    return pending_settled(&value->pending, value_weight(value) > JOURNALED_BYTES);
+}
+
 void value_changed(struct value *value)
 {
     value->version++;
     object_touch(&value->object);
     if (value->object.durable) {
-        pending_mark(&value->pending, value->object.service->recorder);
+        pending_mark(&value->pending, value->object.service);
     }
     claims_finish_all(&value->waiters, CLAIM_GRANTED);
 }
@@ -253,16 +259,13 @@ static struct problem *make(struct value *value, const json_t *config)
     if (nothing && count > LENGTH_MOST / weight) {
         return too_large(value);
     }
-    problem = value_has_room(value, 0, nothing ? count * weight : 0);
+    problem = value_has_room(value, 0, count * weight);
     if (!problem && (!assign_zeros(value, nothing ? count : 0) ||
                      (!nothing && !value_assign(value, given)) || !keep_initial(value))) {
         problem = no_memory(value);
     }
-    /* Of a whole that is there already nothing more is added: it is looked at as it is. */
-    return problem ? problem
-           : value_weight(value) > value->object.service->config->max_payload_bytes
-               ? too_large(value)
-               : NULL;
+    bool large = value_weight(value) > value->object.service->config->max_payload_bytes;
+    return problem ? problem : large ? too_large(value) : NULL;
 }
 
 /* From what write_config wrote. What does not fit any more is left out, not refused. */
@@ -366,7 +369,9 @@ static bool restore(struct service *service, struct object *object, const json_t
     struct value *value = value_of(object);
     const json_t *version = json_object_get(saved, "version");
     const json_t *cells = json_object_get(saved, "cells"), *tree = json_object_get(saved, "value");
-    (void)service;
+    if (!saved && object->durable) {   /* it is being made */
+        pending_mark(&value->pending, service);
+    }
     if (!json_is_integer(version)) {
         return true;                   /* as it was made */
     }

@@ -44,7 +44,8 @@ bool value_is_array(const struct value *value);             /* of cells or strin
 size_t value_weight(const struct value *value);
 /* NULL: `added` bytes instead of `removed` ones fit in; else 413. */
 struct problem *value_has_room(const struct value *value, size_t removed, size_t added);
-/* NULL: this JSON is one of the type, and not too deep; else 422. `place` is where it stands in the request. */
+/* NULL: this JSON is one of the type, and not too deep; else 422. `place` is where it stands in
+   the request. */
 struct problem *value_refuses(const struct value *value, const json_t *item, const char *place);
 /* Takes what is not refused instead of all that is there. False: no memory, nothing has changed. */
 bool value_assign(struct value *value, const json_t *item);
@@ -54,6 +55,8 @@ void value_write(struct text *text, const struct value *value);
 void value_write_length(struct text *text, const struct value *value);
 /* object_json with the whole value. */
 void value_json(struct text *text, struct value *value);
+/* What it shows cannot be taken back by a crash. False: answer after the commit of the open batch. */
+bool value_settled(struct value *value);
 /* It has changed: the version grows, it is stored, who waits is woken. */
 void value_changed(struct value *value);
 
@@ -64,9 +67,9 @@ enum value_operation {
     VALUE_UPDATE, VALUE_DEL, VALUE_CLEAR, VALUE_COMPARE_AND_SET, VALUE_OPERATIONS
 };
 
-/* Does it with the members of `body`, which have been checked against the table of the operation, and writes
-   {"value": the part that was touched, "version":…, "length": of the array or object it was done to}. Who
-   waits for a change is woken. */
+/* Does it with the members of `body`, which have been checked against the table of the operation,
+   and writes {"value": the part that was touched, "version":…, "length": of the array or object
+   it was done to}. Who waits for a change is woken. */
 struct problem *value_operate(struct value *value, enum value_operation operation,
                               const json_t *body, struct text *answer);
 

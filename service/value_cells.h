@@ -27,8 +27,8 @@ void cells_free(struct cells *cells);
 /* What a cell counts for the limit of a value's size: 4 or 8 bytes. */
 size_t cell_weight(enum cell_type type);
 
-/* NULL: this JSON scalar is one of the type; else 422 type_mismatch or out_of_range. `place`: where it
-   stands in the request. */
+/* NULL: this JSON scalar is one of the type; else 422 type_mismatch or out_of_range. `place`: where
+   it stands in the request. */
 struct problem *cell_refuses(enum cell_type type, const json_t *item, const char *place);
 /* All items of a JSON array; the first that is not right is told. */
 struct problem *cells_refuse(enum cell_type type, const json_t *items, const char *place);
@@ -46,6 +46,7 @@ void cells_write(struct text *text, const struct cells *cells, size_t at);
 
 /* The durable form: their bytes in base64. */
 void cells_save(struct text *text, const struct cells *cells);
-bool cells_restore(struct cells *cells, const char *saved, size_t bytes); /* of none; false: not that, or no memory */
+/* Into cells that are none yet. False: it is not that, or no memory. */
+bool cells_restore(struct cells *cells, const char *saved, size_t bytes);
 
 #endif

@@ -18,8 +18,8 @@ struct change {
     int64_t length;                    /* -1: null */
 };
 
-/* What was put there, as it is stored: of 1 in a double[] 1.0. The change has been made: when there is no
-   memory to show it, the whole is shown. */
+/* What was put there, as it is stored: of 1 in a double[] 1.0. The change has been made: when there
+   is no memory to show it, the whole is shown. */
 static void touch(struct change *change, const struct place *place)
 {
     struct problem *problem = NULL;
@@ -250,7 +250,8 @@ static struct problem *run_clear(struct change *change)
 static struct problem *differs(const struct change *change, const json_t *now)
 {
     struct text members = {0};
-    struct problem *problem = problem_make(PROBLEM_DIFFERS, "What stands there is not what was expected.");
+    struct problem *problem =
+        problem_make(PROBLEM_DIFFERS, "What stands there is not what was expected.");
     text_put(&members, "\"value\":");
     text_json_tree(&members, now);
     text_json_key(&members, "version");

@@ -28,11 +28,12 @@ struct path {
     char *text;                        /* what names point into, besides the JSON it was read from */
 };
 
-/* A pointer, or NULL for the whole. `where` and `place` are where it stands in the request (FAULT_POINTER, "/path"). */
+/* A pointer, or NULL for the whole. `where` and `place` are where it stands in the request
+   (FAULT_POINTER, "/path"). */
 struct problem *path_from_pointer(struct path *path, const char *pointer, int where,
                                   const char *place);
-/* The members `path` and `key` or `index` of a body, which must outlive the path; `own_index`: its index means
-   something else. */
+/* The members `path` and `key` or `index` of a body, which must outlive the path; `own_index`: its
+   index means something else. */
 struct problem *path_from_body(struct path *path, const json_t *body, bool own_index);
 void path_free(struct path *path);
 

@@ -112,6 +112,18 @@ suite('a durable queue', () => {
     await until('the other has expired', async () => { const state = await look(d); return state.expired_total + state.taken_total === 2; });
   });
 
+  daemonTest('takes a receive with an Idempotency-Key once: a repeat gets the same lease', async (d) => {
+    await make(d, 'q');
+    await put(d, 1);
+    await put(d, 2);
+    const headers = { 'Idempotency-Key': 'one' };
+    const first = await receive(d, '?lease=1000', { headers });
+    await d.killServer();
+    assert.deepEqual(await receive(d, '?lease=1000', { headers, patient }), first);
+    assert.deepEqual([(await look(d)).leased, (await look(d)).ready], [1, 1]);
+    await d.call('POST', `/v1/holds/${first[0].hold}/ack`, { expect: 200 });
+  });
+
   daemonTest('takes a put with an Idempotency-Key once', async (d) => {
     await make(d, 'q');
     const headers = { 'Idempotency-Key': 'one' };

@@ -306,22 +306,3 @@ suite('start later', () => {
     problem(await d.call('GET', `/v1/processes/${two.id}`), 404, 'not_found');
   });
 });
-
-suite('not yet there', () => {
-  daemonTest('all of it is named at once', async (d) => {
-    const answer = await d.post('/v1/processes', { argv: ['true'], requires: { lock: 'a' }, on_exit: { queue: 'b' } });
-    assert.deepEqual(faults(problem(answer, 501, 'not_supported')), ['/on_exit not_supported', '/requires not_supported']);
-  });
-
-  daemonTest('what capabilities lists as not supported is 501 and starts nothing', async (d) => {
-    const { not_supported } = (await d.get('/v1/capabilities')).body;
-    const examples = { requires: { lock: 'deploy' }, on_exit: { queue: 'deaths' } };
-    for (const [field, value] of Object.entries(examples)) {
-      const answer = await d.post('/v1/processes', { argv: ['true'], [field]: value });
-      if (not_supported.includes(field)) problem(answer, 501, 'not_supported');
-      else assert.equal(answer.status, 201, `${answer}`);
-      assert.deepEqual(faults({ errors: (answer.body.errors ?? []).slice(1) }), []);
-    }
-    assert.equal((await d.list()).length, 2 - not_supported.filter((one) => one in examples).length);
-  });
-});

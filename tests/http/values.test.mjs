@@ -369,6 +369,29 @@ suite('what is kept of a value', () => {
     await d.call('PUT', '/v1/values/num', { body: made.num, expect: 200 });
   });
 
+  daemonTest('is every add that was answered, also when the server is killed among them', async (d) => {
+    await make(d, { type: 'int64' });
+    let [sent, answered, over] = [0, 0, false];
+    const clients = range(1, 6).map(async () => {
+      while (!over) {
+        sent += 1;
+        const answer = await run(d, 'add').catch((error) => error);
+        if (answer.status === 200) answered += 1;
+        else assert.ok(answer.code !== 'ERR_ASSERTION' && !answer.final, `${answer}`);
+      }
+    });
+    for (const more of [200, 400, 600]) {
+      await until('there was some work', () => answered > more);
+      await d.killServer();
+      const seen = answered;
+      assert.ok(await value(d) >= seen, 'what was answered before is there');
+    }
+    over = true;
+    await Promise.all(clients);
+    const sum = await value(d);
+    assert.ok(sum >= answered && sum <= sent, `${answered} answered of ${sent} sent, and the sum is ${sum}`);
+  });
+
   daemonTest('that is not durable is what it was made with', async (d) => {
     await make(d, { type: 'int32[]', value: [1, 2, 3], durable: false });
     await done(d, 'append', { item: 4 });
