@@ -150,10 +150,9 @@ static const struct verb {
 } verbs[] = {{"ack", false, HOLD_ACTION_ACK}, {"release", false, HOLD_ACTION_RELEASE},
              {"bury", false, HOLD_ACTION_BURY}, {"touch", true, HOLD_ACTION_ACK}};
 
-static struct problem *act_on(struct request *request, const struct verb *verb, struct hold *hold,
-                              const char *id)
+static struct problem *act_on(const struct verb *verb, struct hold *hold, const char *id,
+                              const struct hold_order *order)
 {
-    struct hold_order order = {.action = verb->action, .by = request_owner(request)};
     if (!hold) {
         return no_hold(id);
     }
@@ -164,7 +163,7 @@ static struct problem *act_on(struct request *request, const struct verb *verb, 
         hold_touch(hold, 0);
         return NULL;
     }
-    return hold->object->type->act_on_hold(hold, &order);
+    return hold->object->type->act_on_hold(hold, order);
 }
 
 static void act_on_one(struct request *request, const struct verb *verb, const char *id,
@@ -173,7 +172,8 @@ static void act_on_one(struct request *request, const struct verb *verb, const c
     struct service *service = &request_app(request)->service;
     const char *target = request_target(request);
     struct hold *hold = hold_find_text(service, id, strlen(id));
-    struct problem *problem = act_on(request, verb, hold, id);
+    struct hold_order order = {.action = verb->action, .by = request_owner(request)};
+    struct problem *problem = act_on(verb, hold, id, &order);
     text_json_comma(body);
     text_put(body, "{\"id\":");
     text_json_string(body, id);

@@ -275,23 +275,27 @@ static struct problem *check(const json_t *body)
     return problem;
 }
 
-void handle_wait(struct request *request)
+static struct problem *read_several(struct several *several, struct request *request)
 {
     const json_t *body = request_json(request);
-    struct problem *problem = check(body);
+    several->request = request;
+    several->all = json_object_get(body, "all");
+    several->deadline_us = request_deadline(request, JOIN_STANDARD_US);
+    several->look.run = look;
+    return read_entries(several, body);
+}
+
+void handle_wait(struct request *request)
+{
+    struct problem *problem = check(request_json(request));
     struct several *several = problem ? NULL : request_alloc(request, sizeof *several);
-    if (!problem && !several) {
-        problem = problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the request");
-    }
-    if (!problem) {
-        several->request = request;
-        several->all = json_object_get(body, "all");
-        several->deadline_us = request_deadline(request, JOIN_STANDARD_US);
-        several->look.run = look;
-        problem = read_entries(several, body);
+    if (several) {
+        problem = read_several(several, request);
     }
     if (problem) {
         answer_problem(request, problem);
+    } else if (!several) {
+        respond_no_memory(request);
     } else if (is_over(several)) {
         answer(several);
     } else if (park_all(several)) {

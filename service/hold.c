@@ -235,8 +235,8 @@ static void keep_end(struct hold *hold)
     *(table->last_ended ? &table->last_ended->next_ended : &table->first_ended) = hold;
     table->last_ended = hold;
     table->ended++;
-    while (table->ended > ENDED_MAX) {
-        struct hold *oldest = table->first_ended;
+    for (struct hold *oldest = table->first_ended; oldest && table->ended > ENDED_MAX;
+         oldest = table->first_ended) {
         table->first_ended = oldest->next_ended;
         table->ended--;
         forget(oldest);
