@@ -93,10 +93,9 @@ static void undo(struct claim_call *call)
     }
 }
 
-/* The client has closed its connection: its place is free. */
 static void left(struct claim_call *call)
 {
-    barrier_call_over(&((struct barrier_call *)call)->claim, false);
+    barrier_call_left(&((struct barrier_call *)call)->claim);
 }
 
 /* ---- wait ---- */
@@ -118,6 +117,7 @@ static void park(struct barrier_call *self, struct barrier *barrier, int64_t dea
         ended(&self->call, CLAIM_TIMED_OUT);
         return;
     }
+    request_keep(self->call.request);
     claim_call_park(&self->call, &barrier->claims, &barrier->object, deadline_us);
     if (!self->claim.claim.waiter.list) { /* no memory, and that was answered */
         barrier_call_over(&self->claim, false);

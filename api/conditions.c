@@ -49,7 +49,6 @@ static void answer_ticket(struct claim_call *call)
     answer_json(call->request, 200, &body);
 }
 
-/* Only what has reached the client is told; what has not waits for the next call with the ticket. */
 static void sent(struct request *request, void *context, bool ok)
 {
     struct claim_call *call = context;
@@ -84,10 +83,7 @@ static void answer_wait(struct claim_call *call)
         answer_ticket(call);
     } else if (hold && hold->end == HOLD_LIVE) {
         answer_hold(call, ticket, hold);
-    } else if (hold) {                 /* its time limit, or the admin: before it could be told */
-        answer_problem(call->request, hold_ended_problem(hold));
-        ticket_told(ticket);
-    } else {
+    } else {                           /* its hold has ended before it could be told, and so has it */
         answer_problem(call->request, ticket && !live
                                           ? hold_ended_problem(ticket)
                                           : problem_make(PROBLEM_DELETED, "it was deleted"));
@@ -144,7 +140,7 @@ static struct hold *find_on(struct service *service, const char *id, const char 
     return hold;
 }
 
-static struct hold *find_lock_hold(struct condition *condition, const char *id,
+static struct hold *find_lock_hold(const struct condition *condition, const char *id,
                                    struct problem **problem)
 {
     char resource[sizeof condition->object.resource];
@@ -157,13 +153,15 @@ static struct hold *from_hold(struct condition *condition, const json_t *body,
                               struct problem **problem)
 {
     int64_t timeout_us = field_seconds_us(body, "timeout_seconds", CONDITION_TIMEOUT_NONE);
-    struct hold *hold = find_lock_hold(condition, field_text(body, "hold", ""), problem);
-    struct hold *ticket = hold && hold->end != HOLD_LIVE
-                              ? condition_ticket_of(condition, &hold->id)
+    const char *text = field_text(body, "hold", "");
+    struct fact_id id;
+    struct hold *ticket = id_parse(text, strlen(text), 'h', &id)
+                              ? condition_ticket_of(condition, &id)
                               : NULL;
+    struct hold *hold = ticket ? NULL : find_lock_hold(condition, text, problem);
     if (hold && hold->end == HOLD_LIVE) {
         ticket = condition_leave_lock(condition, hold, timeout_us, problem);
-    } else if (hold && !ticket) {
+    } else if (hold) {
         *problem = hold_ended_problem(hold);
     }
     return ticket;
@@ -190,6 +188,7 @@ static void wait_on(struct wait_call *self, struct condition *condition, struct 
     } else if (deadline_us == 0) {
         ended(call, CLAIM_TIMED_OUT);
     } else {
+        request_keep(call->request);
         claim_call_park(call, &condition->calls, &condition->object, deadline_us);
         if (!self->claim.claim.waiter.list) { /* no memory, and that was answered */
             call_over(call);

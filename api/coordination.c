@@ -129,6 +129,14 @@ bool respond_when_kept(struct request *request, int status, struct text *body)
     return answer_now(request, status, body);
 }
 
+void request_keep(struct request *request)
+{
+    struct service *service = &request_app(request)->service;
+    if (!coordination_keep(service)) {
+        recorder_urgent(service->recorder);
+    }
+}
+
 /* ---- parked calls ---- */
 
 static void claim_done(struct claim *claim, enum claim_result result)

@@ -31,6 +31,9 @@ bool respond_when_kept(struct request *request, int status, struct text *body);
    parked yet. False: no memory, and that was answered. */
 bool respond_when_stored(struct request *request, int status, struct text *body);
 
+/* For a call that parks: what it has changed so far outlives the server, or does after the next commit. */
+void request_keep(struct request *request);
+
 /* A parked call; embedded in the handler's own context, which request_alloc gave. */
 struct claim_call {
     struct claim *claim;               /* the handler's; often the first member of what the kind needs */

@@ -1,11 +1,19 @@
 /*
  * Barriers; see barrier.h. Their configuration and durable form are in barrier_type.c.
+ *
+ * A process that dies while it waits closes its connection first, and is reaped a moment later. So the place
+ * of a process whose client has left stops to count at once, but its hold goes on for a moment: a death
+ * still breaks the barrier, anything else withdraws the place.
  */
 #include "service/barrier_internal.h"
 
 #include <stdlib.h>
 
+#include <stddef.h>
+
 #include "service/service.h"
+
+#define GRACE_US (2 * 1000000ll)       /* from the end of a process's connection to its own */
 
 static const char *const reason_names[BARRIER_REASONS] = {
     [BARRIER_WHOLE] = NULL, [BARRIER_OWNER_ENDED] = "owner_ended", [BARRIER_TIMEOUT] = "timeout",
@@ -70,24 +78,29 @@ static bool take_untold(struct barrier *barrier, const struct owner *owner,
 /* ---- the end of places ---- */
 
 /* The hold knows of it no more: its end has no other effect. */
-static struct barrier_place *detach(struct hold *hold)
+static struct barrier_place *detach(struct barrier *barrier, struct hold *hold)
 {
     struct barrier_place *place = hold->item;
     hold->item = NULL;
+    if (place) {
+        timer_cancel(barrier->object.service->loop, &place->grace);
+        barrier->places -= !place->leaving;
+    }
     return place;
 }
 
 static void settle(struct barrier *barrier, struct barrier_place *place,
-                   const struct barrier_outcome *outcome)
+                   struct barrier_outcome *outcome)
 {
     struct barrier_claim *claim = place->claim;
     if (claim) {
         claim->place = NULL;
         claim->outcome = *outcome;
         claim_finish(&claim->claim, CLAIM_GRANTED);
-    } else {
+    } else if (!place->leaving) {
         barrier_untell(barrier, &place->owner, outcome);
     }
+    outcome->index += !place->leaving;
     free(place);
 }
 
@@ -95,11 +108,9 @@ static void end_all(struct barrier *barrier, enum hold_end end, struct barrier_o
 {
     while (barrier->object.holds) {
         struct hold *hold = barrier->object.holds;
-        struct barrier_place *place = detach(hold);
-        barrier->places--;
+        struct barrier_place *place = detach(barrier, hold);
         hold_end(hold, end, &outcome->cause.by);
         settle(barrier, place, outcome);
-        outcome->index++;
     }
 }
 
@@ -142,12 +153,11 @@ static void withdraw(struct barrier *barrier, struct barrier_place *place)
 void barrier_hold_ended(struct service *service, struct object *object, struct hold *hold)
 {
     struct barrier *barrier = (struct barrier *)object;
-    struct barrier_place *place = detach(hold);
+    struct barrier_place *place = detach(barrier, hold);
     (void)service;
     if (!place) {
         return;
     }
-    barrier->places--;
     if (hold->end == HOLD_OWNER_ENDED) {
         break_up(barrier, BARRIER_OWNER_ENDED, &hold->cause, place);
     } else if (hold->end == HOLD_EXPIRED) {
@@ -185,7 +195,7 @@ static struct barrier_place *idle_place(struct barrier *barrier, const struct ow
 {
     for (struct hold *at = barrier->object.holds; at; at = at->next) {
         struct barrier_place *place = at->item;
-        if (!place->claim && same_owner(&place->owner, owner)) {
+        if (!place->claim && !place->leaving && same_owner(&place->owner, owner)) {
             return place;
         }
     }
@@ -263,6 +273,30 @@ void barrier_call_over(struct barrier_claim *claim, bool keep)
         if (!keep) {
             hold_end(place->hold, HOLD_RELEASED, NULL);
         }
+    }
+}
+
+static void grace_over(struct timer *timer)
+{
+    struct barrier_place *place =
+        (struct barrier_place *)((char *)timer - offsetof(struct barrier_place, grace));
+    hold_end(place->hold, HOLD_RELEASED, NULL);
+}
+
+void barrier_call_left(struct barrier_claim *claim)
+{
+    struct barrier_place *place = claim->place;
+    struct barrier *barrier = place ? (struct barrier *)place->hold->object : NULL;
+    bool by_process = place && place->owner.kind == PARENT_PROCESS;
+    barrier_call_over(claim, by_process);
+    if (!by_process) {
+        return;
+    }
+    place->leaving = true;
+    barrier->places--;
+    place->grace.due = grace_over;
+    if (!timer_set(barrier->object.service->loop, &place->grace, time_monotonic_us() + GRACE_US)) {
+        hold_end(place->hold, HOLD_RELEASED, NULL);
     }
 }
 

@@ -48,7 +48,7 @@ struct barrier {
     size_t member_count;
     bool any_members;                  /* `members` was given, be it empty */
     uint64_t generation;               /* passes so far */
-    int64_t places;
+    int64_t places;                    /* those that count */
     struct barrier_cause cause;        /* BARRIER_WHOLE: not broken */
     struct wait_list claims;           /* struct barrier_claim */
     struct barrier_untold *untold;     /* oldest first; owned */
@@ -70,6 +70,8 @@ enum barrier_arrival barrier_arrive(struct barrier *barrier, struct barrier_clai
                                     int64_t timeout_us, struct problem **problem);
 /* Its call is over: the place is kept for the owner's next one, or withdrawn. Harmless without a place. */
 void barrier_call_over(struct barrier_claim *claim, bool keep);
+/* Its client has closed the connection: the place does not count any more. */
+void barrier_call_left(struct barrier_claim *claim);
 /* A call that was to be told this could not be told: its owner's next call is. */
 void barrier_untell(struct barrier *barrier, const struct owner *owner,
                     const struct barrier_outcome *outcome);

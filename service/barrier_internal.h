@@ -8,6 +8,8 @@ struct barrier_place {                 /* the item of a live HOLD_BARRIER; owned
     struct hold *hold;
     struct owner owner;                /* the hold's: the hold may be forgotten first */
     struct barrier_claim *claim;       /* the call that waits in it; NULL: idle */
+    bool leaving;                      /* given up, does not count; kept for `grace`: see barrier.c */
+    struct timer grace;
 };
 
 const char *barrier_reason_name(enum barrier_reason reason); /* NULL: whole */

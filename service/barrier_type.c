@@ -102,8 +102,10 @@ static void write_state(struct text *text, const struct object *object)
     text_json_key(text, "holds");
     text_putc(text, '[');
     for (const struct hold *at = object->holds; at; at = at->next) {
-        text_json_comma(text);
-        hold_json(text, at, NULL);
+        if (!((const struct barrier_place *)at->item)->leaving) {
+            text_json_comma(text);
+            hold_json(text, at, NULL);
+        }
     }
     text_putc(text, ']');
 }

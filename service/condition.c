@@ -78,6 +78,8 @@ static void served(struct ticket *ticket)
     struct hold *hold = ticket->queued.hold;
     ticket->state = TICKET_SERVED;
     ticket->lock_hold = hold->id;
+    ticket->next_on_hold = hold->item;
+    hold->item = ticket;
     if (ticket->depth > 1) {
         hold->depth += ticket->depth - 1;
         hold_changed(hold);
@@ -135,29 +137,37 @@ void ticket_queue(struct ticket *ticket)
     }
 }
 
-/* Its owner has had the lock and has given it back. */
-static bool used(const struct ticket *ticket)
-{
-    const struct hold *hold =
-        ticket->state == TICKET_SERVED ? ticket_lock_hold(ticket->hold) : NULL;
-    return hold && hold->end == HOLD_RELEASED;
-}
-
 void ticket_resume(struct ticket *ticket)
 {
     if (ticket->state == TICKET_QUEUES) {
         ticket_queue(ticket);
-    } else if (ticket->state == TICKET_SERVED && used(ticket)) {
-        hold_end(ticket->hold, HOLD_ACKED, NULL); /* it was told just before the server ended */
+    } else if (ticket->state == TICKET_SERVED) {
+        struct hold *hold = ticket_lock_hold(ticket->hold);
+        if (hold && hold->end == HOLD_LIVE) {
+            ticket->next_on_hold = hold->item;
+            hold->item = ticket;
+        } else {
+            hold_end(ticket->hold, HOLD_ACKED, NULL);
+        }
     }
 }
 
 /* ---- the end of tickets ---- */
 
+/* Nobody knows of the hold, unless it was told. */
 static void give_lock_back(struct ticket *ticket)
 {
     struct hold *hold = ticket->state == TICKET_SERVED ? ticket_lock_hold(ticket->hold) : NULL;
     if (!hold || hold->end != HOLD_LIVE) {
+        return;
+    }
+    struct ticket *first = hold->item, **at = &first;
+    while (*at && *at != ticket) {
+        at = &(*at)->next_on_hold;
+    }
+    *at = *at ? ticket->next_on_hold : NULL;
+    hold->item = first;
+    if (ticket->told) {
         return;
     }
     if (hold->depth > ticket->depth) { /* the owner has it besides */
@@ -168,7 +178,7 @@ static void give_lock_back(struct ticket *ticket)
     }
 }
 
-/* Ended as `acked` it was told; else what it had goes on. */
+/* Ended as `acked` it was of use; else what it had goes on. */
 void condition_hold_ended(struct service *service, struct object *object, struct hold *hold)
 {
     struct ticket *ticket = ticket_of(hold);
@@ -180,7 +190,7 @@ void condition_hold_ended(struct service *service, struct object *object, struct
     claim_cancel(&ticket->queued.claim);
     object_touch(object);
     if (hold->end != HOLD_ACKED) {
-        if (ticket->notified && !used(ticket) && !object->deleted) {
+        if (ticket->notified && !ticket->told && !object->deleted) {
             condition_notify(condition, 1);
         }
         give_lock_back(ticket);
@@ -192,10 +202,23 @@ void condition_hold_ended(struct service *service, struct object *object, struct
     free(ticket);
 }
 
+/* A hold that was given back was of use, whoever knew of it. */
+void conditions_lock_hold_ended(struct hold *hold)
+{
+    while (hold->item) {
+        struct ticket *ticket = hold->item;
+        bool used = ticket->told || hold->end == HOLD_RELEASED;
+        hold->item = ticket->next_on_hold;
+        hold_end(ticket->hold, used ? HOLD_ACKED : hold->end,
+                 used ? NULL : &hold->cause);
+    }
+}
+
 void ticket_told(struct hold *ticket)
 {
-    if (ticket->end == HOLD_LIVE) {
-        hold_end(ticket, HOLD_ACKED, NULL);
+    if (ticket->end == HOLD_LIVE && !ticket_of(ticket)->told) {
+        ticket_of(ticket)->told = true;
+        changed(ticket_of(ticket));
     }
 }
 

@@ -3,8 +3,9 @@
  *
  * A wait turns the hold of the lock into a ticket, in one step. The ticket is a hold of its own, so it
  * outlives the call and the server, and ends with its owner. It waits to be notified (or for its timeout),
- * then queues for the lock, then has the lock's new hold until a call tells of it; calls come and go
- * meanwhile. A notification that an ended ticket had and did not use goes to the next one.
+ * then queues for the lock, then has the lock's new hold; calls come and go meanwhile. It ends with that
+ * hold: so long a call that was lost can be repeated. A notification that an ended ticket had and did not
+ * use goes to the next one.
  * Loop thread only.
  */
 #ifndef FORKFUL_SERVICE_CONDITION_H
@@ -35,7 +36,7 @@ struct condition_claim {               /* of one call */
 /* The hold, which is live, becomes a ticket. NULL: *problem tells, and nothing has changed. */
 struct hold *condition_leave_lock(struct condition *condition, struct hold *hold,
                                   int64_t timeout_us, struct problem **problem);
-/* The live ticket that this hold of the lock became; NULL: none. */
+/* The live ticket that this hold of the lock became; NULL: none. The hold may be forgotten. */
 struct hold *condition_ticket_of(const struct condition *condition, const struct fact_id *hold);
 /* This call waits on the ticket from now on; one that did before has waited in vain. True: the ticket has been
    served. False: to be parked in condition->calls. */
@@ -45,11 +46,13 @@ void condition_call_over(struct service *service, struct condition_claim *claim)
 /* What a live and served ticket has: the lock's hold, live or ended; NULL: too long ago. */
 struct hold *ticket_lock_hold(const struct hold *ticket);
 bool ticket_notified(const struct hold *ticket);
-/* Its owner knows now: it ends. */
+/* Its answer was sent. A repeat of the call gets it again, until the lock's hold ends. */
 void ticket_told(struct hold *ticket);
 
 /* The first n that can be notified; how many there were. */
 int64_t condition_notify(struct condition *condition, int64_t n);
+/* A hold of a lock that tickets have got (its item) has ended. */
+void conditions_lock_hold_ended(struct hold *hold);
 /* A lock is being deleted: nobody can have it back. */
 void conditions_lock_deleted(struct service *service, const struct object *lock);
 

@@ -85,6 +85,8 @@ static void save_ticket(struct text *text, const struct ticket *ticket)
     save_number(text, "state", (int64_t)ticket->state);
     text_json_key(text, "notified");
     text_json_bool(text, ticket->notified);
+    text_json_key(text, "told");
+    text_json_bool(text, ticket->told);
     save_id(text, "from", &ticket->from);
     save_number(text, "depth", ticket->depth);
     save_number(text, "ttl_us", ticket->ttl_us);
@@ -177,6 +179,7 @@ static bool restore_hold(struct service *service, struct object *object, struct 
                     : state == TICKET_SERVED ? TICKET_SERVED
                                              : TICKET_WAITS;
     ticket->notified = json_is_true(json_object_get(saved, "notified"));
+    ticket->told = json_is_true(json_object_get(saved, "told"));
     ticket->depth = (unsigned)read_number(saved, "depth");
     ticket->ttl_us = read_number(saved, "ttl_us");
     ticket->until_us = read_number(saved, "until_us");

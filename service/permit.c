@@ -123,6 +123,7 @@ static void hold_ended(struct service *service, struct object *object, struct ho
     permit->previous = *hold;
     permit->value++;
     object_touch(object);
+    conditions_lock_hold_ended(hold);
     serve(permit);
     object_ready(object);
 }

@@ -197,10 +197,10 @@ suite('a place', () => {
   for (const [sign, leave] of [['FIN', (socket) => socket.end()], ['RST', (socket) => socket.resetAndDestroy()]]) {
     daemonTest(`of a client that leaves with ${sign} is withdrawn, and nothing breaks`, async (d) => {
       await make(d, 'b', { parties: 3 });
-      const one = await session(d);
+      const [one, two] = [await session(d), await liver(d)];
       const first = wait(d, 'b');
       await waiting(d, 1);
-      for (const token of [d.token, one.token]) {
+      for (const token of [d.token, one.token, two.token]) {
         const { hostname, port } = new URL(d.url);
         const socket = net.connect(Number(port), hostname);
         socket.on('error', () => {});
@@ -211,6 +211,9 @@ suite('a place', () => {
         socket.destroy();
       }
       assert.equal((await look(d)).broken, false);
+      await until('the place of the process has ended', async () => (await d.get(`/v1/holds?owner=${two.id}`)).body.items.length === 0);
+      assert.equal((await look(d)).broken, false);
+      await kill(d, two);
       const second = wait(d, 'b');
       await waiting(d, 2);
       assert.equal((await passed(wait(d, 'b'))).index, 2);

@@ -7,21 +7,21 @@ import { test } from 'node:test';
 import { daemonTest, REPOSITORY, soon, suite } from '../lib/daemon.mjs';
 import { exitedWith, killedBy } from '../lib/check.mjs';
 
-/** The shell lines under the heading "## Ten lines of curl". */
-function curlLines() {
+/** The shell lines under a heading. */
+function curlLines(heading = 'Ten lines of curl') {
   const text = readFileSync(path.join(REPOSITORY, 'README.md'), 'utf8');
-  const section = text.split(/^## /m).find((one) => one.startsWith('Ten lines of curl\n'));
+  const section = text.split(/^## /m).find((one) => one.startsWith(`${heading}\n`));
   const block = /^```sh\n([\s\S]*?)^```$/m.exec(section ?? '');
-  assert.ok(block, 'README.md has a block of shell in the section "Ten lines of curl"');
+  assert.ok(block, `README.md has a block of shell in the section "${heading}"`);
   return block[1];
 }
 
-/** The same lines for the daemon under test. What is to be replaced must stand there. */
-function linesFor(d) {
+/** Lines for the daemon under test. What is to be replaced must stand there. */
+function linesFor(d, curl_lines = curlLines()) {
   return [[/^S=.*$/m, `S='${d.stateDir}'`], ['http://127.0.0.1:8717', d.url]].reduce((lines, [what, by]) => {
     assert.notEqual(lines.replace(what, ''), lines, `the lines hold ${what}`);
     return lines.replaceAll(what instanceof RegExp ? new RegExp(what.source, 'gm') : what, () => by);
-  }, curlLines());
+  }, curl_lines);
 }
 
 /** Runs bash; gives { code, stdout, stderr }. Proxies and curl's own configuration of this machine stay out. */
@@ -53,6 +53,20 @@ suite('the README\'s lines of curl', () => {
     killedBy(sleeper, 15, 'SIGTERM', 'stopped');
     assert.deepEqual(sleeper.labels, { team: 'a' });
     exitedWith(cat, 0);
+  });
+
+  daemonTest('about working together do what they say', async (d) => {
+    const begin = curlLines().split('\n').slice(0, 2).join('\n');
+    const { code, stdout, stderr } = await bash(linesFor(d, `${begin}\n${curlLines('Working together')}`), d);
+    assert.deepEqual([code, stderr], [0, ''], stdout);
+    const [message, value, waits] = stdout.replaceAll('}{', '}\n{').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line));
+    assert.deepEqual(message.messages[0].body, { resize: 'a.png' });
+    assert.equal(value.value, 1);
+    assert.deepEqual(waits.cycles, []);
+    assert.equal((await d.get('/v1/queues/jobs')).body.unfinished, 0);
+    const [deployed] = await d.list();
+    exitedWith(await d.join(deployed.id), 0);
+    assert.equal(await d.logsText(deployed.id), 'deploying\n');
   });
 
   test('are about ten and fit on a screen', () => {
