@@ -39,7 +39,7 @@ struct barrier_call {
     struct claim_call call;
     struct barrier_claim claim;
     int64_t barrier;                   /* its number */
-    bool told;                         /* the claim's outcome is for the answer; else: not granted */
+    bool told;                         /* the answer is the claim's outcome; else: not granted */
 };
 
 /* ---- what comes of it ---- */

@@ -83,7 +83,7 @@ static void answer_wait(struct claim_call *call)
         answer_ticket(call);
     } else if (hold && hold->end == HOLD_LIVE) {
         answer_hold(call, ticket, hold);
-    } else {                           /* its hold has ended before it could be told, and so has it */
+    } else {                           /* the hold has ended before it could be told */
         answer_problem(call->request, ticket && !live
                                           ? hold_ended_problem(ticket)
                                           : problem_make(PROBLEM_DELETED, "it was deleted"));

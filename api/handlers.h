@@ -97,6 +97,13 @@ void handle_wait_at_barrier(struct request *request);
 void handle_reset_barrier(struct request *request);
 void handle_abort_barrier(struct request *request);
 
+/* ---- pipes.c ---- */
+void handle_get_pipe(struct request *request);
+void handle_get_pipe_end(struct request *request);
+void handle_send_to_pipe(struct request *request);
+void handle_receive_from_pipe(struct request *request);
+void handle_close_pipe_end(struct request *request);
+
 /* ---- holds.c ---- */
 void handle_list_holds(struct request *request);
 void handle_get_hold(struct request *request);

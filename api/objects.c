@@ -20,6 +20,7 @@ static const struct field *const kind_fields[OBJECT_KINDS] = {
     [OBJECT_VALUE] = value_fields,
     [OBJECT_CONDITION] = condition_fields,
     [OBJECT_BARRIER] = barrier_fields,
+    [OBJECT_PIPE] = pipe_fields,
 };
 
 /* Whose state can be kept in memory only; of the others it always outlives the server. */

@@ -12,6 +12,7 @@
 #include "api/coordination.h"
 #include "api/handlers.h"
 #include "api/param_value.h"
+#include "api/payload.h"
 #include "api/queues.h"
 #include "service/queue.h"
 #include "service/spec.h"
@@ -184,21 +185,6 @@ static struct problem *read_query(struct request *request, struct put_order *out
     return problem;
 }
 
-static struct problem *check_content(const struct request *request,
-                                     const struct message_content *content)
-{
-    uint64_t most = request_app(request)->config.max_payload_bytes;
-    if (content->body_bytes > most) {
-        return problem_make(PROBLEM_PAYLOAD_TOO_LARGE, "a message has %llu bytes at most",
-                            (unsigned long long)most);
-    }
-    if (content->content_type && strlen(content->content_type) > MESSAGE_TYPE_BYTES) {
-        return problem_add(NULL, PROBLEM_BAD_REQUEST, FAULT_HEADER, "Content-Type",
-                           "it has %d bytes at most", MESSAGE_TYPE_BYTES);
-    }
-    return NULL;
-}
-
 void handle_put_message(struct request *request)
 {
     struct put_order order;
@@ -206,7 +192,7 @@ void handle_put_message(struct request *request)
     struct queue_putter putter = {.count = 1};
     struct problem *problem = read_query(request, &order);
     content.body = request_body(request, &content.body_bytes);
-    problem = problem ? problem : check_content(request, &content);
+    problem = problem ? problem : payload_check(request, &content);
     if (problem) {
         answer_problem(request, problem);
         return;
@@ -330,7 +316,7 @@ static struct problem *add_message(struct request *request, const json_t *item,
                                    const struct message_content *content,
                                    struct queue_putter *putter, struct message ***end)
 {
-    struct problem *problem = check_content(request, content);
+    struct problem *problem = payload_check(request, content);
     struct message *message =
         problem ? NULL
                 : queue_message_new(&request_app(request)->service, content, &problem);

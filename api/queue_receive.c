@@ -12,12 +12,11 @@
 #include "api/coordination.h"
 #include "api/handlers.h"
 #include "api/param_value.h"
+#include "api/payload.h"
 #include "api/queues.h"
-#include "api/stream.h"
 #include "service/queue.h"
 
 #define RECEIVE_MAX 1000
-#define RAW_TYPE "application/octet-stream"
 
 struct receive_call {
     struct claim_call call;
@@ -163,7 +162,7 @@ static void write_raw(struct receive_call *call, const struct message *message)
         answer_header(request, "X-Hold", message->hold->id_text);
         number_header(request, "X-Fence", (int64_t)message->hold->fence);
     }
-    snprintf(call->content_type, sizeof call->content_type, "%s", type ? type : RAW_TYPE);
+    snprintf(call->content_type, sizeof call->content_type, "%s", type ? type : PAYLOAD_TYPE);
     text_room(&call->body, 1);
     text_add(&call->body, message_body(message), message->body_bytes);
 }
@@ -292,17 +291,9 @@ static void read_lease(struct problem **problem, struct receive_call *call)
     }
 }
 
-/* Raw only where the client names it. */
 static struct problem *read_form(struct receive_call *call)
 {
-    const struct request *request = call->call.request;
-    const char *accept = request_header(request, "Accept");
-    enum stream_form form = STREAM_FORM_JSON;
-    const char *type;
-    struct problem *problem =
-        accept && strcasestr(accept, RAW_TYPE) ? stream_negotiate(request, true, &form, &type)
-                                               : NULL;
-    call->raw = form == STREAM_FORM_RAW;
+    struct problem *problem = payload_form(call->call.request, &call->raw);
     if (!problem && call->raw && call->max > 1) {
         param_refuse(&problem, "max", "must be 1 where the answer is the raw body");
     }

@@ -44,6 +44,7 @@ static const struct param receive_params[] = {
 static const struct param messages_params[] = {{"state", PARAM_TEXT, false}, PAGED, END};
 static const struct param purge_params[] = {{"state", PARAM_TEXT, false}, END};
 static const struct param barrier_params[] = {{"timeout", PARAM_SECONDS, false}, WAIT, END};
+static const struct param recv_params[] = {{"max_bytes", PARAM_UNSIGNED, false}, WAIT, END};
 static const struct param trim_params[] = {{"before", PARAM_UNSIGNED, false}, END};
 
 static const struct param logs_params[] = {
@@ -217,6 +218,18 @@ const struct route routes[] = {
      "waitAtBarrier", handle_wait_at_barrier, false},
     CALL("/v1/barriers/{name}/reset", SCOPE_OWNER, "resetBarrier", handle_reset_barrier),
     CALL("/v1/barriers/{name}/abort", SCOPE_OWNER, "abortBarrier", handle_abort_barrier),
+
+    GET("/v1/pipes", SCOPE_OWNER, page_params, "listPipes", handle_list_objects),
+    GET("/v1/pipes/{name}", SCOPE_OWNER, NULL, "getPipe", handle_get_pipe),
+    {METHOD_PUT, "/v1/pipes/{name}", SCOPE_OWNER, BODY_JSON_OPTIONAL, 0, NULL, "putPipe",
+     handle_put_object, false},
+    DELETE("/v1/pipes/{name}", NULL, "deletePipe", handle_delete_object),
+    GET("/v1/pipes/{name}/{end}", SCOPE_OWNER, join_params, "getPipeEnd", handle_get_pipe_end),
+    {METHOD_POST, "/v1/pipes/{name}/{end}/send", SCOPE_OWNER, BODY_RAW, ROUTE_PAYLOAD_BODY_BYTES,
+     join_params, "sendToPipe", handle_send_to_pipe, false},
+    {METHOD_POST, "/v1/pipes/{name}/{end}/recv", SCOPE_OWNER, BODY_JSON_OPTIONAL, 0, recv_params,
+     "receiveFromPipe", handle_receive_from_pipe, false},
+    CALL("/v1/pipes/{name}/{end}/close", SCOPE_OWNER, "closePipeEnd", handle_close_pipe_end),
 
     FILTERED("/v1/changes", changes_params, "listChanges", handle_get_changes),
     FILTERED("/v1/log", log_params, "listLogRecords", handle_get_log),

@@ -1,9 +1,9 @@
 /*
  * Barriers; see barrier.h. Their configuration and durable form are in barrier_type.c.
  *
- * A process that dies while it waits closes its connection first, and is reaped a moment later. So the place
- * of a process whose client has left stops to count at once, but its hold goes on for a moment: a death
- * still breaks the barrier, anything else withdraws the place.
+ * A process that dies while it waits closes its connection first, and is reaped a moment later. So
+ * the place of a process whose client has left stops to count at once, but its hold goes on for a
+ * moment: a death still breaks the barrier, anything else withdraws the place.
  */
 #include "service/barrier_internal.h"
 
@@ -160,7 +160,7 @@ void barrier_hold_ended(struct service *service, struct object *object, struct h
     }
     if (hold->end == HOLD_OWNER_ENDED) {
         break_up(barrier, BARRIER_OWNER_ENDED, &hold->cause, place);
-    } else if (hold->end == HOLD_EXPIRED) {
+    } else if (hold->end == HOLD_EXPIRED && !place->leaving) {
         struct hold_cause slow = {.by = place->owner};
         break_up(barrier, BARRIER_TIMEOUT, &slow, place);
     } else if (hold->end == HOLD_BROKEN) {

@@ -63,7 +63,7 @@ bool ticket_arm(struct ticket *ticket)
                                           time_monotonic_us() + (left_us > 0 ? left_us : 0));
 }
 
-/* It cannot have the lock back, and no other could: the lock is gone, or there is no room for a hold. */
+/* It cannot have the lock back, and no other could: the lock is gone, or holds are out. */
 static void fail(struct ticket *ticket, enum claim_result result, struct problem *problem)
 {
     ticket->notified = false;

@@ -40,12 +40,12 @@ struct hold *condition_leave_lock(struct condition *condition, struct hold *hold
 struct hold *condition_ticket_of(const struct condition *condition, const struct fact_id *hold);
 /* This call waits on the ticket from now on; one that did before has waited in vain. True: the ticket has been
    served. False: to be parked in condition->calls. */
-bool condition_call(struct condition_claim *claim, struct hold *ticket);
+bool condition_call(struct condition_claim *claim, struct hold *hold);
 /* That call is over. */
 void condition_call_over(struct service *service, struct condition_claim *claim);
 /* What a live and served ticket has: the lock's hold, live or ended; NULL: too long ago. */
-struct hold *ticket_lock_hold(const struct hold *ticket);
-bool ticket_notified(const struct hold *ticket);
+struct hold *ticket_lock_hold(const struct hold *hold);
+bool ticket_notified(const struct hold *hold);
 /* Its answer was sent. A repeat of the call gets it again, until the lock's hold ends. */
 void ticket_told(struct hold *ticket);
 

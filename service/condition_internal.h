@@ -16,7 +16,7 @@ struct ticket {                        /* the item of a live HOLD_TICKET; owned 
     int64_t queued_at_us;              /* wall clock: the order in which they queue */
     struct timer timeout;
     struct permit_claim queued;        /* TICKET_QUEUES: in the lock's order */
-    struct fact_id lock_hold;          /* TICKET_SERVED: the item of that hold, while it lives, is the ticket */
+    struct fact_id lock_hold;          /* TICKET_SERVED; while that hold lives its item is the ticket */
     struct ticket *next_on_hold;       /* other tickets of an owner that has a reentrant lock again */
     bool told;                         /* its answer was sent: whether it has arrived is not known */
     struct condition_claim *call;      /* that waits for it, or NULL */

@@ -114,7 +114,7 @@ static int compare_queued(const void *a, const void *b)
     return (one->queued_at_us > other->queued_at_us) - (one->queued_at_us < other->queued_at_us);
 }
 
-/* In the loop's first turn: all locks and holds are there, and nobody has asked for anything yet. */
+/* In the loop's first turn: all locks and holds are there, nobody has asked for anything yet. */
 static void resume_all(struct deferred *deferred)
 {
     struct condition *condition =

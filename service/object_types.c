@@ -4,6 +4,7 @@
 #include "service/event.h"
 #include "service/object.h"
 #include "service/permit.h"
+#include "service/pipe.h"
 #include "service/queue.h"
 #include "service/value.h"
 
@@ -15,4 +16,5 @@ const struct object_type *const object_types[OBJECT_KINDS] = {
     [OBJECT_VALUE] = &value_type,
     [OBJECT_CONDITION] = &condition_type,
     [OBJECT_BARRIER] = &barrier_type,
+    [OBJECT_PIPE] = &pipe_type,
 };

@@ -29,6 +29,11 @@
     X(NOT_GRANTED, "not_granted", 409, "It was not to be had in that time")                     \
     X(CONFIG_DIFFERS, "config_differs", 409, "It is there with another configuration")          \
     X(OVER_RELEASE, "over_release", 409, "More would be released than there may be")            \
+    X(BROKEN_PIPE, "broken_pipe", 409, "The other end of the pipe is closed")                    \
+    X(WRONG_DIRECTION, "wrong_direction", 409, "That end of the pipe goes the other way only")  \
+    X(END_CLAIMED, "end_claimed", 409, "That end of the pipe belongs to another owner")         \
+    X(END_CLOSED, "closed", 409, "That end of the pipe is closed")                              \
+    X(EOF, "eof", 410, "The other end of the pipe is closed, and nothing is left")              \
     X(BROKEN, "broken", 409, "The barrier is broken")                                           \
     X(WRONG_HOLD, "wrong_hold", 409, "That is a hold on something else")                        \
     X(DIFFERS, "differs", 409, "The present value is not the one expected")                    \

@@ -55,6 +55,8 @@ extern const struct object_type queue_type;
 struct message *queue_message_new(struct service *service, const struct message_content *content,
                                   struct problem **problem);
 void queue_drop(struct service *service, struct message *first);
+/* One that was loaded is counted from now on; queue_drop ends that. */
+void queue_message_count(struct service *service, const struct message *message);
 
 /* A put: a chain of messages that go in together or not at all. */
 struct queue_putter {

@@ -18,9 +18,7 @@ void queue_store_delete(struct queue *queue, const struct message *message);
 /* The client will be told that it is stored: also when the power fails. */
 void queue_store_durably(const struct queue *queue);
 
-/* In queue_totals, from here … */
-void queue_message_count(struct service *service, const struct message *message);
-/* … to here; in no queue. */
+/* Out of queue_totals; it is in no queue. */
 void queue_message_free(struct service *service, struct message *message);
 
 /* Out of its state's heap, counters and timers, and into another's. */

@@ -8,6 +8,7 @@ import { Contract } from './contract.mjs';
 const UNPROVOKED = {
   out_of_memory: 'the memory does not run out on request; the unit tests of problems and answers make it',
   length_required: 'no call needs a Content-Length: a chunked body is taken everywhere',
+  not_supported: 'the local executor can do all that can be asked; executors of other machines may not',
   internal: 'a fault of the daemon; where it shows as a broken stream tests/http/follow.test.mjs makes one',
 };
 
