@@ -50,7 +50,7 @@ struct config {
     int64_t feed_age_us;
     int64_t idempotency_age_us;
 
-    uint64_t queues_max_total_bytes;  /* messages of all queues, in memory */
+    uint64_t queues_max_total_bytes;  /* messages of all queues and pipes */
 
     uint64_t output_max_bytes;        /* default of a process's output.max_bytes */
     enum when_full output_when_full;  /* default of its output.when_full */

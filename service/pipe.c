@@ -9,7 +9,8 @@
 #include "service/queue.h"
 #include "service/service.h"
 
-#define LARGE_BYTES (40u << 10)        /* of bodies; in base64, and with the rest, JOURNAL_ENTRY_MAX is near */
+/* Of bodies; in base64, and with the rest, JOURNAL_ENTRY_MAX is near. */
+#define LARGE_BYTES (40u << 10)
 
 static const char *const side_names[PIPE_SIDES] = {[PIPE_A] = "a", [PIPE_B] = "b"};
 

@@ -1,5 +1,6 @@
 /*
- * What a pipe is as an object: its configuration, its durable form, its end. What it does is in pipe.c.
+ * What a pipe is as an object: its configuration, its durable form, its end. What it does is in
+ * pipe.c.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -52,7 +53,8 @@ static void write_state(struct text *text, const struct object *object)
     text_putc(text, '}');
 }
 
-/* ---- the durable form: {"a":{"closed":…,"sent":…,"waiting":[{"seq":…,"at":…,"type":…,"body":…}]},…} ---- */
+/* ---- the durable form ---- */
+/* {"a":{"closed":…,"sent":…,"waiting":[{"seq":…,"at":…,"type":…,"body":…}]},"b":…} */
 
 static void save_message(struct text *text, const struct message *message)
 {

@@ -70,7 +70,8 @@ struct message *queue_message_new(struct service *service, const struct message_
     uint64_t most = service->config->queues_max_total_bytes;
     if (service->queues.bytes + content->body_bytes + sizeof(struct message) > most) {
         *problem = problem_make(PROBLEM_STORAGE_FULL,
-                                "the messages of all queues have %llu bytes, and may have %llu",
+                                "the messages of all queues and pipes have %llu bytes, and may "
+                                "have %llu",
                                 (unsigned long long)service->queues.bytes, (unsigned long long)most);
         (*problem)->retry_after_seconds = 1;
         return NULL;

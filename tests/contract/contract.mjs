@@ -187,7 +187,8 @@ export class Contract {
       if (type !== '' || body?.length > 0) throw new Error('a body where none is documented');
       return;
     }
-    if (response.content['*/*'] !== undefined && headers.get('x-message-id') !== undefined) return;  // a payload as it was put
+    const payload = headers.get('x-message-id') ?? headers.get('x-sequence');
+    if (response.content['*/*'] !== undefined && payload !== undefined) return;  // as it was put or sent
     if (response.content[type] === undefined) throw new Error(`the content type ${type || '(none)'} is not documented`);
     if (method === 'head' && body?.length > 0) throw new Error('an answer to HEAD with a body');
     if (method === 'head' || body === undefined) return;

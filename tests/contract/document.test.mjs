@@ -206,7 +206,7 @@ test('every schema is valid JSON Schema 2020-12, of few keywords, and compiles i
 test('operation ids are a verb and a noun, each used once', () => {
   const verbs = ['get', 'list', 'create', 'delete', 'start', 'signal', 'terminate', 'kill', 'stop', 'pause', 'resume',
     'write', 'trim', 'join', 'act', 'set', 'shutdown', 'upgrade', 'put', 'break', 'ack', 'release', 'touch', 'bury', 'acquire', 'wait', 'reset', 'abort', 'notify',
-    'receive', 'purge', 'kick', 'close',
+    'send', 'receive', 'purge', 'kick', 'close',
     'add', 'append', 'extend', 'insert', 'pop', 'remove', 'update', 'clear', 'compare', 'replace'];
   none(operations.map(({ id }) => id).filter((id) => !verbs.includes(/^[a-z]+/.exec(id)[0])));
   assert.equal(new Set(operations.map(({ id }) => id)).size, operations.length);
