@@ -100,7 +100,7 @@ static void ended(struct claim_call *claim_call, enum claim_result result)
         answer_problem(claim_call->request, queue_full_problem(queue));
     } else if (result == CLAIM_CLOSED) {
         answer_problem(claim_call->request,
-                       problem_make(PROBLEM_QUEUE_CLOSED, "%s was closed", queue->object.resource));
+                       problem_make(PROBLEM_CLOSED, "%s was closed", queue->object.resource));
     } else {
         answer_claim_failed(claim_call, result);
     }

@@ -94,7 +94,7 @@ static void respond_nothing(const struct receive_call *call)
 
 static void respond_drained(struct request *request, const struct object *object)
 {
-    answer_problem(request, problem_make(PROBLEM_QUEUE_DRAINED,
+    answer_problem(request, problem_make(PROBLEM_CLOSED_FOR_GOOD,
                                          "%s is closed, and nothing is left in it",
                                          object->resource));
 }

@@ -73,7 +73,7 @@ static struct problem *ended_problem(enum problem_code code, const struct pipe *
 
 static struct problem *closed_problem(const struct pipe *pipe, enum pipe_side side)
 {
-    return ended_problem(PROBLEM_END_CLOSED, pipe, side, "");
+    return ended_problem(PROBLEM_CLOSED, pipe, side, "");
 }
 
 static struct problem *eof_problem(const struct pipe *pipe, enum pipe_side side)

@@ -32,13 +32,12 @@
     X(BROKEN_PIPE, "broken_pipe", 409, "The other end of the pipe is closed")                    \
     X(WRONG_DIRECTION, "wrong_direction", 409, "That end of the pipe goes the other way only")  \
     X(END_CLAIMED, "end_claimed", 409, "That end of the pipe belongs to another owner")         \
-    X(END_CLOSED, "closed", 409, "That end of the pipe is closed")                              \
     X(EOF, "eof", 410, "The other end of the pipe is closed, and nothing is left")              \
     X(BROKEN, "broken", 409, "The barrier is broken")                                           \
     X(WRONG_HOLD, "wrong_hold", 409, "That is a hold on something else")                        \
     X(DIFFERS, "differs", 409, "The present value is not the one expected")                    \
-    X(QUEUE_DRAINED, "closed", 410, "It is closed, and nothing is left in it")                  \
-    X(QUEUE_CLOSED, "closed", 409, "Nothing can be put in any more")                            \
+    X(CLOSED_FOR_GOOD, "closed", 410, "It is closed")                                           \
+    X(CLOSED, "closed", 409, "It is closed")                                                    \
     X(NOT_RUNNING, "not_running", 409, "The process is not running")                            \
     X(NOT_STARTED, "not_started", 409, "The process was not started")                           \
     X(ALREADY_STARTED, "already_started", 409, "The process was started before")                \

@@ -29,7 +29,7 @@ struct problem *queue_full_problem(const struct queue *queue)
 static struct problem *refuse_put(const struct queue *queue, const struct queue_putter *putter)
 {
     if (queue->closed) {
-        return problem_make(PROBLEM_QUEUE_CLOSED, "%s is closed", queue->object.resource);
+        return problem_make(PROBLEM_CLOSED, "%s is closed", queue->object.resource);
     }
     if ((queue->max_messages && putter->count > queue->max_messages) ||
         (queue->max_bytes && putter->bytes > queue->max_bytes)) {
