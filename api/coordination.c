@@ -48,7 +48,9 @@ bool request_holds(struct request *request)
     struct problem *problem =
         hold ? hold_ended_problem(hold)
              : problem_make(PROBLEM_HOLD_ENDED, "If-Hold: %.64s is no hold that is known", id);
-    problem->status = 412;
+    if (problem->code == PROBLEM_HOLD_ENDED) { /* not the one that stands for all, without memory */
+        problem->status = 412;
+    }
     answer_problem(request, problem);
     return false;
 }
@@ -68,14 +70,20 @@ struct later {
     int status;
 };
 
+static bool answer_now(struct request *request, int status, struct text *body)
+{
+    if (body->bytes) {
+        answer_json(request, status, body);
+    } else {
+        answer_empty(request, status);
+    }
+    return true;
+}
+
 static void answer_later(struct stored *stored)
 {
     struct later *later = (struct later *)((char *)stored - offsetof(struct later, stored));
-    if (later->body.bytes) {
-        answer_json(later->request, later->status, &later->body);
-    } else {
-        answer_empty(later->request, later->status);
-    }
+    answer_now(later->request, later->status, &later->body);
 }
 
 static void later_gone(struct request *request, void *context)
@@ -91,16 +99,6 @@ static void later_gone(struct request *request, void *context)
 static bool is_keyed(const struct request *request)
 {
     return request_method(request) == METHOD_POST && request_header(request, "Idempotency-Key");
-}
-
-static bool answer_now(struct request *request, int status, struct text *body)
-{
-    if (body->bytes) {
-        answer_json(request, status, body);
-    } else {
-        answer_empty(request, status);
-    }
-    return true;
 }
 
 bool respond_when_stored(struct request *request, int status, struct text *body)

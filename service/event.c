@@ -85,21 +85,6 @@ static bool restore(struct service *service, struct object *object, const json_t
     return true;
 }
 
-static bool restore_hold(struct service *service, struct object *object, struct hold *hold)
-{
-    (void)service;
-    (void)object;
-    (void)hold;
-    return false;                      /* nobody holds an event */
-}
-
-static void hold_ended(struct service *service, struct object *object, struct hold *hold)
-{
-    (void)service;
-    (void)object;
-    (void)hold;
-}
-
 static void closed(struct service *service, struct object *object)
 {
     (void)service;
@@ -114,6 +99,6 @@ static void release(struct object *object)
 const struct object_type event_type = {
     .kind = OBJECT_EVENT, .noun = "event", .plural = "events", .bytes = sizeof(struct event),
     .configure = configure, .write_config = write_config, .write_state = write_state,
-    .save = save, .restore = restore, .restore_hold = restore_hold, .hold_ended = hold_ended,
+    .save = save, .restore = restore,
     .closed = closed, .release = release,
 };

@@ -25,11 +25,6 @@ static const char *const end_names[HOLD_ENDS] = {
     [HOLD_EXPIRED] = "expired", [HOLD_OWNER_ENDED] = "owner_ended", [HOLD_BROKEN] = "broken",
     [HOLD_CLOSED] = "closed", [HOLD_BURIED] = "buried"};
 
-const char *hold_kind_name(enum hold_kind kind)
-{
-    return kind_names[kind];
-}
-
 const char *hold_end_name(enum hold_end end)
 {
     return end_names[end];
@@ -427,7 +422,7 @@ bool hold_restore(struct service *service, const struct hold_row *row, struct ob
         keep_end(hold);
         return true;
     }
-    if (!object->type->restore_hold(service, object, hold)) {
+    if (!object->type->restore_hold || !object->type->restore_hold(service, object, hold)) {
         close_unfit(hold);
         return true;
     }
@@ -513,6 +508,9 @@ struct problem *hold_ended_problem(const struct hold *hold)
     struct problem *problem = problem_make(PROBLEM_HOLD_ENDED, "hold %s on %s ended at %s: %s%s",
                                            hold->id_text, hold->resource, at,
                                            end_names[hold->end], who);
+    if (problem->code != PROBLEM_HOLD_ENDED) {
+        return problem;                /* no memory: the one that stands for all */
+    }
     struct text members = {0};
     text_put(&members, "\"cause\":");
     hold_end_json(&members, hold);

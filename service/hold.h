@@ -98,7 +98,6 @@ struct problem *hold_ended_problem(const struct hold *hold);
 
 /* {"id":…,"kind":…,"resource":…,"owner":…,…}; `previous`: how the one before on the same thing ended, or NULL. */
 void hold_json(struct text *text, const struct hold *hold, const struct hold *previous);
-const char *hold_kind_name(enum hold_kind kind);
 const char *hold_end_name(enum hold_end end);
 /* With the exit code, when the owner is a process that has one. */
 struct hold_cause owner_cause(struct service *service, const struct owner *owner);

@@ -62,15 +62,6 @@ void message_free(struct message *message)
     }
 }
 
-void messages_free(struct message *first)
-{
-    while (first) {
-        struct message *next = first->next;
-        message_free(first);
-        first = next;
-    }
-}
-
 bool message_has_expired(const struct message *message)
 {
     return message->expires_at_us && message->expires_at_us <= time_now_us();

@@ -69,7 +69,6 @@ struct message_content {               /* borrowed */
 struct message *message_new(const struct message_content *content);
 /* It is in no list and no timer runs. */
 void message_free(struct message *message);
-void messages_free(struct message *first); /* a chain */
 
 bool message_has_expired(const struct message *message);
 /* Copied, where there is memory; NULL: none. */

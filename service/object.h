@@ -61,11 +61,11 @@ struct object_type {
     void (*save)(struct text *text, const struct object *object);
     /* From that, at the start; also called (with NULL) for one without any. False: no memory. */
     bool (*restore)(struct service *service, struct object *object, const json_t *saved);
-    /* A hold on it was found at the start. False: it does not fit, and ends as `closed`. */
+    /* A hold on it was found at the start. False, or NULL: it does not fit, and ends as `closed`. */
     bool (*restore_hold)(struct service *service, struct object *object, struct hold *hold);
     /* One that had ended before, oldest first; or NULL. */
     void (*restore_end)(struct object *object, const struct hold *hold);
-    /* One of its holds has ended: gives back what it held and serves who waits. */
+    /* One of its holds has ended: gives back what it held and serves who waits. NULL: it never has any. */
     void (*hold_ended)(struct service *service, struct object *object, struct hold *hold);
     /* NULL: done (the hold may live on: one depth less), or what this kind does not do. */
     struct problem *(*act_on_hold)(struct hold *hold, const struct hold_order *order);

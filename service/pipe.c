@@ -65,6 +65,9 @@ static struct problem *ended_problem(enum problem_code code, const struct pipe *
     struct problem *problem = problem_make(code, "end %s of %s is closed%s", side_names[closed],
                                            pipe->object.resource, what);
     struct text members = {0};
+    if (problem->code != code) {
+        return problem;                /* no memory: the one that stands for all */
+    }
     text_put(&members, "\"cause\":");
     hold_end_json(&members, &pipe->ends[closed].closed_by);
     problem->members = text_take(&members, NULL);

@@ -387,21 +387,6 @@ static bool restore(struct service *service, struct object *object, const json_t
 
 /* ---- the rest of the type ---- */
 
-static bool restore_hold(struct service *service, struct object *object, struct hold *hold)
-{
-    (void)service;
-    (void)object;
-    (void)hold;
-    return false;                      /* nobody holds a value */
-}
-
-static void hold_ended(struct service *service, struct object *object, struct hold *hold)
-{
-    (void)service;
-    (void)object;
-    (void)hold;
-}
-
 static void closed(struct service *service, struct object *object)
 {
     (void)service;
@@ -420,6 +405,6 @@ static void release(struct object *object)
 const struct object_type value_type = {
     .kind = OBJECT_VALUE, .noun = "value", .plural = "values", .bytes = sizeof(struct value),
     .configure = configure, .write_config = write_config, .write_state = write_state,
-    .save = save, .restore = restore, .restore_hold = restore_hold, .hold_ended = hold_ended,
+    .save = save, .restore = restore,
     .closed = closed, .release = release,
 };
