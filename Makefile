@@ -161,6 +161,7 @@ LINT_SRC := $(sort $(SERVER_SRC) $(KEEPER_SRC) $(UNIT_SRC) $(UNIT_SHARED) $(FUZZ
 lint: deps-test
 	$(call sub,lint) lint-files
 	@for f in scripts/*.sh .ci/run; do bash -n "$$f" || exit 1; done
+	@scripts/lint-examples.sh $(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -Werror -fsyntax-only
 	@for f in web/*.js; do node --input-type=module --check - < "$$f" || exit 1; done
 lint-files: $(LINT_SRC:%=$(O)/source/%.ok)
 $(O)/source/api/assets.c.ok: $(O)/assets.list

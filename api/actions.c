@@ -95,6 +95,7 @@ static void one_is_done(struct actions *actions)
         return;
     }
     if (actions->deletes) {
+        http_audit(actions->request, 200);
         stored_then(request_app(actions->request), &actions->stored, answer_stored);
     } else {
         answer(actions);
@@ -173,7 +174,7 @@ static struct process *find_item(struct item *item)
         process_table_find_text(&app->service.processes, item->id_text, strlen(item->id_text));
     if (!process) {
         item->problem = problem_make(PROBLEM_NOT_FOUND, "there is no process %.64s", item->id_text);
-    } else if (caller->kind != PRINCIPAL_ADMIN && !principal_owns(app, caller, process)) {
+    } else if (!principal_may_act_on(app, caller, process)) {
         item->problem = problem_make(PROBLEM_FORBIDDEN, "process %s was not made by the caller",
                                      process->id_text);
     } else {

@@ -36,13 +36,13 @@ bool app_keep_log_level(struct app *app, const char *level);
 
 /* The {id} of a path as a process the caller may see, or NULL after answering 404. */
 struct process *find_process(struct request *request);
-/* The same, and the caller may act on it (admin; an owner on itself and on what it or its
-   descendants made); NULL after answering 404 or 403. */
+/* The same, and the caller may act on it; NULL after answering 404 or 403. */
 struct process *find_process_to_act_on(struct request *request);
 /* Who makes what this caller makes: itself, or nobody for the admin. */
 struct owner principal_owner(const struct principal *principal);
-/* True when the caller (a process or session) is `process` itself or among its makers. */
-bool principal_owns(const struct app *app, const struct principal *principal,
-                    const struct process *process);
+/* A process or session acts on itself and on what it or its descendants made, all others on
+   everything. */
+bool principal_may_act_on(const struct app *app, const struct principal *principal,
+                          const struct process *process);
 
 #endif

@@ -1,10 +1,10 @@
 /*
- * Who asks: the admin's token, a process's, a session's, or the daemon's own user on the Unix
- * socket.
+ * Who asks, and with which scopes: the admin's token, one that the admin made, a process's, a
+ * session's, or a user on the Unix socket.
  *
- * Tokens of processes and sessions carry the id of their owner, so that looking one up needs no
- * search and comparing it takes a time that tells nothing: fkp_<ulid>_<64 hex>, fks_<ulid>_<64
- * hex>.
+ * Tokens carry the id of what they belong to, so that looking one up needs no search and comparing
+ * it takes a time that tells nothing: fkf_, fkp_ or fks_, <ulid>_<64 hex>. The admin's own, which
+ * is in a file, has no id: fkf_<64 hex>.
  */
 #include "api/auth.h"
 
@@ -17,6 +17,7 @@
 #define ULID_BYTES 26
 #define SECRET_BYTES 64
 #define OWNER_TOKEN_BYTES (4 + ULID_BYTES + 1 + SECRET_BYTES)
+#define PEER_GROUPS_MAX 1024
 
 static struct problem *unauthorized(const char *detail)
 {
@@ -60,7 +61,15 @@ static struct problem *check_process(struct app *app, const char *token, struct 
         return problem_make(PROBLEM_OWNER_ENDED, "process %s has ended", process->id_text);
     }
     out->kind = PRINCIPAL_PROCESS;
+    out->scopes = SCOPES_OF_OWNERS;
     return NULL;
+}
+
+/* Its token's time is over, though no timer has told yet: then it has ended now. */
+static bool session_maker_gone(struct app *app, const struct session *session)
+{
+    static const struct fact_id nobody;
+    return !id_equal(&session->maker, &nobody) && !token_find(&app->service, &session->maker);
 }
 
 static struct problem *check_session(struct app *app, const char *token, struct principal *out)
@@ -76,28 +85,105 @@ static struct problem *check_session(struct app *app, const char *token, struct 
     if (!session || !secret_matches(secret, session->token)) {
         return unauthorized("the token is not known");
     }
+    if (session_maker_gone(app, session)) {
+        return problem_make(PROBLEM_OWNER_ENDED, "the session of this token has ended");
+    }
     session_call_begins(session);
     out->kind = PRINCIPAL_SESSION;
+    out->scopes = session->scopes;
     return NULL;
+}
+
+static struct problem *check_made(struct app *app, const char *text, struct principal *out)
+{
+    const char *secret;
+    struct token *token = owner_token(text, "fkf_", 'k', &out->id, &secret)
+                              ? token_find(&app->service, &out->id)
+                              : NULL;
+    if (!token || !token_matches(token, secret)) {
+        return unauthorized("the token is not known, or not any more");
+    }
+    token_used(token);
+    out->kind = PRINCIPAL_TOKEN;
+    out->scopes = token->scopes;
+    return NULL;
+}
+
+static const struct {
+    char prefix[5];
+    struct problem *(*check)(struct app *app, const char *token, struct principal *out);
+} kinds[] = {{"fkp_", check_process}, {"fks_", check_session}, {"fkf_", check_made}};
+
+static void admit_admin(struct principal *out)
+{
+    out->kind = PRINCIPAL_ADMIN;
+    out->scopes = SCOPE_ADMIN;
 }
 
 static struct problem *check_token(struct app *app, const char *token, struct principal *out)
 {
     if (constant_time_equal(token, strlen(token), app->admin_token, strlen(app->admin_token))) {
-        out->kind = PRINCIPAL_ADMIN;
+        admit_admin(out);
         return NULL;
     }
-    return strncmp(token, "fks_", 4) == 0 ? check_session(app, token, out)
-                                          : check_process(app, token, out);
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        if (strncmp(token, kinds[i].prefix, 4) == 0) {
+            return kinds[i].check(app, token, out);
+        }
+    }
+    return unauthorized("the token is not known");
 }
 
-static bool peer_is_own_user(int peer_fd)
+/* ---- users on the Unix socket ---- */
+
+static bool is_member(const struct ucred *peer, const gid_t *groups, size_t count, uint32_t gid)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (groups[i] == gid) {
+            return true;
+        }
+    }
+    return peer->gid == gid;
+}
+
+/* All that the configuration's lines give to this user and to its groups. */
+static unsigned scopes_of_peer(const struct config_peers *rules, const struct ucred *peer, int fd)
+{
+    gid_t groups[PEER_GROUPS_MAX];
+    socklen_t bytes = sizeof groups;
+    size_t count = getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &bytes) == 0
+                       ? bytes / sizeof *groups
+                       : 0;
+    unsigned scopes = 0;
+    for (size_t i = 0; i < rules->count; i++) {
+        const struct config_peer *rule = &rules->items[i];
+        if (rule->is_group ? is_member(peer, groups, count, rule->id) : peer->uid == rule->id) {
+            scopes |= rule->scopes;
+        }
+    }
+    return scopes;
+}
+
+static bool check_peer(struct app *app, int fd, struct principal *out)
 {
     struct ucred peer;
     socklen_t bytes = sizeof peer;
-    return getsockopt(peer_fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) == 0 &&
-           (peer.uid == geteuid() || peer.uid == 0);
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) < 0) {
+        return false;
+    }
+    if (peer.uid == geteuid() || peer.uid == 0) {
+        admit_admin(out);
+        return true;
+    }
+    out->kind = PRINCIPAL_PEER;
+    out->uid = peer.uid;
+    out->scopes = app->config.unix_peers.count
+                      ? scopes_of_peer(&app->config.unix_peers, &peer, fd)
+                      : 0;
+    return out->scopes;
 }
+
+/* ---- the gate ---- */
 
 static struct problem *identify(struct app *app, const char *authorization, int peer_fd,
                                 bool is_unix, struct principal *out)
@@ -108,12 +194,9 @@ static struct problem *identify(struct app *app, const char *authorization, int 
         }
         return check_token(app, authorization + 7 + strspn(authorization + 7, " "), out);
     }
-    if (is_unix && peer_is_own_user(peer_fd)) {
-        out->kind = PRINCIPAL_ADMIN;
-        out->by_peer = true;
-        return NULL;
-    }
-    return unauthorized("an Authorization header with a bearer token is needed");
+    return is_unix && check_peer(app, peer_fd, out)
+               ? NULL
+               : unauthorized("an Authorization header with a bearer token is needed");
 }
 
 struct problem *auth_check(struct app *app, const char *authorization, int peer_fd, bool is_unix,
@@ -125,11 +208,36 @@ struct problem *auth_check(struct app *app, const char *authorization, int peer_
     }
     struct problem *problem = identify(app, authorization, peer_fd, is_unix, out);
     if (problem) {
-        out->kind = PRINCIPAL_NONE;
-    } else if (scope == SCOPE_ADMIN && out->kind != PRINCIPAL_ADMIN) {
-        problem = problem_make(PROBLEM_FORBIDDEN, "only the admin may do that");
+        *out = (struct principal){.kind = PRINCIPAL_NONE};
+    } else if (!scopes_allow(out->scopes, scope)) {
+        problem = problem_make(PROBLEM_FORBIDDEN, "this needs the scope \"%s\", which the caller "
+                               "does not have", scope_name(scope));
     }
     return problem;
+}
+
+struct problem *auth_again(struct app *app, const struct principal *principal)
+{
+    if (principal->kind == PRINCIPAL_TOKEN && !token_find(&app->service, &principal->id)) {
+        return unauthorized("the token was deleted or has expired");
+    }
+    if (principal->kind == PRINCIPAL_SESSION && !session_find(&app->service, &principal->id)) {
+        return problem_make(PROBLEM_OWNER_ENDED, "the session of this token has ended");
+    }
+    return NULL;
+}
+
+void principal_text(const struct principal *principal, char out[PRINCIPAL_TEXT_BYTES])
+{
+    static const char prefixes[] = {[PRINCIPAL_PROCESS] = 'p', [PRINCIPAL_SESSION] = 's',
+                                    [PRINCIPAL_TOKEN] = 'k', [PRINCIPAL_PEER] = '\0'};
+    if (prefixes[principal->kind]) {
+        id_format(&principal->id, prefixes[principal->kind], out);
+    } else if (principal->kind == PRINCIPAL_PEER) {
+        snprintf(out, PRINCIPAL_TEXT_BYTES, "uid:%u", principal->uid);
+    } else {
+        strcpy(out, principal->kind == PRINCIPAL_ADMIN ? "admin" : "");
+    }
 }
 
 void auth_done(struct app *app, const struct principal *principal)

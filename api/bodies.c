@@ -4,9 +4,12 @@
 #include <string.h>
 
 #include "api/schema.h"
+#include "api/spawn_body.h"
+#include "service/scope.h"
 
 #define LEAST_SECONDS 1e-6             /* more than none */
 #define DAY_SECONDS 86400
+#define TEN_YEARS_SECONDS 315360000
 
 const char *must_be_signal(const json_t *value)
 {
@@ -54,6 +57,16 @@ static const struct field stop_fields[] = {{SIGNAL}, {GRACE}, {0}};
 
 static const struct field session_fields[] = {
     {.name = "ttl_seconds", .type = FIELD_NUMBER, .min = LEAST_SECONDS, .max = DAY_SECONDS},
+    {0}};
+
+static const struct field scope_items[] = {
+    {.name = "scope", .type = FIELD_STRING, .words = scope_words}};
+static const struct field token_fields[] = {
+    {.name = "scopes", .type = FIELD_ARRAY, .required = true, .min = 1, .max = 5,
+     .items = scope_items},
+    {.name = "label", .type = FIELD_STRING, .min = 1, .max = 255, .check = must_be_name},
+    {.name = "expires_in_seconds", .type = FIELD_NUMBER, .min = LEAST_SECONDS,
+     .max = TEN_YEARS_SECONDS},
     {0}};
 
 static const struct field shutdown_fields[] = {
@@ -145,6 +158,22 @@ struct problem *actions_body_read(const json_t *body, struct order *order)
         read_order(body, order);
     }
     return problem;
+}
+
+struct problem *token_body_read(const json_t *body, struct token_request *out)
+{
+    struct problem *problem = schema_check(body, token_fields);
+    const json_t *wanted = field_value(body, "scopes");
+    *out = (struct token_request){.label = field_text(body, "label", NULL)};
+    if (problem) {
+        return problem;
+    }
+    for (size_t i = 0; i < json_array_size(wanted); i++) {
+        const json_t *scope = json_array_get(wanted, i);
+        scopes_add(&out->scopes, json_string_value(scope), json_string_length(scope));
+    }
+    out->lives_us = field_seconds_us(body, "expires_in_seconds", 0);
+    return NULL;
 }
 
 struct problem *session_body_read(const json_t *body, int64_t *ttl_us)

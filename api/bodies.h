@@ -8,6 +8,7 @@
 #define FORKFUL_API_BODIES_H
 
 #include "api/order.h"
+#include "service/token.h"
 
 /* No field is known. */
 struct problem *nothing_body_check(const json_t *body);
@@ -15,6 +16,8 @@ struct problem *nothing_body_check(const json_t *body);
 struct problem *order_body_read(const json_t *body, struct order *order);
 /* POST /v1/processes/actions; `ids` or `filter` is there, not both. */
 struct problem *actions_body_read(const json_t *body, struct order *order);
+/* The label in `out` is the body's. */
+struct problem *token_body_read(const json_t *body, struct token_request *out);
 struct problem *session_body_read(const json_t *body, int64_t *ttl_us);
 /* Leaves *wait_us alone when the body does not say. */
 struct problem *shutdown_body_read(const json_t *body, int64_t *wait_us);

@@ -55,6 +55,15 @@ bool request_holds(struct request *request)
     return false;
 }
 
+bool request_can_store(struct request *request)
+{
+    struct problem *problem = recorder_refuses(request_app(request)->service.recorder);
+    if (problem) {
+        answer_problem(request, problem);
+    }
+    return !problem;
+}
+
 int64_t request_patience(const struct request *request, int64_t standard_us)
 {
     int64_t deadline_us = request_deadline(request, standard_us);
@@ -68,11 +77,14 @@ struct later {
     struct request *request;
     struct text body;
     int status;
+    const char *type;                  /* of the body; static; NULL: JSON, or there is none */
 };
 
-static bool answer_now(struct request *request, int status, struct text *body)
+static bool answer_now(struct request *request, int status, const char *type, struct text *body)
 {
-    if (body->bytes) {
+    if (type) {
+        answer_text(request, status, type, body);
+    } else if (body->bytes) {
         answer_json(request, status, body);
     } else {
         answer_empty(request, status);
@@ -83,7 +95,7 @@ static bool answer_now(struct request *request, int status, struct text *body)
 static void answer_later(struct stored *stored)
 {
     struct later *later = (struct later *)((char *)stored - offsetof(struct later, stored));
-    answer_now(later->request, later->status, &later->body);
+    answer_now(later->request, later->status, later->type, &later->body);
 }
 
 static void later_gone(struct request *request, void *context)
@@ -101,10 +113,11 @@ static bool is_keyed(const struct request *request)
     return request_method(request) == METHOD_POST && request_header(request, "Idempotency-Key");
 }
 
-bool respond_when_stored(struct request *request, int status, struct text *body)
+static bool respond_later(struct request *request, int status, const char *type,
+                          struct text *body)
 {
     if (is_keyed(request)) {
-        return answer_now(request, status, body);
+        return answer_now(request, status, type, body);
     }
     struct later *later = request_alloc(request, sizeof *later);
     if (!later || body->failed) {
@@ -112,19 +125,34 @@ bool respond_when_stored(struct request *request, int status, struct text *body)
         respond_no_memory(request);
         return false;
     }
-    *later = (struct later){.request = request, .body = *body, .status = status};
+    *later = (struct later){.request = request, .body = *body, .status = status, .type = type};
     *body = (struct text){0};
+    http_audit(request, status);
     stored_then(request_app(request), &later->stored, answer_later);
     http_park(request, (struct park){later_gone, later});
     return true;
 }
 
+bool respond_when_stored(struct request *request, int status, struct text *body)
+{
+    return respond_later(request, status, NULL, body);
+}
+
+bool respond_bytes_when_stored(struct request *request, int status, const char *type,
+                               struct text *body)
+{
+    return respond_later(request, status, type, body);
+}
+
+bool request_tells_now(struct request *request)
+{
+    return is_keyed(request) || coordination_keep(&request_app(request)->service);
+}
+
 bool respond_when_kept(struct request *request, int status, struct text *body)
 {
-    if (is_keyed(request) || !coordination_keep(&request_app(request)->service)) {
-        return respond_when_stored(request, status, body);
-    }
-    return answer_now(request, status, body);
+    return request_tells_now(request) ? answer_now(request, status, NULL, body)
+                                      : respond_when_stored(request, status, body);
 }
 
 void request_keep(struct request *request)
@@ -146,15 +174,21 @@ static void claim_done(struct claim *claim, enum claim_result result)
 static void call_gone(struct request *request, void *context)
 {
     struct claim_call *call = context;
-    bool granted = call->stored.recorder;
+    bool granted = call->granted;
     (void)request;
-    claim_cancel(call->claim);
+    claim_give_up(call->claim);
     stored_cancel(&call->stored);
     if (granted && call->undo) {
         call->undo(call);
     } else if (!granted && call->left) {
         call->left(call);
     }
+}
+
+static bool call_is_gone(struct claim *claim)
+{
+    struct claim_call *call = claim->context;
+    return http_gone(call->request);
 }
 
 static void park(struct claim_call *call)
@@ -170,6 +204,7 @@ void claim_call_park(struct claim_call *call, struct wait_list *list, struct obj
 {
     struct service *service = &request_app(call->request)->service;
     call->claim->done = claim_done;
+    call->claim->gone = call_is_gone;
     call->claim->context = call;
     if (claim_park(service, list, call->claim, object, deadline_us)) {
         park(call);
@@ -198,9 +233,19 @@ static void call_stored(struct stored *stored)
     call->answer(call);
 }
 
+/* Who has gone meanwhile is told so by http_gone, and has got nothing. */
+static void call_committed(struct stored *stored)
+{
+    struct claim_call *call =
+        (struct claim_call *)((char *)stored - offsetof(struct claim_call, stored));
+    if (!http_gone(call->request)) {
+        call_stored(stored);
+    }
+}
+
 void claim_call_kept(struct claim_call *call)
 {
-    if (!is_keyed(call->request) && coordination_keep(&request_app(call->request)->service)) {
+    if (request_tells_now(call->request)) {
         call_stored(&call->stored);
     } else {
         claim_call_stored(call);
@@ -213,7 +258,8 @@ void claim_call_stored(struct claim_call *call)
         call_stored(&call->stored);
         return;
     }
-    stored_then(request_app(call->request), &call->stored, call_stored);
+    call->granted = true;
+    stored_then(request_app(call->request), &call->stored, call_committed);
     park(call);
 }
 

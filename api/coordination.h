@@ -21,15 +21,25 @@ struct owner request_owner(const struct request *request);
 /* If-Hold, when given, names a live hold: else 412 was answered and this is false. Every mutating handler
    calls it first. */
 bool request_holds(struct request *request);
+/* The same for what is to change in the database: 507 where nothing can be stored now. What was begun
+   before waits until it can. */
+bool request_can_store(struct request *request);
+
 /* `?wait=` of an acquiring call as a monotonic deadline; `standard_us` when left out. 0: do not wait. */
 int64_t request_patience(const struct request *request, int64_t standard_us);
 
-/* The same, as soon as it cannot be lost by a kill of the server: mostly at once (service/journal.h). For what
+/* What has changed so far may be told now: it outlives the server, or the answer itself is stored before it
+   goes. */
+bool request_tells_now(struct request *request);
+/* Answers as soon as it cannot be lost by a kill of the server: mostly at once (service/journal.h). For what
    changes objects and holds only, and leaves nothing in the changes feed. */
 bool respond_when_kept(struct request *request, int status, struct text *body);
 /* Answers when the batch that is open now is committed (takes body; may be empty). The request must not be
    parked yet. False: no memory, and that was answered. */
 bool respond_when_stored(struct request *request, int status, struct text *body);
+/* The same with a body of this (static) content type. */
+bool respond_bytes_when_stored(struct request *request, int status, const char *type,
+                               struct text *body);
 
 /* For a call that parks: what it has changed so far outlives the server, or does after the next commit. */
 void request_keep(struct request *request);
@@ -39,7 +49,7 @@ struct claim_call {
     struct claim *claim;               /* the handler's; often the first member of what the kind needs */
     struct request *request;
     struct stored stored;
-    bool parked;
+    bool parked, granted;              /* granted: its answer waits for the commit, or goes */
     /* On the loop, after the claim has ended: answers, or prepares the answer and calls claim_call_stored. */
     void (*ended)(struct claim_call *call, enum claim_result result);
     /* After claim_call_stored: the commit is done, answer now. */
@@ -60,6 +70,9 @@ void claim_call_stored(struct claim_call *call);
 void claim_call_kept(struct claim_call *call);
 /* The answer for a result other than CLAIM_GRANTED and CLAIM_TIMED_OUT. */
 void answer_claim_failed(struct claim_call *call, enum claim_result result);
+
+/* Answers a PUT of the object of the path: `config` is what the kind's table and objects.c's let through. */
+void put_object(struct request *request, const json_t *config);
 
 /* Tables of the bodies of PUT, per kind, without name, lifetime and durable (objects.c adds them). */
 extern const struct field queue_fields[], lock_fields[], semaphore_fields[], event_fields[],

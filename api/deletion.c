@@ -36,6 +36,7 @@ static bool delete_now(struct deletion *deletion)
         answer_problem(deletion->request, problem);
         return false;
     }
+    http_audit(deletion->request, 204);
     stored_then(app, &deletion->stored, answer_deleted);
     return true;
 }

@@ -1,8 +1,8 @@
 /*
- * The feeds: GET /v1/changes (the life of things) and GET /v1/log (the daemon's own log), and the
- * level of the latter.
+ * The feeds: GET /v1/changes (the life of things), GET /v1/log (the daemon's own log) and the level
+ * of it, GET /v1/audit (who asked for what).
  *
- * Both are rows with a number that only grows, read by the same struct follow; struct feed_kind
+ * All are rows with a number that only grows, read by the same struct follow; struct feed_kind
  * says what differs. A cursor that is older than what is kept gets a `reset` item. A snapshot is
  * rendered in one turn, so it is true at one number, and told when the changes up to that number
  * are committed; the stream goes on behind it.
@@ -31,6 +31,9 @@ struct feed_kind {
     int (*bounds)(struct db *db, struct feed_bounds *out, struct db_error *error);
     int (*read)(struct feed_follow *feed, struct db *reader, struct db_error *error);
     bool tells_reset;
+    const char *type_param, *ref_param;
+    bool (*is_type)(const char *item, size_t bytes);
+    const char *types;                 /* what they must be */
 };
 
 struct feed_follow {
@@ -110,6 +113,41 @@ static bool take_log_row(void *context, const struct daemon_log_row *row)
     return count_row(feed, row->seq);
 }
 
+static void put_member(struct text *text, const char *key, const char *value)
+{
+    text_json_key(text, key);
+    text_json_string(text, value);
+}
+
+static bool take_audit_row(void *context, const struct audit_row *row)
+{
+    struct feed_follow *feed = context;
+    struct text *text = &feed->follow.text;
+    item_begin(text, feed->follow.form, row->seq, "audit");
+    put_head(text, row->seq, row->at_us);
+    put_member(text, "principal", row->principal);
+    put_member(text, "action", row->action);
+    put_member(text, "target", row->target);
+    text_json_key(text, "status");
+    if (row->status) {
+        text_number(text, row->status);
+    } else {
+        text_put(text, "null");
+    }
+    put_member(text, "code", row->code);
+    put_member(text, "request_id", row->request_id);
+    put_member(text, "remote", row->remote);
+    text_putc(text, '}');
+    item_end(text, feed->follow.form);
+    feed->follow.items++;
+    return count_row(feed, row->seq);
+}
+
+static int read_audit(struct feed_follow *feed, struct db *reader, struct db_error *error)
+{
+    return audit_read(reader, &feed->query, take_audit_row, feed, error);
+}
+
 static int read_changes(struct feed_follow *feed, struct db *reader, struct db_error *error)
 {
     return changes_read(reader, &feed->query, take_change, feed, error);
@@ -120,10 +158,32 @@ static int read_log_rows(struct feed_follow *feed, struct db *reader, struct db_
     return daemon_log_read(reader, &feed->query, take_log_row, feed, error);
 }
 
-static const struct feed_kind changes_kind = {offsetof(struct service, changes), changes_bounds,
-                                              read_changes, true};
-static const struct feed_kind log_kind = {offsetof(struct service, log), daemon_log_bounds,
-                                          read_log_rows, false};
+/* Words as "process.exited", or "process." for all that begin so. */
+static bool is_change_type(const char *item, size_t bytes)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz_";
+    size_t word = strspn(item, letters), rest = 0;
+    if (word && item[word] == '.') {
+        rest = 1 + strspn(item + word + 1, letters);
+    }
+    return word && word + rest == bytes && bytes <= TYPE_BYTES_MAX;
+}
+
+static bool is_action(const char *item, size_t bytes)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    return bytes && strspn(item, letters) == bytes && bytes <= TYPE_BYTES_MAX;
+}
+
+static const struct feed_kind changes_kind = {
+    offsetof(struct service, changes), changes_bounds, read_changes, true, "type", "ref",
+    is_change_type, "process.exited or process."};
+static const struct feed_kind log_kind = {
+    offsetof(struct service, log), daemon_log_bounds, read_log_rows, false, "type", "process",
+    is_change_type, ""};
+static const struct feed_kind audit_kind = {
+    offsetof(struct service, audit), audit_bounds, read_audit, false, "action", "principal",
+    is_action, "createToken"};
 
 /* ---- the cursor ---- */
 
@@ -328,25 +388,14 @@ static void start_with_snapshot(struct feed_follow *feed)
 
 /* ---- the requests ---- */
 
-/* Words as "process.exited", or "process." for all that begin so. */
-static bool is_type(const char *item, size_t bytes)
-{
-    static const char letters[] = "abcdefghijklmnopqrstuvwxyz_";
-    size_t word = strspn(item, letters), rest = 0;
-    if (word && item[word] == '.') {
-        rest = 1 + strspn(item + word + 1, letters);
-    }
-    return word && word + rest == bytes && bytes <= TYPE_BYTES_MAX;
-}
-
-static void read_types(struct problem **problem, const char *text)
+static void read_types(struct problem **problem, const struct feed_kind *kind, const char *text)
 {
     const char *item;
     size_t bytes, count = 0;
     while ((item = param_list_next(&text, &bytes))) {
-        if (!is_type(item, bytes) || ++count > TYPES_MAX) {
-            param_refuse(problem, "type", "must be 1 to %d words as process.exited or process.",
-                         TYPES_MAX);
+        if (!kind->is_type(item, bytes) || ++count > TYPES_MAX) {
+            param_refuse(problem, kind->type_param, "must be 1 to %d words as %s", TYPES_MAX,
+                         kind->types);
             return;
         }
     }
@@ -425,10 +474,11 @@ static void start(struct request *request, struct feed_follow *feed, const char 
     }
 }
 
-static void get_feed(struct request *request, const struct feed_kind *kind, const char *ref_name)
+static void get_feed(struct request *request, const struct feed_kind *kind)
 {
     const char *content_type = NULL;
-    const char *type = request_param(request, "type"), *ref = request_param(request, ref_name);
+    const char *type = request_param(request, kind->type_param);
+    const char *ref = request_param(request, kind->ref_param);
     struct feed_follow *feed = calloc(1, sizeof *feed);
     if (!feed) {
         respond_no_memory(request);
@@ -441,8 +491,8 @@ static void get_feed(struct request *request, const struct feed_kind *kind, cons
         stream_negotiate(request, false, &feed->follow.form, &content_type);
     if (!problem) {
         problem = request_take_faults(request);
-        read_types(&problem, type);
-        read_ref(&problem, ref_name, ref);
+        read_types(&problem, kind, type);
+        read_ref(&problem, kind->ref_param, ref);
         read_level(&problem, request_param(request, "level"), &feed->query.min_level);
         read_common(request, &problem, feed);
         feed->beyond = feed->query.after > feed_of(feed)->last;
@@ -457,12 +507,17 @@ static void get_feed(struct request *request, const struct feed_kind *kind, cons
 
 void handle_get_changes(struct request *request)
 {
-    get_feed(request, &changes_kind, "ref");
+    get_feed(request, &changes_kind);
 }
 
 void handle_get_log(struct request *request)
 {
-    get_feed(request, &log_kind, "process");
+    get_feed(request, &log_kind);
+}
+
+void handle_get_audit(struct request *request)
+{
+    get_feed(request, &audit_kind);
 }
 
 /* ---- /v1/log/level ---- */
@@ -520,6 +575,7 @@ void handle_put_log_level(struct request *request)
     }
     log_level_from_name(field_text(body, "level", ""), &app->service.log_level);
     change->request = request;
+    http_audit(request, 200);
     stored_then(app, &change->stored, level_stored);
     http_park(request, (struct park){level_gone, change});
 }

@@ -1,8 +1,8 @@
 /*
  * From the {id} in a path to a process, and who may act on it; see app.h.
  *
- * Every token reads everything. Acting is for the admin and for the makers: a process or session
- * acts on itself, on what it made, and on what those made.
+ * Which scope a call needs was looked at before (auth.c). A process or session moreover acts only on
+ * itself, on what it made, and on what those made.
  */
 #include "api/app.h"
 #include "api/respond.h"
@@ -43,8 +43,8 @@ static bool is_made_by_session(const struct principal *principal, const struct p
            id_equal(&process->parent.id, &principal->id);
 }
 
-bool principal_owns(const struct app *app, const struct principal *principal,
-                    const struct process *process)
+static bool owns(const struct app *app, const struct principal *principal,
+                 const struct process *process)
 {
     struct process_table *table = (struct process_table *)&app->service.processes;
     for (int i = 0; process && i < GENERATIONS_MAX; i++) {
@@ -58,12 +58,17 @@ bool principal_owns(const struct app *app, const struct principal *principal,
     return false;
 }
 
+bool principal_may_act_on(const struct app *app, const struct principal *principal,
+                          const struct process *process)
+{
+    return principal_owner(principal).kind == PARENT_NONE || owns(app, principal, process);
+}
+
 struct process *find_process_to_act_on(struct request *request)
 {
     struct process *process = find_process(request);
     const struct principal *principal = request_principal(request);
-    if (!process || principal->kind == PRINCIPAL_ADMIN ||
-        principal_owns(request_app(request), principal, process)) {
+    if (!process || principal_may_act_on(request_app(request), principal, process)) {
         return process;
     }
     answer_problem(request, problem_make(PROBLEM_FORBIDDEN,

@@ -60,6 +60,18 @@ static bool is_token(const char *name, size_t bytes)
     return bytes > 0;
 }
 
+/* All control bytes but the tab. The library ends a value at the newline, so this is a carriage
+   return that another reader might take for one, or something that nobody means. */
+static bool holds_control(const char *value)
+{
+    for (; *value != '\0'; value++) {
+        if (((unsigned char)*value < 0x20 && *value != '\t') || *value == 0x7F) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void read_length(struct head *head, const char *value)
 {
     uint64_t length = 0;
@@ -86,6 +98,9 @@ void head_add(struct head *head, const char *name, size_t name_bytes, const char
     }
     if (value == NULL) {
         value = "";
+    }
+    if (holds_control(value)) {
+        head->refusal = "A header's value holds a control byte.";
     }
     if (header == HEADER_COUNT) {
         if (!is_token(name, name_bytes)) {

@@ -45,6 +45,12 @@ void handle_list_sessions(struct request *request);
 void handle_get_session(struct request *request);
 void handle_delete_session(struct request *request);
 
+/* ---- tokens.c ---- */
+void handle_create_token(struct request *request);
+void handle_list_tokens(struct request *request);
+void handle_get_token(struct request *request);
+void handle_delete_token(struct request *request);
+
 /* ---- system.c ---- */
 void handle_get_health(struct request *request);
 void handle_get_readiness(struct request *request);
@@ -70,6 +76,7 @@ void handle_delete_logs(struct request *request);
 /* ---- feeds.c ---- */
 void handle_get_changes(struct request *request);
 void handle_get_log(struct request *request);
+void handle_get_audit(struct request *request);
 void handle_get_log_level(struct request *request);
 void handle_put_log_level(struct request *request);
 
@@ -104,6 +111,22 @@ void handle_send_to_pipe(struct request *request);
 void handle_receive_from_pipe(struct request *request);
 void handle_close_pipe_end(struct request *request);
 
+/* ---- pools.c ---- */
+void handle_close_pool(struct request *request);
+void handle_terminate_pool(struct request *request);
+void handle_join_pool(struct request *request);
+
+/* ---- pool_tasks.c ---- */
+void handle_submit_task(struct request *request);
+void handle_get_task(struct request *request);
+void handle_list_tasks(struct request *request);
+
+/* ---- pool_batches.c ---- */
+void handle_submit_batch(struct request *request);
+void handle_list_batches(struct request *request);
+void handle_get_batch(struct request *request);
+void handle_get_results(struct request *request);
+
 /* ---- holds.c ---- */
 void handle_list_holds(struct request *request);
 void handle_get_hold(struct request *request);
@@ -121,6 +144,8 @@ void handle_set_event(struct request *request);
 void handle_clear_event(struct request *request);
 
 /* ---- values.c ---- */
+void handle_make_value(struct request *request);
+void handle_delete_value(struct request *request);
 void handle_get_value(struct request *request);
 void handle_wait_for_value(struct request *request);
 void handle_put_value(struct request *request);
@@ -135,6 +160,9 @@ void handle_update_value(struct request *request);
 void handle_delete_in_value(struct request *request);
 void handle_clear_value(struct request *request);
 void handle_compare_and_set_value(struct request *request);
+
+/* ---- value_bytes.c ---- */
+void handle_write_to_value(struct request *request);
 
 /* ---- queues.c ---- */
 void handle_list_messages(struct request *request);

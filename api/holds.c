@@ -48,11 +48,20 @@ static struct hold *find(struct request *request, struct problem **problem)
     return hold;
 }
 
+/* Ended, or its end could not be stored now. */
+static struct problem *refuse_change(const struct hold *hold)
+{
+    if (hold->end != HOLD_LIVE) {
+        return hold_ended_problem(hold);
+    }
+    return hold->durable ? recorder_refuses(hold->service->recorder) : NULL;
+}
+
 static struct hold *find_live(struct request *request, struct problem **problem)
 {
     struct hold *hold = find(request, problem);
-    if (hold && hold->end != HOLD_LIVE) {
-        *problem = hold_ended_problem(hold);
+    if (hold) {
+        *problem = refuse_change(hold);
     }
     return *problem ? NULL : hold;
 }
@@ -74,7 +83,11 @@ static void respond_hold(struct request *request, const struct hold *hold)
 {
     struct text body = {0};
     hold_json(&body, hold, NULL);
-    respond_when_kept(request, 200, &body);
+    if (hold->durable) {
+        respond_when_kept(request, 200, &body);
+    } else {
+        answer_json(request, 200, &body);
+    }
 }
 
 /* A release of the last depth ends it: it stays readable, so the pointer stays good. */
@@ -156,8 +169,9 @@ static struct problem *act_on(const struct verb *verb, struct hold *hold, const 
     if (!hold) {
         return no_hold(id);
     }
-    if (hold->end != HOLD_LIVE) {
-        return hold_ended_problem(hold);
+    struct problem *problem = refuse_change(hold);
+    if (problem) {
+        return problem;
     }
     if (verb->touches) {
         hold_touch(hold, 0);
@@ -166,7 +180,8 @@ static struct problem *act_on(const struct verb *verb, struct hold *hold, const 
     return hold->object->type->act_on_hold(hold, order);
 }
 
-static void act_on_one(struct request *request, const struct verb *verb, const char *id,
+/* True: something has changed that must be stored. */
+static bool act_on_one(struct request *request, const struct verb *verb, const char *id,
                        struct text *body)
 {
     struct service *service = &request_app(request)->service;
@@ -186,6 +201,7 @@ static void act_on_one(struct request *request, const struct verb *verb, const c
     }
     text_putc(body, '}');
     problem_free(problem);
+    return !problem && hold->durable;
 }
 
 void handle_act_on_holds(struct request *request)
@@ -193,6 +209,7 @@ void handle_act_on_holds(struct request *request)
     const json_t *body = request_json(request);
     struct problem *problem = schema_check(body, batch_fields);
     struct text answer = {0};
+    bool changed = false;
     if (problem) {
         answer_problem(request, problem);
         return;
@@ -204,11 +221,16 @@ void handle_act_on_holds(struct request *request)
     for (size_t v = 0; v < sizeof verbs / sizeof *verbs; v++) {
         const json_t *ids = field_value(body, verbs[v].name);
         for (size_t i = 0; i < json_array_size(ids); i++) {
-            act_on_one(request, &verbs[v], json_string_value(json_array_get(ids, i)), &answer);
+            const char *id = json_string_value(json_array_get(ids, i));
+            changed = act_on_one(request, &verbs[v], id, &answer) || changed;
         }
     }
     text_put(&answer, "]}");
-    respond_when_kept(request, 200, &answer);
+    if (changed) {
+        respond_when_kept(request, 200, &answer);
+    } else {
+        answer_json(request, 200, &answer);
+    }
 }
 
 /* ---- list ---- */

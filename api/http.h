@@ -24,6 +24,7 @@
 #include "service/id.h"
 #include "service/loop.h"
 #include "service/problem.h"
+#include "service/scope.h"
 #include "service/text.h"
 
 struct app; /* the whole server: api/app.h */
@@ -40,16 +41,28 @@ enum method {
 };
 
 /* Who asks. Filled by auth.c before the handler runs. */
-enum principal_kind { PRINCIPAL_NONE, PRINCIPAL_ADMIN, PRINCIPAL_PROCESS, PRINCIPAL_SESSION };
+enum principal_kind {
+    PRINCIPAL_NONE,
+    PRINCIPAL_ADMIN, /* the token of the state directory, or the daemon's own user */
+    PRINCIPAL_PROCESS,
+    PRINCIPAL_SESSION,
+    PRINCIPAL_TOKEN,
+    PRINCIPAL_PEER /* another user on the Unix socket, by the configuration */
+};
 struct principal {
     enum principal_kind kind;
-    struct fact_id id; /* of the process or session */
-    bool by_peer;      /* admitted by SO_PEERCRED on the Unix socket */
+    unsigned scopes;   /* enum scope */
+    struct fact_id id; /* of the process, session or token; else zeroes */
+    uint32_t uid;      /* PRINCIPAL_PEER */
 };
 
-/* Who may call a route: everybody; any valid token; the admin only. */
-enum scope { SCOPE_PUBLIC, SCOPE_OWNER, SCOPE_ADMIN };
-enum body_kind { BODY_NONE, BODY_JSON, BODY_JSON_OPTIONAL, BODY_RAW };
+enum body_kind {
+    BODY_NONE,
+    BODY_JSON,
+    BODY_JSON_OPTIONAL,
+    BODY_RAW,
+    BODY_JSON_OR_BYTES /* of application/octet-stream as it is, else as JSON_OPTIONAL */
+};
 
 /* How a query key's value is read. */
 enum param_type { PARAM_TEXT, PARAM_UNSIGNED, PARAM_LIMIT, PARAM_SECONDS, PARAM_BOOL, PARAM_TIME };
@@ -62,13 +75,16 @@ struct param {
 struct route {
     enum method method;
     const char *path; /* "/v1/processes/{id}/join": {x} takes one segment */
-    enum scope scope;
+    enum scope scope; /* what its caller must have */
     enum body_kind body;
     size_t body_limit;          /* bytes; 0: http_limits.body_bytes */
     const struct param *params; /* NULL: no query keys */
     const char *operation;      /* operationId in openapi.yaml */
     void (*handle)(struct request *request);
     bool adds_faults; /* the handler takes the query's faults and adds its own to them */
+    /* It changes something, but so often that no row of the audit is written for it: what programs
+       coordinate with, and what they pass to each other. */
+    bool quiet;
 };
 
 extern const struct route routes[]; /* api/routes.c; ends with path NULL */
@@ -101,6 +117,8 @@ size_t request_header_all(const struct request *request, const char *name, const
                           size_t max);
 const char *request_route_path(const struct request *request); /* "/v1/locks/{name}" */
 const char *request_target(const struct request *request); /* raw path and query */
+/* BODY_JSON_OR_BYTES: it is bytes (maybe none at all). */
+bool request_sends_bytes(const struct request *request);
 /* BODY_JSON: the parsed object (borrowed); BODY_JSON_OPTIONAL: NULL when the body was empty. */
 json_t *request_json(const struct request *request);
 const char *request_body(const struct request *request, size_t *bytes);
@@ -117,6 +135,11 @@ void answer_problem(struct request *request, struct problem *problem); /* takes 
 /* Before the answer. `name` is a constant; `value` is copied, and cannot end the line. */
 void answer_header(struct request *request, const char *name, const char *value);
 
+/* ---- the audit ---- */
+/* What an answer tells is told to the audit by itself. Who changes something now and answers after
+   the commit calls this, so that both are in one batch: `status` is what the answer will have. */
+void http_audit(struct request *request, int status);
+
 /* ---- parking ---- */
 struct park {
     void (*gone)(struct request *request, void *context);
@@ -125,6 +148,9 @@ struct park {
 /* From inside the handler, which may go on using the request until it returns. Ends with an answer_
    call (from anywhere on the loop) or `gone`. */
 void http_park(struct request *request, struct park park);
+/* A parked request whose client has gone: `gone` is called now, if the loop was not yet told. Costs a system
+   call. False: the client is there, or the request goes on without it. */
+bool http_gone(struct request *request);
 /* Called once after the answer went out or failed to; ok false: the client did not get it (or there
    was no answer). The request is freed after that. More than one may be set; they are called in the
    order of setting. False: no memory, it will not be called. */
@@ -159,5 +185,8 @@ bool http_drained(const struct http *http); /* no connection is left that owes a
 void http_stop(struct http *http);          /* after http_drained (or when it no longer matters) */
 unsigned http_connections(const struct http *http);
 unsigned http_parked(const struct http *http);
+/* A session or token has ended: its parked calls are answered with 401, its streams break off. */
+void http_end_calls(struct http *http, const struct fact_id *caller, enum problem_code code,
+                    const char *detail);
 
 #endif

@@ -119,6 +119,7 @@ void answer_finish(struct request *request, int status, const char *content_type
         }
         return;
     }
+    audit_answered(request, status);
     if (response != NULL && !add_all(request, response, content_type)) {
         MHD_destroy_response(response);
         response = NULL;
@@ -230,6 +231,7 @@ void answer_problem(struct request *request, struct problem *problem)
         snprintf(seconds, sizeof seconds, "%d", problem->retry_after_seconds);
         answer_header(request, "Retry-After", seconds);
     }
+    request->code = problem_word(problem->code);
     problem_write(&body, problem, request->target, request->path_bytes, request_id_text(request));
     problem_free(problem);
     answer_text(request, status, PROBLEM_CONTENT_TYPE, &body);

@@ -266,7 +266,7 @@ static struct problem *check_body(const struct request *request)
     if (request->head.content_length > body_limit(request)) {
         return too_large(request);
     }
-    if (kind == BODY_RAW) {
+    if (kind == BODY_RAW || request_sends_bytes(request)) {
         return NULL;
     }
     return body_check_type(request->head.values[HEADER_CONTENT_TYPE]);
@@ -469,10 +469,10 @@ static struct problem *read_json(struct request *request)
 {
     enum body_kind kind = request->route->body;
 
-    if (kind != BODY_JSON && kind != BODY_JSON_OPTIONAL) {
+    if (kind == BODY_NONE || kind == BODY_RAW || request_sends_bytes(request)) {
         return NULL;
     }
-    if (kind == BODY_JSON_OPTIONAL && request->body_bytes == 0) {
+    if (kind != BODY_JSON && request->body_bytes == 0) {
         return NULL;
     }
     return body_parse(request->body, request->body_bytes, &request->json);
@@ -487,7 +487,10 @@ static bool is_taken_over(struct request *request)
 static void run(struct request *request)
 {
     request->stage = STAGE_RUNNING;
-    struct problem *problem = read_json(request);
+    struct problem *problem = auth_again(request->http->app, &request->principal);
+    if (problem == NULL) {
+        problem = read_json(request);
+    }
     if (problem != NULL) {
         answer_problem(request, problem);
     } else if (!is_taken_over(request)) {
@@ -571,6 +574,7 @@ void dispatch_completed(void *port, struct MHD_Connection *connection, void **st
     if (request->stream != NULL) {
         stream_completed(request->stream);
     }
+    audit_over(request);
     auth_done(http->app, &request->principal);
     peer_wait(request->peer, DEADLINE_IDLE);
     if (http->draining) {

@@ -4,7 +4,7 @@
  * http_server.c runs the MHD daemons; http_accept.c takes connections in; http_peer.c keeps the connections with their deadlines and
  * notices closed ones; http_dispatch.c takes a request from its first header to its handler;
  * http_answer.c and http_stream.c make what goes back; http_park.c holds what must wait;
- * http_request.c is the request object.
+ * http_audit.c writes down who asked for what; http_request.c is the request object.
  *
  * Life of a request: made when MHD has read the request line, freed when MHD says it is completed.
  * In between MHD asks for it (the access handler) and each question is answered by its stage.
@@ -108,6 +108,7 @@ struct request {
     bool suspended; /* in MHD */
     bool held;      /* answered, but kept back by idempotency */
     bool owes;      /* counted in http->owing */
+    bool audited;   /* its row is written */
 
     char *target; /* raw; in the arena */
     size_t target_bytes, path_bytes;
@@ -128,6 +129,7 @@ struct request {
     struct header_out *headers_out, **last_header_out;
     struct sent_hook *sent_hooks, **last_sent_hook;
     struct MHD_Response *response; /* waits for MHD to ask */
+    const char *code;              /* the problem's word that is answered, or NULL */
     unsigned status;
     struct stream *stream;
 
@@ -209,6 +211,10 @@ struct MHD_Response *answer_no_memory(void); /* made once, at the start */
 void answer_finish(struct request *request, int status, const char *content_type,
                    struct MHD_Response *response);
 
+/* http_audit.c */
+void audit_answered(struct request *request, int status); /* before the answer is made */
+void audit_over(struct request *request); /* it ends; its client may never have had an answer */
+
 /* http_park.c */
 void park_settle(struct request *request); /* after a handler that has not answered */
 void park_leave(struct request *request);  /* it is answered: out of the list */
@@ -225,6 +231,7 @@ void stream_ping(struct stream *stream);
 enum deadline stream_deadline(const struct stream *stream);
 void streams_end(struct http *http);  /* breaks all off that do not end by themselves */
 void streams_drop(struct http *http); /* closes all */
+void streams_end_of(struct http *http, const struct fact_id *caller);
 void streams_tell_room(struct deferred *deferred);
 
 #endif

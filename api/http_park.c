@@ -7,6 +7,8 @@
  * in the same list, but does not end with its client. A client that has shut down its sending side
  * looks like one that has gone, and is treated so.
  */
+#include <poll.h>
+
 #include "api/http_internal.h"
 #include "api/idempotency.h"
 
@@ -96,6 +98,24 @@ bool park_outlives_client(const struct request *request)
     return request->held || request->idempotent != NULL;
 }
 
+/* The kernel knows before the loop's turn comes to it. */
+static bool peer_has_left(const struct peer *peer)
+{
+    struct pollfd asked = {.fd = peer->fd, .events = POLLRDHUP};
+
+    return peer->hung_up || poll(&asked, 1, 0) > 0;
+}
+
+bool http_gone(struct request *request)
+{
+    if (request->stage != STAGE_PARKED || park_outlives_client(request) ||
+        !peer_has_left(request->peer)) {
+        return false;
+    }
+    park_gone(request);
+    return true;
+}
+
 void park_settle(struct request *request)
 {
     park_enter(request);
@@ -136,6 +156,28 @@ void parks_end(struct http *http, bool answer)
             park_gone(request);
         }
     }
+}
+
+/* An answer that is held was made before the end, and is stored: it goes. */
+static struct request *first_of(const struct http *http, const struct fact_id *caller)
+{
+    struct request *request = http->parked_first;
+
+    while (request != NULL && (request->held || !id_equal(&request->principal.id, caller))) {
+        request = request->next_parked;
+    }
+    return request;
+}
+
+void http_end_calls(struct http *http, const struct fact_id *caller, enum problem_code code,
+                    const char *detail)
+{
+    struct request *request;
+
+    while ((request = first_of(http, caller)) != NULL) {
+        park_refuse(request, problem_make(code, "%s", detail));
+    }
+    streams_end_of(http, caller);
 }
 
 bool http_on_sent(struct request *request,

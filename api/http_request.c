@@ -282,6 +282,16 @@ const char *request_target(const struct request *request)
     return request->target;
 }
 
+bool request_sends_bytes(const struct request *request)
+{
+    static const char bytes[] = "application/octet-stream";
+    const char *type = request->head.values[HEADER_CONTENT_TYPE];
+
+    return request->route->body == BODY_JSON_OR_BYTES && type != NULL &&
+           strncasecmp(type, bytes, sizeof bytes - 1) == 0 &&
+           strchr("; \t", type[sizeof bytes - 1]) != NULL;
+}
+
 json_t *request_json(const struct request *request)
 {
     return request->json;

@@ -182,16 +182,29 @@ static bool ends_by_itself(const struct stream *stream)
            (stream->events.ends != NULL && stream->events.ends(stream->events.context));
 }
 
+static void break_off(struct stream *stream)
+{
+    stream->aborted = true;
+    disown(stream, true);
+    peer_wait(stream->request->peer, DEADLINE_SEND);
+    wake(stream);
+}
+
 void streams_end(struct http *http)
 {
     for (struct stream *stream = http->streams; stream != NULL; stream = stream->next) {
-        if (ends_by_itself(stream)) {
-            continue;
+        if (!ends_by_itself(stream)) {
+            break_off(stream);
         }
-        stream->aborted = true;
-        disown(stream, true);
-        peer_wait(stream->request->peer, DEADLINE_SEND);
-        wake(stream);
+    }
+}
+
+void streams_end_of(struct http *http, const struct fact_id *caller)
+{
+    for (struct stream *stream = http->streams; stream != NULL; stream = stream->next) {
+        if (stream->owned && id_equal(&stream->request->principal.id, caller)) {
+            break_off(stream);
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/auth.h"
 #include "api/respond.h"
 
 struct idempotent {
@@ -21,7 +22,7 @@ struct idempotent {
     struct request *request;           /* NULL: gone while we read or store */
     struct service *service;
     struct answer_key key;             /* strings point into this struct */
-    char principal[ID_TEXT_BYTES + 8], text[256];
+    char principal[PRINCIPAL_TEXT_BYTES], text[256];
     int64_t not_before_us;
     bool looking, listed;              /* a reader has the job; stands in `under_way` */
     bool stored;                       /* the answer is in the open batch already */
@@ -164,15 +165,6 @@ static void parked_gone(struct request *request, void *context)
     (void)context;                     /* request_over follows */
 }
 
-static void fill_principal(struct idempotent *self, const struct principal *principal)
-{
-    strcpy(self->principal, "admin");
-    if (principal->kind == PRINCIPAL_PROCESS || principal->kind == PRINCIPAL_SESSION) {
-        id_format(&principal->id, principal->kind == PRINCIPAL_PROCESS ? 'p' : 's',
-                  self->principal);
-    }
-}
-
 static bool is_key(const char *text)
 {
     size_t bytes = strlen(text);
@@ -196,7 +188,7 @@ static struct idempotent *attach(struct request *request, const char *key)
     self->request = request;
     self->service = &app->service;
     self->not_before_us = time_now_us() - app->config.idempotency_age_us;
-    fill_principal(self, request_principal(request));
+    principal_text(request_principal(request), self->principal);
     snprintf(self->text, sizeof self->text, "%s", key);
     self->key = (struct answer_key){self->principal, self->text, request_hash(request)};
     request_set_idempotent(request, self);

@@ -191,7 +191,8 @@ static bool bind_all(struct start *start)
         return false;
     }
     return !*start->socket_path ||
-           listen_unix(&start->listeners, start->socket_path, &start->refusal);
+           listen_unix(&start->listeners, start->socket_path, start->config.unix_peers.count > 0,
+                       &start->refusal);
 }
 
 static bool open_spool(struct start *start)

@@ -201,16 +201,17 @@ static bool remove_stale(const struct sockaddr_un *address, struct refusal *refu
            refuse(refusal, "%s: unlink: %s", path, strerror(errno));
 }
 
-/* The file is 0600 from its first instant: connecting needs write permission. */
-static bool bind_private(int fd, const struct sockaddr_un *address)
+/* The file is 0600, or 0666, from its first instant: connecting needs write permission. */
+static bool bind_with_mode(int fd, const struct sockaddr_un *address, bool shared)
 {
-    mode_t before = umask(0177);
+    mode_t before = umask(shared ? 0111 : 0177);
     int result = bind(fd, (const struct sockaddr *)address, sizeof *address);
     umask(before);
     return result == 0 && listen(fd, BACKLOG) == 0;
 }
 
-bool listen_unix(struct listeners *listeners, const char *path, struct refusal *refusal)
+bool listen_unix(struct listeners *listeners, const char *path, bool shared,
+                 struct refusal *refusal)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t bytes = strlen(path);
@@ -224,7 +225,7 @@ bool listen_unix(struct listeners *listeners, const char *path, struct refusal *
         return false;
     }
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || !bind_private(fd, &address)) {
+    if (fd < 0 || !bind_with_mode(fd, &address, shared)) {
         refuse_bind(refusal, path);
         if (fd >= 0) {
             close(fd);

@@ -37,8 +37,10 @@ int listen_passed(void);
 
 bool listen_take_passed(struct listeners *listeners, int count, struct refusal *refusal);
 bool listen_tcp(struct listeners *listeners, const char *text, struct refusal *refusal);
-/* `path` is absolute. A socket file that nobody answers on is replaced. */
-bool listen_unix(struct listeners *listeners, const char *path, struct refusal *refusal);
+/* `path` is absolute. A socket file that nobody answers on is replaced. `shared`: users other than
+   our own may connect (and are asked for their uid or a token). */
+bool listen_unix(struct listeners *listeners, const char *path, bool shared,
+                 struct refusal *refusal);
 
 bool listeners_have_unix(const struct listeners *listeners);
 /* Closes all and removes the file made; for a start that fails. */

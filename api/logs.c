@@ -268,6 +268,7 @@ static void trim_log(struct request *request, const struct process *process, uin
     trim->process = process->id;
     trim->trimmed_before = process->log_trimmed;
     http_park(request, (struct park){trim_gone, trim});
+    http_audit(request, 200);
     stored_then(app, &trim->stored, trimmed);
 }
 

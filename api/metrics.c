@@ -4,6 +4,8 @@
  * A table row per metric: name, type, help, and the function that writes its samples from one
  * picture of the daemon, taken at the start.
  */
+#include "api/metrics.h"
+
 #include "api/handlers.h"
 #include "api/respond.h"
 
@@ -11,28 +13,14 @@
 #define FORKFUL_VERSION "0.0.0"
 #endif
 
-struct picture {
-    const struct app *app;
-    const struct service *service;
-    struct writer_health writer;
-    const struct spool *spool;
-    uint64_t stdout_bytes, stderr_bytes, dropped_bytes;
-    int64_t started_at_us;
-};
-
-struct metric {
-    const char *name, *type, *help;
-    void (*write)(struct text *out, const struct metric *metric, const struct picture *picture);
-};
-
 /* ---- samples ---- */
 
-static void sample(struct text *out, const struct metric *metric, uint64_t value)
+void metric_sample(struct text *out, const struct metric *metric, uint64_t value)
 {
     text_printf(out, "forkful_%s %llu\n", metric->name, (unsigned long long)value);
 }
 
-static void labelled(struct text *out, const struct metric *metric, const char *label,
+void metric_labelled(struct text *out, const struct metric *metric, const char *label,
                      const char *word, uint64_t value)
 {
     text_printf(out, "forkful_%s{%s=\"%s\"} %llu\n", metric->name, label, word,
@@ -49,7 +37,7 @@ static void seconds(struct text *out, const struct metric *metric, int64_t us)
 static void build_info(struct text *out, const struct metric *metric, const struct picture *picture)
 {
     (void)picture;
-    labelled(out, metric, "version", FORKFUL_VERSION, 1);
+    metric_labelled(out, metric, "version", FORKFUL_VERSION, 1);
 }
 
 static void start_time(struct text *out, const struct metric *metric, const struct picture *picture)
@@ -65,108 +53,114 @@ static void uptime(struct text *out, const struct metric *metric, const struct p
 
 static void restarts(struct text *out, const struct metric *metric, const struct picture *picture)
 {
-    sample(out, metric, picture->app->server_restarts);
+    metric_sample(out, metric, picture->app->server_restarts);
 }
 
 static void ready(struct text *out, const struct metric *metric, const struct picture *picture)
 {
-    sample(out, metric, !picture->service->shutting_down && !picture->writer.degraded);
+    metric_sample(out, metric, !picture->service->shutting_down && !picture->writer.degraded);
 }
 
 static void processes(struct text *out, const struct metric *metric, const struct picture *picture)
 {
     for (int state = STATE_CREATED; state < STATES; state++) {
-        labelled(out, metric, "state", process_state_name((enum process_state)state),
+        metric_labelled(out, metric, "state", process_state_name((enum process_state)state),
                  picture->service->processes.states[state]);
     }
 }
 
 static void made(struct text *out, const struct metric *metric, const struct picture *picture)
 {
-    sample(out, metric, (uint64_t)picture->service->processes.last_num);
+    metric_sample(out, metric, (uint64_t)picture->service->processes.last_num);
 }
 
 static void ends(struct text *out, const struct metric *metric, const struct picture *picture)
 {
     for (int reason = REASON_NONE + 1; reason < REASONS; reason++) {
-        labelled(out, metric, "reason", exit_reason_name((enum exit_reason)reason),
+        metric_labelled(out, metric, "reason", exit_reason_name((enum exit_reason)reason),
                  picture->service->ends[reason]);
     }
 }
 
 static void sessions(struct text *out, const struct metric *metric, const struct picture *picture)
 {
-    sample(out, metric, picture->service->sessions.count);
+    metric_sample(out, metric, picture->service->sessions.count);
 }
 
 static void output_bytes(struct text *out, const struct metric *metric,
                          const struct picture *picture)
 {
-    labelled(out, metric, "stream", "stdout", picture->stdout_bytes);
-    labelled(out, metric, "stream", "stderr", picture->stderr_bytes);
+    metric_labelled(out, metric, "stream", "stdout", picture->stdout_bytes);
+    metric_labelled(out, metric, "stream", "stderr", picture->stderr_bytes);
 }
 
 static void dropped_bytes(struct text *out, const struct metric *metric,
                           const struct picture *picture)
 {
-    sample(out, metric, picture->dropped_bytes);
+    metric_sample(out, metric, picture->dropped_bytes);
 }
 
 static void log_bytes(struct text *out, const struct metric *metric, const struct picture *picture)
 {
-    sample(out, metric, picture->writer.log_bytes);
+    metric_sample(out, metric, picture->writer.log_bytes);
 }
 
 static void spool_size(struct text *out, const struct metric *metric, const struct picture *picture)
 {
-    sample(out, metric, picture->spool->ring_bytes);
+    metric_sample(out, metric, picture->spool->ring_bytes);
 }
 
 static void spool_used(struct text *out, const struct metric *metric, const struct picture *picture)
 {
-    sample(out, metric, picture->spool->header->head - picture->spool->header->tail);
+    metric_sample(out, metric, picture->spool->header->head - picture->spool->header->tail);
 }
 
 static void spool_facts(struct text *out, const struct metric *metric,
                         const struct picture *picture)
 {
-    sample(out, metric, picture->spool->sequence);
+    metric_sample(out, metric, picture->spool->sequence);
 }
 
 static void batches(struct text *out, const struct metric *metric, const struct picture *picture)
 {
-    sample(out, metric, picture->writer.batches);
+    metric_sample(out, metric, picture->writer.batches);
+}
+
+static void durable_batches(struct text *out, const struct metric *metric,
+                            const struct picture *picture)
+{
+    metric_sample(out, metric, picture->writer.durable_batches);
 }
 
 static void operations(struct text *out, const struct metric *metric, const struct picture *picture)
 {
-    sample(out, metric, picture->writer.operations);
+    metric_sample(out, metric, picture->writer.operations);
 }
 
 static void retries(struct text *out, const struct metric *metric, const struct picture *picture)
 {
-    sample(out, metric, picture->writer.retries);
+    metric_sample(out, metric, picture->writer.retries);
 }
 
 static void degraded(struct text *out, const struct metric *metric, const struct picture *picture)
 {
-    sample(out, metric, picture->writer.degraded);
+    metric_sample(out, metric, picture->writer.degraded);
 }
 
 static void connections(struct text *out, const struct metric *metric,
                         const struct picture *picture)
 {
-    sample(out, metric, http_connections(picture->app->http));
+    metric_sample(out, metric, http_connections(picture->app->http));
 }
 
 static void parked(struct text *out, const struct metric *metric, const struct picture *picture)
 {
-    sample(out, metric, http_parked(picture->app->http));
+    metric_sample(out, metric, http_parked(picture->app->http));
 }
 
 static void changes(struct text *out, const struct metric *metric, const struct picture *picture)
 {
-    sample(out, metric, picture->service->changes.last);
+    metric_sample(out, metric, picture->service->changes.last);
 }
 
 /* ---- the table ---- */
@@ -188,13 +182,14 @@ static const struct metric metrics[] = {
     {"spool_used_bytes", "gauge", "What waits there to be stored.", spool_used},
     {"spool_facts_total", "counter", "Facts told since the spool was made.", spool_facts},
     {"writer_batches_total", "counter", "Transactions committed by this server.", batches},
+    {"writer_durable_batches_total", "counter", "Of these, with an fsync.", durable_batches},
     {"writer_operations_total", "counter", "Operations in these.", operations},
     {"writer_retries_total", "counter", "Transactions tried again after an error.", retries},
     {"writer_degraded", "gauge", "1 while the database cannot be written.", degraded},
     {"http_connections", "gauge", "Open connections of clients.", connections},
     {"http_parked_requests", "gauge", "Calls that wait.", parked},
     {"changes_total", "counter", "Changes in the life-cycle feed.", changes},
-};
+    {0}};
 
 static void take_picture(struct picture *picture, const struct app *app)
 {
@@ -210,6 +205,23 @@ static void take_picture(struct picture *picture, const struct app *app)
         picture->stderr_bytes += p->stderr_bytes;
         picture->dropped_bytes += p->dropped_bytes;
     }
+    picture_objects(picture);
+}
+
+/* One that has no sample now is left out. */
+static void write_table(struct text *out, const struct metric *at, const struct picture *picture)
+{
+    for (; at->name; at++) {
+        struct text samples = {0};
+        at->write(&samples, at, picture);
+        if (samples.bytes > 0) {
+            text_printf(out, "# HELP forkful_%s %s\n# TYPE forkful_%s %s\n", at->name, at->help,
+                        at->name, at->type);
+            text_add(out, samples.data, samples.bytes);
+        }
+        out->failed = out->failed || samples.failed;
+        text_free(&samples);
+    }
 }
 
 void handle_get_metrics(struct request *request)
@@ -217,10 +229,7 @@ void handle_get_metrics(struct request *request)
     struct picture picture;
     struct text out = {0};
     take_picture(&picture, request_app(request));
-    for (size_t i = 0; i < sizeof metrics / sizeof *metrics; i++) {
-        text_printf(&out, "# HELP forkful_%s %s\n# TYPE forkful_%s %s\n", metrics[i].name,
-                    metrics[i].help, metrics[i].name, metrics[i].type);
-        metrics[i].write(&out, &metrics[i], &picture);
-    }
+    write_table(&out, metrics, &picture);
+    write_table(&out, object_metrics, &picture);
     answer_text(request, 200, "text/plain; version=0.0.4; charset=utf-8", &out);
 }

@@ -21,6 +21,7 @@ static const struct field *const kind_fields[OBJECT_KINDS] = {
     [OBJECT_CONDITION] = condition_fields,
     [OBJECT_BARRIER] = barrier_fields,
     [OBJECT_PIPE] = pipe_fields,
+    [OBJECT_POOL] = pool_fields,
 };
 
 /* Whose state can be kept in memory only; of the others it always outlives the server. */
@@ -44,15 +45,15 @@ static struct problem *check(const json_t *body, enum object_kind kind)
     return schema_check(body, fields);
 }
 
-static struct problem *read_request(struct request *request, json_t *body,
+static struct problem *read_request(struct request *request, const json_t *config,
                                     struct object_request *out)
 {
     size_t bytes;
     out->name = request_segment(request, 0, &bytes);
-    out->config = body;
+    out->config = config;
     out->owner = request_owner(request);
-    out->ends_with_owner = strcmp(field_text(body, "lifetime", ""), "owner") == 0;
-    out->durable = field_bool(body, "durable", true);
+    out->ends_with_owner = strcmp(field_text(config, "lifetime", ""), "owner") == 0;
+    out->durable = field_bool(config, "durable", true);
     if (!object_name_valid(out->name, bytes)) {
         return problem_make(PROBLEM_BAD_REQUEST, "a name is one letter or digit and up to 127 "
                                                  "letters, digits, '.', '_' and '-'");
@@ -60,38 +61,48 @@ static struct problem *read_request(struct request *request, json_t *body,
     return NULL;
 }
 
-static void respond_made(struct request *request, const struct object *object, bool made)
+/* Not before a crash cannot take back that it is there, also to who has not made it himself. */
+static void respond_object(struct request *request, int status, struct object *object)
 {
     struct text body = {0};
-    char location[OBJECT_NAME_BYTES + 32];
-    snprintf(location, sizeof location, "/v1/%s", object->resource);
     object_json(&body, object);
-    if (made) {
-        answer_header(request, "Location", location);
-        respond_when_stored(request, 201, &body);
+    if (object_settled(object)) {
+        answer_json(request, status, &body);
     } else {
-        answer_json(request, 200, &body);
+        respond_when_stored(request, status, &body);
     }
+}
+
+void put_object(struct request *request, const json_t *config)
+{
+    struct object_request wanted = {0};
+    struct object *object = NULL;
+    bool made = false;
+    struct problem *problem = read_request(request, config, &wanted);
+    if (!problem) {
+        object = object_put(&request_app(request)->service, request_kind(request), &wanted, &made,
+                            &problem);
+    }
+    if (!object) {
+        answer_problem(request, problem);
+        return;
+    }
+    if (made) {
+        char location[OBJECT_NAME_BYTES + 32];
+        snprintf(location, sizeof location, "/v1/%s", object->resource);
+        answer_header(request, "Location", location);
+    }
+    respond_object(request, made ? 201 : 200, object);
 }
 
 void handle_put_object(struct request *request)
 {
-    enum object_kind kind = request_kind(request);
     json_t *body = request_json(request), *empty = body ? NULL : json_object();
-    struct object_request wanted = {0};
-    struct object *object = NULL;
-    bool made = false;
-    struct problem *problem = check(body ? body : empty, kind);
-    if (!problem) {
-        problem = read_request(request, body ? body : empty, &wanted);
-    }
-    if (!problem) {
-        object = object_put(&request_app(request)->service, kind, &wanted, &made, &problem);
-    }
-    if (object) {
-        respond_made(request, object, made);
-    } else {
+    struct problem *problem = check(body ? body : empty, request_kind(request));
+    if (problem) {
         answer_problem(request, problem);
+    } else if (request_holds(request)) {
+        put_object(request, body ? body : empty);
     }
     json_decref(empty);
 }
@@ -100,11 +111,9 @@ void handle_put_object(struct request *request)
 
 void handle_get_object(struct request *request)
 {
-    const struct object *object = request_object(request);
-    struct text body = {0};
+    struct object *object = request_object(request);
     if (object) {
-        object_json(&body, object);
-        answer_json(request, 200, &body);
+        respond_object(request, 200, object);
     }
 }
 
@@ -121,11 +130,12 @@ static struct fact_id page_id(const struct object *object)
 void handle_list_objects(struct request *request)
 {
     enum object_kind kind = request_kind(request);
-    const struct object *at = request_app(request)->service.objects.first[kind];
+    struct object *at = request_app(request)->service.objects.first[kind];
     struct text body = {0};
     struct page page;
     struct fact_id last = {{0}};
     size_t shown = 0;
+    bool settled = true;
     struct problem *problem =
         page_from_request(request, page_hash(PAGE_HASH_START, &kind, sizeof kind), &page);
     if (problem) {
@@ -138,12 +148,17 @@ void handle_list_objects(struct request *request)
         if (!page.goes_on || memcmp(&id, &page.after, sizeof id) > 0) {
             text_json_comma(&body);
             object_json(&body, at);
+            settled = object_settled(at) && settled;
             last = id;
             shown++;
         }
     }
     page_end(&body, &page, at && shown ? &last : NULL);
-    answer_json(request, 200, &body);
+    if (settled) {
+        answer_json(request, 200, &body);
+    } else {
+        respond_when_stored(request, 200, &body);
+    }
 }
 
 /* ---- delete ---- */
@@ -151,7 +166,8 @@ void handle_list_objects(struct request *request)
 void handle_delete_object(struct request *request)
 {
     struct text body = {0};
-    struct object *object = request_holds(request) ? request_object(request) : NULL;
+    bool may = request_holds(request) && request_can_store(request);
+    struct object *object = may ? request_object(request) : NULL;
     if (object) {
         object_delete(object, "deleted");
         respond_when_stored(request, 204, &body);

@@ -31,6 +31,7 @@ struct acquire {
     struct claim_call call;
     struct permit_claim claim;
     struct fact_id hold;               /* by id: it may have ended before the answer */
+    unsigned depth;                    /* that this call has brought it to */
 };
 
 static struct permit *permit_of(struct object *object)
@@ -63,7 +64,9 @@ static void answer_hold(struct claim_call *call)
                                            : problem_make(PROBLEM_DELETED, "it was deleted"));
         return;
     }
-    hold_json(&body, hold, permit_previous(permit_of(hold->object)));
+    struct hold shown = *hold;         /* as it was granted: others may have deepened it meanwhile */
+    shown.depth = acquire->depth;
+    hold_json(&body, &shown, permit_previous(permit_of(hold->object)));
     answer_json(call->request, 200, &body);
 }
 
@@ -80,6 +83,7 @@ static void undo(struct claim_call *call)
 static void granted(struct acquire *acquire, struct hold *hold)
 {
     acquire->hold = hold->id;
+    acquire->depth = hold->depth;
     claim_call_kept(&acquire->call);
 }
 
@@ -93,6 +97,11 @@ static void ended(struct claim_call *call, enum claim_result result)
     } else {
         answer_claim_failed(call, result);
     }
+}
+
+static struct object *permit_to_change(struct request *request)
+{
+    return request_holds(request) && request_can_store(request) ? request_object(request) : NULL;
 }
 
 /* ---- acquire ---- */
@@ -122,7 +131,7 @@ void handle_acquire(struct request *request)
         answer_problem(request, problem);
         return;
     }
-    struct object *object = request_holds(request) ? request_object(request) : NULL;
+    struct object *object = permit_to_change(request);
     struct acquire *acquire = object ? request_alloc(request, sizeof *acquire) : NULL;
     if (object && !acquire) {
         respond_no_memory(request);
@@ -147,7 +156,7 @@ void handle_post_semaphore(struct request *request)
         answer_problem(request, problem);
         return;
     }
-    struct object *object = request_holds(request) ? request_object(request) : NULL;
+    struct object *object = permit_to_change(request);
     if (!object) {
         return;
     }

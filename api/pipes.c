@@ -302,6 +302,7 @@ void handle_receive_from_pipe(struct request *request)
     bool raw;
     struct problem *problem = nothing_body_check(request_json(request));
     problem = problem ? problem : payload_form(request, &raw);
+    problem = problem ? problem : recorder_refuses(request_app(request)->service.recorder);
     if (problem) {
         answer_problem(request, problem);
         return;

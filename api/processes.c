@@ -32,13 +32,22 @@ static void gone(struct request *request, void *context)
     launch_abandon(launching->ticket);
 }
 
+/* The process's row goes into the open batch, and so does the audit's. */
+static void storing(void *context, const struct process *process)
+{
+    const struct launching *launching = context;
+    char location[64];
+    if (launching->status == 201) {
+        snprintf(location, sizeof location, "/v1/processes/%s", process->id_text);
+        answer_header(launching->request, "Location", location);
+    }
+    http_audit(launching->request, launching->status);
+}
+
 static void answer_made(struct request *request, const struct process *process,
                         const char *stored_answer)
 {
-    char location[64];
     struct text body = {0};
-    snprintf(location, sizeof location, "/v1/processes/%s", process->id_text);
-    answer_header(request, "Location", location);
     if (stored_answer) {
         idempotency_stored(request);
         text_put(&body, stored_answer);
@@ -101,7 +110,8 @@ void handle_create_process(struct request *request)
         return;
     }
     wait_for(launching, service_spawn(&app->service, spec, body, &maker, idempotency_key(request),
-                                      (struct spawned){launched, launching}, &launching->ticket));
+                                      (struct spawned){launched, launching, storing},
+                                      &launching->ticket));
 }
 
 void handle_start_process(struct request *request)
@@ -115,7 +125,8 @@ void handle_start_process(struct request *request)
     }
     struct launching *launching = process ? launching_make(request, 200) : NULL;
     if (launching) {
-        wait_for(launching, service_start(service, process, (struct spawned){launched, launching},
+        wait_for(launching, service_start(service, process,
+                                          (struct spawned){launched, launching, storing},
                                           &launching->ticket));
     }
 }

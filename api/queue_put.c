@@ -249,13 +249,6 @@ struct payload {                       /* of one item */
     const char *where;                 /* of the fault: "", "/body_base64" */
 };
 
-static bool is_json(const char *type)
-{
-    size_t bytes = strcspn(type, "; \t");
-    return (bytes == 16 && strncasecmp(type, "application/json", 16) == 0) ||
-           (bytes > 5 && strncasecmp(type + bytes - 5, "+json", 5) == 0);
-}
-
 static void read_base64(const char *text, struct payload *out)
 {
     if (!base64_decode(text, strlen(text), &out->owned, &out->content.body_bytes)) {
@@ -269,7 +262,7 @@ static void read_base64(const char *text, struct payload *out)
 static void read_body(const json_t *body, struct payload *out)
 {
     const char *type = out->content.content_type;
-    if (type && !is_json(type)) {
+    if (type && !message_type_is_json(type)) {
         out->content.body = json_string_value(body);
         out->content.body_bytes = json_string_length(body);
         if (!json_is_string(body)) {

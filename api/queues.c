@@ -31,7 +31,9 @@ struct queue *request_queue(struct request *request)
 
 struct queue *request_queue_to_change(struct request *request)
 {
-    return request_holds(request) ? request_queue(request) : NULL;
+    struct queue *queue = request_holds(request) ? request_queue(request) : NULL;
+    bool stored = queue && queue->object.durable;
+    return !stored || request_can_store(request) ? queue : NULL;
 }
 
 static void respond_changed(struct request *request, const struct queue *queue, struct text *body)

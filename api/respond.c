@@ -57,3 +57,41 @@ void stored_cancel(struct stored *stored)
         stored->recorder = NULL;
     }
 }
+
+static void answer_later(struct stored *stored)
+{
+    struct stored_answer *later =
+        (struct stored_answer *)((char *)stored - offsetof(struct stored_answer, stored));
+    if (later->body.bytes || later->body.failed) {
+        answer_json(later->request, later->status, &later->body);
+    } else {
+        answer_empty(later->request, later->status);
+    }
+}
+
+static void later_gone(struct request *request, void *context)
+{
+    struct stored_answer *later = context;
+    (void)request;
+    stored_cancel(&later->stored);
+    text_free(&later->body);
+}
+
+struct stored_answer *respond_stored_make(struct request *request, int status)
+{
+    struct stored_answer *later = request_alloc(request, sizeof *later);
+    if (later) {
+        later->request = request;
+        later->status = status;
+    } else {
+        respond_no_memory(request);
+    }
+    return later;
+}
+
+void respond_stored(struct stored_answer *later)
+{
+    http_audit(later->request, later->status);
+    stored_then(request_app(later->request), &later->stored, answer_later);
+    http_park(later->request, (struct park){later_gone, later});
+}

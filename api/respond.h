@@ -29,4 +29,17 @@ struct stored {
 void stored_then(struct app *app, struct stored *stored, void (*answer)(struct stored *stored));
 void stored_cancel(struct stored *stored);   /* harmless when it does not wait */
 
+/* The common case of that: an answer that is known now and goes when the batch is committed. */
+struct stored_answer {
+    struct stored stored;
+    struct request *request;
+    int status;
+    struct text body;                  /* JSON; left empty: an answer without */
+};
+
+/* Before anything is changed. NULL: no memory, and that was answered. */
+struct stored_answer *respond_stored_make(struct request *request, int status);
+/* Parks the request until what was changed is stored. */
+void respond_stored(struct stored_answer *later);
+
 #endif

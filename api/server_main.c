@@ -237,6 +237,8 @@ static void apply_config(struct app *app)
                                    .changes_max = app->config.feed_max_changes,
                                    .log_max = app->config.feed_max_log,
                                    .feed_age_us = app->config.feed_age_us,
+                                   .audit_max = app->config.audit_max_rows,
+                                   .audit_age_us = app->config.audit_age_us,
                                    .idempotency_age_us = app->config.idempotency_age_us};
     writer_set_limits(recorder_writer(app->service.recorder), &limits);
 }
@@ -357,6 +359,15 @@ static void end_for_upgrade(struct server *server)
     problem_free(local_executor_upgrade(executor, server->app.binary_path, nobody));
     local_executor_flush(executor, 1000);
     loop_end(server->loop);
+}
+
+static void caller_ended(void *context, const struct fact_id *caller, enum problem_code code,
+                         const char *detail)
+{
+    struct server *server = context;
+    if (server->app.http) {
+        http_end_calls(server->app.http, caller, code, detail);
+    }
 }
 
 static void upgrade(struct app *app)
@@ -558,6 +569,7 @@ static struct problem *start(struct server *server)
     service->config = &server->app.config;
     service->started_at_us = time_now_us();
     service->finished = shutdown_done;
+    service->caller_ended = caller_ended;
     service->context = server;
     server->app.reload = reload;
     server->app.upgrade = upgrade;

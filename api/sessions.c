@@ -1,10 +1,10 @@
 /*
- * Sessions: begun and listed by the admin, looked at and ended by the admin and by themselves.
+ * Sessions: begun by who may operate, listed by the admin, looked at and ended by the admin, by the
+ * token that made them and by themselves.
  *
  * The auth gate renews a session at every call with its token, so looking at it is enough to keep
  * it.
  */
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,59 +13,31 @@
 #include "api/page.h"
 #include "api/respond.h"
 
-/* ---- answers that wait for their commit ---- */
-
-struct change {
-    struct stored stored;
-    struct request *request;
-    struct text body;                  /* 201; of a deletion empty */
-    int status;
-};
-
-static void answer_change(struct stored *stored)
-{
-    struct change *change = (struct change *)((char *)stored - offsetof(struct change, stored));
-    if (change->status == 201) {
-        answer_json(change->request, 201, &change->body);
-    } else {
-        answer_empty(change->request, change->status);
-    }
-}
-
-static void gone(struct request *request, void *context)
-{
-    struct change *change = context;
-    (void)request;
-    stored_cancel(&change->stored);
-    text_free(&change->body);
-}
-
-static struct change *change_make(struct request *request, int status)
-{
-    struct change *change = request_alloc(request, sizeof *change);
-    if (change) {
-        change->request = request;
-        change->status = status;
-    } else {
-        respond_no_memory(request);
-    }
-    return change;
-}
-
-static void wait_for_commit(struct change *change)
-{
-    stored_then(request_app(change->request), &change->stored, answer_change);
-    http_park(change->request, (struct park){gone, change});
-}
-
 /* ---- begin ---- */
+
+/* No more than its maker has, and never the daemon's administration. A process or session is an
+   owner itself. */
+static struct problem *give_rights(const struct principal *caller, struct session_request *wanted)
+{
+    if (principal_owner(caller).kind != PARENT_NONE) {
+        return problem_make(PROBLEM_FORBIDDEN, "a process or session begins no session");
+    }
+    wanted->scopes = scopes_allow(caller->scopes, SCOPE_ADMIN) ? SCOPES_OF_OWNERS : caller->scopes;
+    if (caller->kind == PRINCIPAL_TOKEN) {
+        wanted->maker = caller->id;
+    }
+    return NULL;
+}
 
 void handle_create_session(struct request *request)
 {
     struct service *service = &request_app(request)->service;
     char location[64];
-    int64_t ttl_us;
-    struct problem *problem = session_body_read(request_json(request), &ttl_us);
+    struct session_request wanted = {0};
+    struct problem *problem = session_body_read(request_json(request), &wanted.ttl_us);
+    if (!problem) {
+        problem = give_rights(request_principal(request), &wanted);
+    }
     if (!problem && service->shutting_down) {
         problem = problem_make(PROBLEM_SHUTTING_DOWN, "the daemon is ending");
     }
@@ -73,16 +45,16 @@ void handle_create_session(struct request *request)
         answer_problem(request, problem);
         return;
     }
-    struct change *change = change_make(request, 201);
-    struct session *session = change ? session_make(service, ttl_us, &problem) : NULL;
+    struct stored_answer *later = respond_stored_make(request, 201);
+    struct session *session = later ? session_make(service, &wanted, &problem) : NULL;
     if (problem) {
         answer_problem(request, problem);
     }
     if (session) {
         snprintf(location, sizeof location, "/v1/sessions/%s", session->id_text);
         answer_header(request, "Location", location);
-        session_json(&change->body, session, true);
-        wait_for_commit(change);
+        session_json(&later->body, session, true);
+        respond_stored(later);
     }
 }
 
@@ -140,20 +112,25 @@ void handle_list_sessions(struct request *request)
 
 /* ---- one ---- */
 
-/* The session of the path, for the admin and for itself; NULL after answering 404 or 403. */
+static bool may_reach(const struct principal *caller, const struct session *session)
+{
+    bool itself = caller->kind == PRINCIPAL_SESSION && id_equal(&caller->id, &session->id);
+    bool maker = caller->kind == PRINCIPAL_TOKEN && id_equal(&caller->id, &session->maker);
+    return itself || maker || scopes_allow(caller->scopes, SCOPE_ADMIN);
+}
+
+/* The session of the path, for whom it concerns; NULL after answering 404 or 403. */
 static struct session *find_session(struct request *request)
 {
     size_t bytes;
     struct fact_id id;
     const char *text = request_segment(request, 0, &bytes);
-    const struct principal *caller = request_principal(request);
     struct session *session =
         id_parse(text, bytes, 's', &id) ? session_find(&request_app(request)->service, &id) : NULL;
     struct problem *problem = NULL;
     if (!session) {
         problem = problem_make(PROBLEM_NOT_FOUND, "there is no session %.64s", text);
-    } else if (caller->kind != PRINCIPAL_ADMIN &&
-               !(caller->kind == PRINCIPAL_SESSION && id_equal(&caller->id, &id))) {
+    } else if (!may_reach(request_principal(request), session)) {
         problem = problem_make(PROBLEM_FORBIDDEN, "session %s is not the caller's own",
                                session->id_text);
     }
@@ -176,9 +153,9 @@ void handle_get_session(struct request *request)
 void handle_delete_session(struct request *request)
 {
     struct session *session = find_session(request);
-    struct change *change = session ? change_make(request, 204) : NULL;
-    if (change) {
+    struct stored_answer *later = session ? respond_stored_make(request, 204) : NULL;
+    if (later) {
         session_end(session, "deleted");
-        wait_for_commit(change);
+        respond_stored(later);
     }
 }

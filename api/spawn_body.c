@@ -44,7 +44,7 @@ static const char *must_have_no_nul(const json_t *value)
     return has_nul(value) ? "a string without NUL" : NULL;
 }
 
-static const char *must_be_name(const json_t *value)
+const char *must_be_name(const json_t *value)
 {
     bool bad = has_nul(value) || has_control(json_string_value(value));
     return bad ? "without control characters" : NULL;
@@ -178,7 +178,7 @@ static const struct field requires_fields[] = {
     {.name = "lock", .type = FIELD_STRING, .required = true, .check = must_be_object_name},
     {0}};
 
-static const struct field spawn_fields[] = {
+const struct field spawn_fields[] = {
     {.name = "argv", .type = FIELD_ARRAY, .min = 1, .max = 4096, .items = &argument},
     {.name = "shell", .type = FIELD_STRING, .min = 1, .max = ARGUMENT_BYTES_MAX,
      .check = must_have_no_nul},

@@ -275,6 +275,11 @@ static struct problem *refusal(const struct request *request, const struct proce
     if (process_waits(process)) {
         return problem_make(PROBLEM_NOT_STARTED, "process %s was not started", process->id_text);
     }
+    if (process->worker) {
+        return problem_make(PROBLEM_STDIN_CLOSED,
+                            "the standard input of process %s belongs to its pool",
+                            process->id_text);
+    }
     if (!process_alive(process) || process->stdin_mode != STDIN_PIPE ||
         !(process->open_streams & 4u)) {
         return is_closed(process->id_text);

@@ -132,6 +132,8 @@ static void limits_json(struct text *t, const struct app *app)
     } limits[] = {
         {"max_processes", config->max_processes},
         {"max_sessions", config->max_sessions},
+        {"max_objects", config->max_objects},
+        {"max_holds", config->max_holds},
         {"request_body_bytes", config->http_body_bytes},
         {"spawn_body_bytes", ROUTE_SPAWN_BODY_BYTES},
         {"stdin_body_bytes", config->max_payload_bytes < ROUTE_STDIN_BODY_BYTES

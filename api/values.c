@@ -4,22 +4,22 @@
  *
  * The version is the ETag.
  */
-#include "api/coordination.h"
+#include "api/values.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "api/handlers.h"
+#include "api/payload.h"
 #include "service/value_place.h"
-
-#define ETAG_BYTES 32
 
 /* ---- tables ---- */
 
 const struct field value_fields[] = {
     {.name = "type", .type = FIELD_STRING, .words = value_type_names},
     {.name = "value", .type = FIELD_ANY},
+    {.name = "value_base64", .type = FIELD_STRING | FIELD_NULL},
     {.name = "length", .type = FIELD_INTEGER | FIELD_NULL, .min = 0, .max = 1e9},
     {0}};
 
@@ -55,24 +55,17 @@ static const struct field *const operation_fields[VALUE_OPERATIONS] = {
 
 /* ---- versions ---- */
 
-static void etag_of(uint64_t version, char out[ETAG_BYTES])
+void value_etag(const struct value *value, char out[VALUE_ETAG_BYTES])
 {
-    snprintf(out, ETAG_BYTES, "\"%" PRIu64 "\"", version);
-}
-
-static void add_etag(struct request *request, uint64_t version)
-{
-    char etag[ETAG_BYTES];
-    etag_of(version, etag);
-    answer_header(request, "ETag", etag);
+    snprintf(out, VALUE_ETAG_BYTES, "\"%" PRIu64 "\"", value->version);
 }
 
 /* Is the version in a list of tags (RFC 9110 section 8.8.3), or is the list "*"? `weak`: W/ in front
    of a tag does not matter. */
-static bool etag_listed(const char *list, uint64_t version, bool weak)
+static bool etag_listed(const char *list, const struct value *value, bool weak)
 {
-    char etag[ETAG_BYTES];
-    etag_of(version, etag);
+    char etag[VALUE_ETAG_BYTES];
+    value_etag(value, etag);
     while (*list) {
         list += strspn(list, ", \t");
         if (weak && strncmp(list, "W/", 2) == 0) {
@@ -88,11 +81,17 @@ static bool etag_listed(const char *list, uint64_t version, bool weak)
     return false;
 }
 
+bool value_is_known(const struct request *request, const struct value *value)
+{
+    const char *known = request_header(request, "If-None-Match");
+    return known && etag_listed(known, value, true);
+}
+
 /* False: it has another version than If-Match asks for; 412 was answered. */
 static bool version_matches(struct request *request, const struct value *value)
 {
     const char *wanted = request_header(request, "If-Match");
-    if (!wanted || etag_listed(wanted, value->version, false)) {
+    if (!wanted || etag_listed(wanted, value, false)) {
         return true;
     }
     struct text members = {0};
@@ -109,15 +108,34 @@ static bool version_matches(struct request *request, const struct value *value)
     return false;
 }
 
-/* What a crash could take back is told when it cannot any more. */
-static void respond_value(struct request *request, struct value *value, int status,
-                          struct text *body)
+static struct problem *refuse_storing(const struct value *value)
 {
-    add_etag(request, value->version);
+    return value->object.durable ? recorder_refuses(value->object.service->recorder) : NULL;
+}
+
+struct value *value_to_change(struct request *request)
+{
+    struct value *value = request_holds(request) ? (struct value *)request_object(request) : NULL;
+    if (!value || !version_matches(request, value)) {
+        return NULL;
+    }
+    struct problem *problem = refuse_storing(value);
+    if (problem) {
+        answer_problem(request, problem);
+    }
+    return problem ? NULL : value;
+}
+
+void respond_value(struct request *request, struct value *value, int status, const char *type,
+                   struct text *body)
+{
+    char etag[VALUE_ETAG_BYTES];
+    value_etag(value, etag);
+    answer_header(request, "ETag", etag);
     if (!value_settled(value)) {
-        respond_when_stored(request, status, body);
-    } else if (body->bytes) {
-        answer_json(request, status, body);
+        respond_bytes_when_stored(request, status, type, body);
+    } else if (body->bytes || type) {
+        answer_text(request, status, type ? type : "application/json", body);
     } else {
         answer_empty(request, status);
     }
@@ -127,8 +145,8 @@ static void respond_value(struct request *request, struct value *value, int stat
 
 static void write_whole(struct text *body, const struct value *value)
 {
-    text_put(body, "{\"value\":");
-    value_write(body, value);
+    text_putc(body, '{');
+    value_write_member(body, value);
     text_json_key(body, "version");
     text_unsigned(body, value->version);
     value_write_length(body, value);
@@ -165,26 +183,42 @@ static struct problem *write_part(struct text *body, struct value *value, const 
     return problem;
 }
 
-void handle_get_value(struct request *request)
+static void answer_json_form(struct request *request, struct value *value)
 {
-    struct value *value = (struct value *)request_object(request);
-    const char *known = request_header(request, "If-None-Match");
     const char *pointer = request_param(request, "path");
     struct text body = {0};
     struct problem *problem = NULL;
-    if (!value) {
-        return;
-    }
-    bool same = known && etag_listed(known, value->version, true);
-    if (!same && pointer && *pointer) {
+    if (pointer && *pointer) {
         problem = write_part(&body, value, pointer);
-    } else if (!same) {
+    } else {
         value_json(&body, value);
     }
     if (problem) {
         answer_problem(request, problem);
     } else {
-        respond_value(request, value, same ? 304 : 200, &body);
+        respond_value(request, value, 200, NULL, &body);
+    }
+}
+
+/* With `path` it is JSON in any case. */
+void handle_get_value(struct request *request)
+{
+    struct value *value = (struct value *)request_object(request);
+    struct text nothing = {0};
+    bool raw = false;
+    struct problem *problem =
+        value && !request_param(request, "path") ? payload_form(request, &raw) : NULL;
+    if (!value) {
+        return;
+    }
+    if (problem) {
+        answer_problem(request, problem);
+    } else if (value_is_known(request, value)) {
+        respond_value(request, value, 304, NULL, &nothing);
+    } else if (raw) {
+        answer_value_bytes(request, value);
+    } else {
+        answer_json_form(request, value);
     }
 }
 
@@ -194,13 +228,13 @@ struct value_wait {
     struct claim_call call;
     struct claim claim;
     struct text body;                  /* written when it was woken: the value may be gone later */
-    uint64_t version;
+    char etag[VALUE_ETAG_BYTES];
 };
 
 static void answer_wait(struct claim_call *call)
 {
     struct value_wait *wait = (struct value_wait *)call;
-    add_etag(call->request, wait->version);
+    answer_header(call->request, "ETag", wait->etag);
     answer_json(call->request, 200, &wait->body);
 }
 
@@ -218,7 +252,7 @@ static void ended(struct claim_call *call, enum claim_result result)
         return;
     }
     write_whole(&wait->body, value);
-    wait->version = value->version;
+    value_etag(value, wait->etag);
     if (value_settled(value)) {
         answer_wait(call);
     } else {
@@ -251,18 +285,45 @@ void handle_wait_for_value(struct request *request)
     bool moved = request_param_unsigned(request, "after", &after) && value->version != after;
     if (moved || deadline_us == 0) {
         write_whole(&body, value);
-        respond_value(request, value, 200, &body);
+        respond_value(request, value, 200, NULL, &body);
     } else {
         park(request, value, deadline_us);
     }
 }
 
-/* ---- operations ---- */
+/* ---- make and delete ---- */
 
-static struct problem *refuse_storing(const struct value *value)
+static struct problem *refuse_param(const struct request *request, const char *name)
 {
-    return value->object.durable ? recorder_refuses(value->object.service->recorder) : NULL;
+    return request_param(request, name)
+               ? problem_add(NULL, PROBLEM_INVALID_PARAMETER, FAULT_PARAMETER, name,
+                             "It goes with a body of bytes; in JSON it is a member.")
+               : NULL;
 }
+
+void handle_make_value(struct request *request)
+{
+    struct problem *problem = NULL;
+    if (request_sends_bytes(request)) {
+        make_value_of_bytes(request);
+    } else if ((problem = refuse_param(request, "durable")) ||
+               (problem = refuse_param(request, "lifetime"))) {
+        answer_problem(request, problem);
+    } else {
+        handle_put_object(request);
+    }
+}
+
+void handle_delete_value(struct request *request)
+{
+    const char *wanted = request_header(request, "If-Match");
+    struct value *value = wanted ? (struct value *)request_object(request) : NULL;
+    if (!wanted || (value && version_matches(request, value))) {
+        handle_delete_object(request);
+    }
+}
+
+/* ---- operations ---- */
 
 static void operate(struct request *request, enum value_operation operation,
                     const struct field *fields)
@@ -274,24 +335,25 @@ static void operate(struct request *request, enum value_operation operation,
         answer_problem(request, problem);
         return;
     }
-    struct value *value = request_holds(request) ? (struct value *)request_object(request) : NULL;
-    if (!value || !version_matches(request, value)) {
+    struct value *value = value_to_change(request);
+    if (!value) {
         return;
     }
-    problem = refuse_storing(value);
-    if (!problem) {
-        problem = value_operate(value, operation, body, &answer);
-    }
+    problem = value_operate(value, operation, body, &answer);
     if (problem) {
         answer_problem(request, problem);
     } else {
-        respond_value(request, value, 200, &answer);
+        respond_value(request, value, 200, NULL, &answer);
     }
 }
 
 void handle_put_value(struct request *request)
 {
-    operate(request, VALUE_SET, put_fields);
+    if (request_sends_bytes(request)) {
+        replace_value_by_bytes(request);
+    } else {
+        operate(request, VALUE_SET, put_fields);
+    }
 }
 
 #define OPERATION(function, operation)                                                         \

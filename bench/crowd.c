@@ -12,32 +12,29 @@
  */
 #include "http.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 enum { MAX_COUNT = 20000, ID_BYTES = 40 };
 
 struct member {
     char id[ID_BYTES];
-    struct http join;
+    struct wire join;
 };
 
 struct crowd {
-    struct http_target target;
-    struct http control; /* for everything that is answered at once */
+    struct target target;
+    struct wire control; /* for everything that is answered at once */
     size_t count;
     struct member *members;
     char request[HTTP_REQUEST_BYTES];
 };
 
-static int wrong(const char *step, const struct http *http)
+static int wrong(const char *step, const struct wire *wire)
 {
-    fprintf(stderr, "%s: wrong answer: status %d: %.500s\n", step, http->status,
-            http->received > 0 ? http->buffer : "(none)");
+    fprintf(stderr, "%s: wrong answer: status %d: %.500s\n", step, wire->status,
+            wire->received > 0 ? wire->buffer : "(none)");
     return 0;
 }
 
@@ -47,8 +44,8 @@ static int ask(struct crowd *crowd, const char *method, const char *path, const 
 {
     size_t bytes = http_format(crowd->request, &crowd->target, method, path, body);
 
-    http_send(&crowd->control, crowd->request, bytes);
-    if (http_finish(&crowd->control) && crowd->control.status == status)
+    wire_send(&crowd->control, crowd->request, bytes);
+    if (wire_finish(&crowd->control) && crowd->control.status == status)
         return 1;
     return wrong(path, &crowd->control);
 }
@@ -59,13 +56,8 @@ static int spawn_one(struct crowd *crowd, struct member *member)
 
     if (!ask(crowd, "POST", "/v1/processes", body, 201))
         return 0;
-    const char *id = json_value(crowd->control.body, "id");
-    size_t length = id != NULL ? strcspn(id + 1, "\"") : 0;
-    if (length == 0 || length >= ID_BYTES)
-        return wrong("spawn", &crowd->control);
-    memcpy(member->id, id + 1, length);
-    member->id[length] = '\0';
-    return 1;
+    return json_string_value(crowd->control.body, "id", member->id, sizeof member->id) ||
+           wrong("spawn", &crowd->control);
 }
 
 /* Sends the join and does not wait for its answer. */
@@ -74,9 +66,9 @@ static int park_one(struct crowd *crowd, struct member *member)
     char path[ID_BYTES + 64];
 
     snprintf(path, sizeof path, "/v1/processes/%s/join?wait=200", member->id);
-    http_open(&member->join, &crowd->target);
+    wire_open(&member->join, &crowd->target, &http_framing);
     size_t bytes = http_format(crowd->request, &crowd->target, "GET", path, NULL);
-    http_send(&member->join, crowd->request, bytes);
+    wire_send(&member->join, crowd->request, bytes);
     return 1;
 }
 
@@ -91,12 +83,12 @@ static int kill_one(struct crowd *crowd, struct member *member)
 static int collect_one(struct crowd *crowd, struct member *member)
 {
     (void)crowd;
-    if (!http_finish(&member->join) || member->join.status != 200)
+    if (!wire_finish(&member->join) || member->join.status != 200)
         return wrong("join", &member->join);
     const char *exitcode = json_value(member->join.body, "exitcode");
     if (exitcode == NULL || strncmp(exitcode, "-9", 2) != 0)
         return wrong("join", &member->join);
-    close(member->join.fd);
+    wire_close(&member->join);
     return 1;
 }
 
@@ -126,38 +118,21 @@ static int take(struct crowd *crowd, const struct step *step)
     return done == crowd->count && (!step->pause || fgets(line, sizeof line, stdin) != NULL);
 }
 
-static void allow_files(size_t count)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        die("getrlimit");
-    limit.rlim_cur = limit.rlim_max;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
-        die("setrlimit");
-    if (limit.rlim_max < count + 16) {
-        errno = EMFILE;
-        die("the limit of open files is below the number of joins");
-    }
-}
-
 int main(int argc, char **argv)
 {
     static struct crowd crowd;
-    const char *token = getenv("FORKFUL_TOKEN");
 
     if (argc != 3) {
         fprintf(stderr, "usage: crowd PORT COUNT\n");
         return 2;
     }
-    crowd.target.port = (uint16_t)number_argument(argv[1], UINT16_MAX);
-    crowd.target.token = token != NULL ? token : "";
+    crowd.target = (struct target){argv[1], token_of_environment()};
     crowd.count = number_argument(argv[2], MAX_COUNT);
     crowd.members = calloc(crowd.count, sizeof *crowd.members);
     if (crowd.members == NULL)
         die("calloc");
     allow_files(crowd.count);
-    http_open(&crowd.control, &crowd.target);
+    wire_open(&crowd.control, &crowd.target, &http_framing);
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
         if (!take(&crowd, &steps[i]))
             return 1;

@@ -5,7 +5,7 @@
 import { spawn } from 'node:child_process';
 import readline from 'node:readline';
 import { withDaemon, withLimit } from './daemon.mjs';
-import { cpuDuring, privateBytes, sleep } from './measure.mjs';
+import { cpuDuring, privateBytes, runJson, sleep } from './measure.mjs';
 import { count, idleRow, limitRow } from './sections.mjs';
 
 const STEP_MS = 60_000;
@@ -53,6 +53,13 @@ async function everythingAnswers(daemon) {
     return { ...slowest, calls: calls.length };
 }
 
+/** Spawn and join by 16 clients for a second, per second. */
+async function spawnRate(bench, daemon) {
+    const { done, seconds } = await runJson(bench.tool('load'),
+        ['spawnjoin', daemon.port, 16, 1, '/bin/true'], { env: daemon.env });
+    return done / seconds;
+}
+
 async function observe(bench, daemon, crowd, members) {
     const seconds = bench.quick ? 2 : 5;
     const before = memory(daemon);
@@ -65,10 +72,13 @@ async function observe(bench, daemon, crowd, members) {
     const withJoins = memory(daemon);
     const { ms } = await cpuDuring(daemon.pids, () => sleep(seconds * 1000));
     const answers = await everythingAnswers(daemon);
+    const beside = await spawnRate(bench, daemon);
     const start = performance.now();
     crowd.go();
     await crowd.step('kill');
     await crowd.step('collect');
+    const took = performance.now() - start;
+    const alone = await spawnRate(bench, daemon);
     const crowdName = `${count(members)} children and joins`;
     return [
         limitRow(`${crowdName}: slowest call`, answers.ms, 1000, milliseconds,
@@ -78,7 +88,9 @@ async function observe(bench, daemon, crowd, members) {
             `both processes; ${count(spawned.done / spawned.seconds)} spawned/s, one client`),
         limitRow('memory per parked join', (withJoins - withChildren) / members, null, kilobytes,
             'both processes, its connection with it'),
-        limitRow('all killed, every join answered', performance.now() - start, null, milliseconds,
+        limitRow('spawn + join beside them', beside, null, (rate) => `${count(rate)} /s`,
+            `16 clients; ${count(alone)} /s when they have ended`),
+        limitRow('all killed, every join answered', took, null, milliseconds,
             `${count(members)} answers with exitcode -9`),
     ];
 }

@@ -12,7 +12,7 @@ import path from 'node:path';
 import readline from 'node:readline';
 
 const START_MS = 10_000, ANSWER_MS = 60_000, STOP_MS = 30_000;
-const running = new Set();
+const running = new Set(); // {child, dir}: daemons, and what killAtExit was told
 
 export function withLimit(promise, ms, what) {
     let timer;
@@ -51,6 +51,13 @@ export function killAll() {
     running.clear();
 }
 
+/** For a program that is no daemon of ours but must not stay behind either; leads its process group. */
+export function killAtExit(child, dir) {
+    const entry = { child, dir };
+    running.add(entry);
+    return () => running.delete(entry);
+}
+
 export class Daemon {
     static async start(binary) {
         const daemon = new Daemon();
@@ -69,6 +76,10 @@ export class Daemon {
         if (!daemon.pids.keeper || !daemon.pids.server)
             throw new Error('GET /v1/system does not tell keeper_pid and server_pid');
         return daemon;
+    }
+
+    get socket() {
+        return path.join(this.dir, 'forkful.sock');
     }
 
     /** What the C programs find in their environment. */

@@ -30,7 +30,7 @@ export function limitRow(measure, number, limit, show, note = '') {
     };
 }
 
-const rate = ({ done, seconds }) => done / seconds;
+export const rate = ({ done, seconds }) => done / seconds;
 
 async function spawnRow(bench, daemon, clients, target) {
     const seconds = bench.quick ? 1 : 2;

@@ -61,13 +61,15 @@ static int try_connect(const char *path)
 static int healthy(const char *path)
 {
     static const char request[] = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    struct http http = {.fd = try_connect(path)};
+    static char buffer[WIRE_BUFFER_BYTES];
+    struct wire wire = {
+        .framing = &http_framing, .fd = try_connect(path), .buffer = buffer};
 
-    if (http.fd < 0)
+    if (wire.fd < 0)
         return 0;
-    http_send(&http, request, sizeof request - 1);
-    int answered = http_finish(&http) && http.status == 200;
-    close(http.fd);
+    wire_send(&wire, request, sizeof request - 1);
+    int answered = wire_finish(&wire) && wire.status == 200;
+    close(wire.fd);
     return answered;
 }
 

@@ -20,9 +20,10 @@ static int run_insert(struct writer *writer, struct operation *base)
         "INSERT OR REPLACE INTO answer (principal, key, request_hash, at, status, location,"
         " content_type, body) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     const struct answer_row *row = &((struct answer_operation *)base)->row;
-    sqlite3_stmt *statement = db_statement(writer_db(writer), DB_STATE, sql, NULL);
+    int code;
+    sqlite3_stmt *statement = db_prepared(writer_db(writer), sql, &code);
     if (!statement) {
-        return db_prepare_failed(writer_db(writer), DB_STATE);
+        return code;
     }
     statement_bind_text(statement, 1, row->principal);
     statement_bind_text(statement, 2, row->key);
@@ -32,7 +33,7 @@ static int run_insert(struct writer *writer, struct operation *base)
     statement_bind_text(statement, 6, row->location);
     statement_bind_text(statement, 7, row->content_type);
     sqlite3_bind_blob64(statement, 8, row->body ? row->body : "", row->body_bytes, SQLITE_STATIC);
-    int code = statement_run(statement);
+    code = statement_run(statement);
     sqlite3_clear_bindings(statement);
     return code;
 }

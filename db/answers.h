@@ -28,6 +28,8 @@ struct session_row {
     uint8_t id[16];
     const char *token;         /* hex */
     int64_t created_at_us, expires_at_us, ttl_us;
+    unsigned scopes;
+    uint8_t maker[16];         /* the token that made it; zeroes: none */
 };
 
 bool session_row_put(struct batch *batch, const struct session_row *row);

@@ -18,9 +18,38 @@ struct arena_block {
     _Alignas(16) char data[];
 };
 
+#define STANDARD_BYTES (ARENA_BLOCK_BYTES - sizeof(struct arena_block))
+#define SPARE_MAX 8u
+
 struct batch *batch_new(void)
 {
     return calloc(1, sizeof(struct batch));
+}
+
+/* A thread keeps some: malloc tidies up all its small pieces before it makes one of this size. */
+static _Thread_local struct arena_block *spare;
+static _Thread_local unsigned spare_count;
+
+static struct arena_block *block_take(size_t bytes)
+{
+    struct arena_block *block = spare;
+    if (bytes != STANDARD_BYTES || !block) {
+        return malloc(sizeof *block + bytes);
+    }
+    spare = block->next;
+    spare_count--;
+    return block;
+}
+
+static void block_give(struct arena_block *block)
+{
+    if (block->bytes != STANDARD_BYTES || spare_count == SPARE_MAX) {
+        free(block);
+        return;
+    }
+    block->next = spare;
+    spare = block;
+    spare_count++;
 }
 
 void batch_free(struct batch *batch)
@@ -30,7 +59,7 @@ void batch_free(struct batch *batch)
     }
     for (struct arena_block *block = batch->arena, *next; block; block = next) {
         next = block->next;
-        free(block);
+        block_give(block);
     }
     free(batch);
 }
@@ -38,9 +67,8 @@ void batch_free(struct batch *batch)
 /* A block behind the first one when it is made for one large piece, so the first stays in use. */
 static struct arena_block *arena_grow(struct batch *batch, size_t bytes)
 {
-    size_t standard = ARENA_BLOCK_BYTES - sizeof(struct arena_block);
-    size_t size = bytes > ARENA_BLOCK_BYTES / 4 ? bytes : standard;
-    struct arena_block *block = malloc(sizeof *block + size);
+    size_t size = bytes > ARENA_BLOCK_BYTES / 4 ? bytes : STANDARD_BYTES;
+    struct arena_block *block = block_take(size);
     if (!block) {
         return NULL;
     }

@@ -31,13 +31,6 @@ struct journal_operation {
     struct journal_position position;
 };
 
-static sqlite3_stmt *prepared(struct db *db, const char *sql, int *code)
-{
-    sqlite3_stmt *statement = db_statement(db, DB_STATE, sql, NULL);
-    *code = statement ? SQLITE_OK : db_prepare_failed(db, DB_STATE);
-    return statement;
-}
-
 static void bind_id(sqlite3_stmt *statement, int index, const uint8_t id[16])
 {
     sqlite3_bind_blob(statement, index, id, 16, SQLITE_STATIC);
@@ -52,7 +45,7 @@ int object_row_write(struct db *db, const struct object_row *row)
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"
         " ON CONFLICT (num) DO UPDATE SET config=excluded.config, state=excluded.state";
     int code;
-    sqlite3_stmt *statement = prepared(db, sql, &code);
+    sqlite3_stmt *statement = db_prepared(db, sql, &code);
     if (!statement) {
         return code;
     }
@@ -76,7 +69,7 @@ static int run_object_delete(struct writer *writer, struct operation *base)
 {
     static const char sql[] = "DELETE FROM object WHERE num=?1";
     int code;
-    sqlite3_stmt *statement = prepared(writer_db(writer), sql, &code);
+    sqlite3_stmt *statement = db_prepared(writer_db(writer), sql, &code);
     if (!statement) {
         return code;
     }
@@ -93,7 +86,7 @@ int hold_row_write(struct db *db, const struct hold_row *row)
         " granted_at, expires_at, ttl, ended, ended_at, by_kind, by, exitcode)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
     int code;
-    sqlite3_stmt *statement = prepared(db, sql, &code);
+    sqlite3_stmt *statement = db_prepared(db, sql, &code);
     if (!statement) {
         return code;
     }
@@ -129,7 +122,7 @@ static int run_hold_delete(struct writer *writer, struct operation *base)
 {
     static const char sql[] = "DELETE FROM hold WHERE id=?1";
     int code;
-    sqlite3_stmt *statement = prepared(writer_db(writer), sql, &code);
+    sqlite3_stmt *statement = db_prepared(writer_db(writer), sql, &code);
     if (!statement) {
         return code;
     }

@@ -386,6 +386,13 @@ int db_prepare_failed(struct db *db, enum db_file file)
     return code == SQLITE_OK ? SQLITE_NOMEM : code;
 }
 
+sqlite3_stmt *db_prepared(struct db *db, const char *sql, int *code)
+{
+    sqlite3_stmt *statement = db_statement(db, DB_STATE, sql, NULL);
+    *code = statement ? SQLITE_OK : db_prepare_failed(db, DB_STATE);
+    return statement;
+}
+
 /* ---- meta and positions ---- */
 
 static sqlite3_stmt *meta_find(struct db *db, enum db_file file, const char *key)

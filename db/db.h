@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <sqlite3.h>
 
-#define DB_SCHEMA_VERSION 2
+#define DB_SCHEMA_VERSION 4
 
 enum db_file { DB_STATE = 0, DB_LOGS = 1, DB_FILES };
 
@@ -48,6 +48,8 @@ sqlite3 *db_handle(struct db *db, enum db_file file);
    is the key). NULL: error is filled. */
 sqlite3_stmt *db_statement(struct db *db, enum db_file file, const char *sql,
                            struct db_error *error);
+/* The same of state.db, for functions that return a code: *code is what to return when it is NULL. */
+sqlite3_stmt *db_prepared(struct db *db, const char *sql, int *code);
 
 /* One row of the table `meta` (text key, integer value); 0 when missing. */
 int64_t db_meta_get(struct db *db, enum db_file file, const char *key);

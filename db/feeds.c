@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "db/feed_rows.h"
 #include "db/statement.h"
 
 struct change_operation {
@@ -27,9 +28,10 @@ static int run_change(struct writer *writer, struct operation *base)
     static const char sql[] =
         "INSERT OR REPLACE INTO change (seq, at, type, ref, data) VALUES (?1, ?2, ?3, ?4, ?5)";
     const struct change_row *row = &((struct change_operation *)base)->row;
-    sqlite3_stmt *statement = db_statement(writer_db(writer), DB_STATE, sql, NULL);
+    int code;
+    sqlite3_stmt *statement = db_prepared(writer_db(writer), sql, &code);
     if (!statement) {
-        return db_prepare_failed(writer_db(writer), DB_STATE);
+        return code;
     }
     sqlite3_bind_int64(statement, 1, (int64_t)row->seq);
     sqlite3_bind_int64(statement, 2, row->at_us);
@@ -45,9 +47,10 @@ static int run_log_row(struct writer *writer, struct operation *base)
         "INSERT OR REPLACE INTO log (seq, at, level, process, ref, name, text)"
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     const struct daemon_log_row *row = &((struct log_row_operation *)base)->row;
-    sqlite3_stmt *statement = db_statement(writer_db(writer), DB_STATE, sql, NULL);
+    int code;
+    sqlite3_stmt *statement = db_prepared(writer_db(writer), sql, &code);
     if (!statement) {
-        return db_prepare_failed(writer_db(writer), DB_STATE);
+        return code;
     }
     sqlite3_bind_int64(statement, 1, (int64_t)row->seq);
     sqlite3_bind_int64(statement, 2, row->at_us);
@@ -92,8 +95,7 @@ bool daemon_log_insert(struct batch *batch, const struct daemon_log_row *row)
 
 /* ---- reading ---- */
 
-/* `type` is one of the comma-separated words, or begins with one that ends in a dot. */
-static bool type_matches(const char *words, const char *type)
+bool feed_type_matches(const char *words, const char *type)
 {
     while (words && *words) {
         size_t length = strcspn(words, ",");
@@ -107,17 +109,17 @@ static bool type_matches(const char *words, const char *type)
     return false;
 }
 
-static const char *column_text(sqlite3_stmt *row, int column)
+const char *feed_column_text(sqlite3_stmt *row, int column)
 {
     return (const char *)sqlite3_column_text(row, column);
 }
 
-static int64_t as_bound(uint64_t seq)
+int64_t feed_as_bound(uint64_t seq)
 {
     return seq > INT64_MAX ? INT64_MAX : (int64_t)seq;
 }
 
-static int end_read(struct db *db, sqlite3_stmt *statement, int code, struct db_error *error)
+int feed_end_read(struct db *db, sqlite3_stmt *statement, int code, struct db_error *error)
 {
     if (code != SQLITE_ROW && code != SQLITE_DONE) {
         db_error_set(error, db, DB_STATE, code, "cannot read a feed");
@@ -137,17 +139,17 @@ int changes_read(struct db *reader, const struct feed_query *query,
     if (!statement) {
         return db_prepare_failed(reader, DB_STATE);
     }
-    sqlite3_bind_int64(statement, 1, as_bound(query->after));
+    sqlite3_bind_int64(statement, 1, feed_as_bound(query->after));
     statement_bind_text(statement, 2, query->ref);
     int code = SQLITE_DONE;
     unsigned left = query->limit;
     while (left && (code = sqlite3_step(statement)) == SQLITE_ROW) {
         struct change_row read = {
             .seq = (uint64_t)sqlite3_column_int64(statement, 0),
-            .at_us = sqlite3_column_int64(statement, 1), .type = column_text(statement, 2),
-            .ref = column_text(statement, 3), .data = column_text(statement, 4),
+            .at_us = sqlite3_column_int64(statement, 1), .type = feed_column_text(statement, 2),
+            .ref = feed_column_text(statement, 3), .data = feed_column_text(statement, 4),
         };
-        if (!read.type || (query->type && !type_matches(query->type, read.type))) {
+        if (!read.type || (query->type && !feed_type_matches(query->type, read.type))) {
             continue;
         }
         left--;
@@ -155,7 +157,7 @@ int changes_read(struct db *reader, const struct feed_query *query,
             break;
         }
     }
-    return end_read(reader, statement, code, error);
+    return feed_end_read(reader, statement, code, error);
 }
 
 int daemon_log_read(struct db *reader, const struct feed_query *query,
@@ -169,7 +171,7 @@ int daemon_log_read(struct db *reader, const struct feed_query *query,
     if (!statement) {
         return db_prepare_failed(reader, DB_STATE);
     }
-    sqlite3_bind_int64(statement, 1, as_bound(query->after));
+    sqlite3_bind_int64(statement, 1, feed_as_bound(query->after));
     statement_bind_text(statement, 2, query->ref);
     sqlite3_bind_int(statement, 3, query->min_level);
     sqlite3_bind_int64(statement, 4, query->limit);
@@ -179,17 +181,18 @@ int daemon_log_read(struct db *reader, const struct feed_query *query,
             .seq = (uint64_t)sqlite3_column_int64(statement, 0),
             .at_us = sqlite3_column_int64(statement, 1),
             .level = sqlite3_column_int(statement, 2),
-            .process = sqlite3_column_int64(statement, 3), .ref = column_text(statement, 4),
-            .name = column_text(statement, 5), .text = column_text(statement, 6),
+            .process = sqlite3_column_int64(statement, 3), .ref = feed_column_text(statement, 4),
+            .name = feed_column_text(statement, 5), .text = feed_column_text(statement, 6),
         };
         if (!row(context, &read)) {
             break;
         }
     }
-    return end_read(reader, statement, code, error);
+    return feed_end_read(reader, statement, code, error);
 }
 
-static int bounds(struct db *db, const char *sql, struct feed_bounds *out, struct db_error *error)
+int feed_read_bounds(struct db *db, const char *sql, struct feed_bounds *out,
+                     struct db_error *error)
 {
     memset(out, 0, sizeof *out);
     sqlite3_stmt *statement = db_statement(db, DB_STATE, sql, error);
@@ -201,17 +204,17 @@ static int bounds(struct db *db, const char *sql, struct feed_bounds *out, struc
         out->first = (uint64_t)sqlite3_column_int64(statement, 0);
         out->last = (uint64_t)sqlite3_column_int64(statement, 1);
     }
-    return end_read(db, statement, code, error);
+    return feed_end_read(db, statement, code, error);
 }
 
 int changes_bounds(struct db *db, struct feed_bounds *out, struct db_error *error)
 {
     static const char sql[] = "SELECT (SELECT min(seq) FROM change), (SELECT max(seq) FROM change)";
-    return bounds(db, sql, out, error);
+    return feed_read_bounds(db, sql, out, error);
 }
 
 int daemon_log_bounds(struct db *db, struct feed_bounds *out, struct db_error *error)
 {
     static const char sql[] = "SELECT (SELECT min(seq) FROM log), (SELECT max(seq) FROM log)";
-    return bounds(db, sql, out, error);
+    return feed_read_bounds(db, sql, out, error);
 }

@@ -12,13 +12,6 @@ struct message_operation {
     struct message_row row;
 };
 
-static sqlite3_stmt *prepared(struct writer *writer, const char *sql, int *code)
-{
-    sqlite3_stmt *statement = db_statement(writer_db(writer), DB_STATE, sql, NULL);
-    *code = statement ? SQLITE_OK : db_prepare_failed(writer_db(writer), DB_STATE);
-    return statement;
-}
-
 static int run_insert(struct writer *writer, struct operation *base)
 {
     static const char sql[] =
@@ -27,7 +20,7 @@ static int run_insert(struct writer *writer, struct operation *base)
         " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
     const struct message_row *row = &((struct message_operation *)base)->row;
     int code;
-    sqlite3_stmt *statement = prepared(writer, sql, &code);
+    sqlite3_stmt *statement = db_prepared(writer_db(writer), sql, &code);
     if (!statement) {
         return code;
     }
@@ -54,7 +47,7 @@ static int run_update(struct writer *writer, struct operation *base)
         "UPDATE message SET state=?2, ready_at=?3, attempts=?4, last=?5 WHERE seq=?1";
     const struct message_row *row = &((struct message_operation *)base)->row;
     int code;
-    sqlite3_stmt *statement = prepared(writer, sql, &code);
+    sqlite3_stmt *statement = db_prepared(writer_db(writer), sql, &code);
     if (!statement) {
         return code;
     }
@@ -71,7 +64,7 @@ static int run_update(struct writer *writer, struct operation *base)
 static int run_with_number(struct writer *writer, const char *sql, int64_t number)
 {
     int code;
-    sqlite3_stmt *statement = prepared(writer, sql, &code);
+    sqlite3_stmt *statement = db_prepared(writer_db(writer), sql, &code);
     if (!statement) {
         return code;
     }

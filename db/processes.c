@@ -60,9 +60,10 @@ static void bind_changing(sqlite3_stmt *statement, const struct process_row *row
 static int run_insert(struct writer *writer, struct operation *base)
 {
     const struct process_row *row = &((struct process_operation *)base)->row;
-    sqlite3_stmt *statement = db_statement(writer_db(writer), DB_STATE, insert_sql, NULL);
+    int code;
+    sqlite3_stmt *statement = db_prepared(writer_db(writer), insert_sql, &code);
     if (!statement) {
-        return db_prepare_failed(writer_db(writer), DB_STATE);
+        return code;
     }
     bind_changing(statement, row);
     sqlite3_bind_blob(statement, 29, row->id, sizeof row->id, SQLITE_STATIC);
@@ -74,9 +75,10 @@ static int run_insert(struct writer *writer, struct operation *base)
 
 static int run_update(struct writer *writer, struct operation *base)
 {
-    sqlite3_stmt *statement = db_statement(writer_db(writer), DB_STATE, update_sql, NULL);
+    int code;
+    sqlite3_stmt *statement = db_prepared(writer_db(writer), update_sql, &code);
     if (!statement) {
-        return db_prepare_failed(writer_db(writer), DB_STATE);
+        return code;
     }
     bind_changing(statement, &((struct process_operation *)base)->row);
     return statement_run(statement);
@@ -85,9 +87,10 @@ static int run_update(struct writer *writer, struct operation *base)
 static int run_rewrite(struct writer *writer, struct operation *base)
 {
     const struct process_row *row = &((struct process_operation *)base)->row;
-    sqlite3_stmt *statement = db_statement(writer_db(writer), DB_STATE, rewrite_sql, NULL);
+    int code;
+    sqlite3_stmt *statement = db_prepared(writer_db(writer), rewrite_sql, &code);
     if (!statement) {
-        return db_prepare_failed(writer_db(writer), DB_STATE);
+        return code;
     }
     bind_changing(statement, row);
     statement_bind_text(statement, 29, row->spec);
@@ -96,9 +99,10 @@ static int run_rewrite(struct writer *writer, struct operation *base)
 
 static int run_with_num(struct writer *writer, const char *sql, int64_t num)
 {
-    sqlite3_stmt *statement = db_statement(writer_db(writer), DB_STATE, sql, NULL);
+    int code;
+    sqlite3_stmt *statement = db_prepared(writer_db(writer), sql, &code);
     if (!statement) {
-        return db_prepare_failed(writer_db(writer), DB_STATE);
+        return code;
     }
     sqlite3_bind_int64(statement, 1, num);
     return statement_run(statement);

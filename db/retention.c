@@ -1,7 +1,7 @@
 /*
  * Retention: what is deleted because there is too much of it or because it is too old.
  *
- * Output in total, the output of deleted processes, the two feeds, stored answers; see
+ * Output in total, the output of deleted processes, the feeds, stored answers; see
  * upkeep_tasks.h.
  */
 #include <stddef.h>
@@ -99,7 +99,7 @@ enum outcome retention_drop_doomed(struct upkeep *upkeep)
 
 struct feed {
     const char *count_sql, *age_sql;   /* ?1: rows kept or oldest time kept; ?2: rows of a slice */
-    size_t limit;                      /* offset of the row limit in writer_limits */
+    size_t limit, age;                 /* offsets of the row limit and the age in writer_limits */
 };
 
 /* The newest row always stays: it carries the last number given. */
@@ -108,12 +108,17 @@ static const struct feed feeds[] = {
       " WHERE seq <= (SELECT max(seq) FROM change) - max(?1, 1) ORDER BY seq LIMIT ?2)",
       "DELETE FROM change WHERE seq IN (SELECT seq FROM change"
       " WHERE at < ?1 AND seq < (SELECT max(seq) FROM change) ORDER BY seq LIMIT ?2)",
-      offsetof(struct writer_limits, changes_max) },
+      offsetof(struct writer_limits, changes_max), offsetof(struct writer_limits, feed_age_us) },
     { "DELETE FROM log WHERE seq IN (SELECT seq FROM log"
       " WHERE seq <= (SELECT max(seq) FROM log) - max(?1, 1) ORDER BY seq LIMIT ?2)",
       "DELETE FROM log WHERE seq IN (SELECT seq FROM log"
       " WHERE at < ?1 AND seq < (SELECT max(seq) FROM log) ORDER BY seq LIMIT ?2)",
-      offsetof(struct writer_limits, log_max) },
+      offsetof(struct writer_limits, log_max), offsetof(struct writer_limits, feed_age_us) },
+    { "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit"
+      " WHERE seq <= (SELECT max(seq) FROM audit) - max(?1, 1) ORDER BY seq LIMIT ?2)",
+      "DELETE FROM audit WHERE seq IN (SELECT seq FROM audit"
+      " WHERE at < ?1 AND seq < (SELECT max(seq) FROM audit) ORDER BY seq LIMIT ?2)",
+      offsetof(struct writer_limits, audit_max), offsetof(struct writer_limits, audit_age_us) },
 };
 
 static enum outcome delete_slice(struct upkeep *upkeep, const char *sql, int64_t bound)
@@ -138,13 +143,14 @@ enum outcome retention_trim_feeds(struct upkeep *upkeep)
     }
     for (size_t i = 0; i < sizeof feeds / sizeof *feeds && outcome == TASK_DONE; i++) {
         uint64_t rows;
+        int64_t age_us;
         memcpy(&rows, (const char *)upkeep->limits + feeds[i].limit, sizeof rows);
+        memcpy(&age_us, (const char *)upkeep->limits + feeds[i].age, sizeof age_us);
         if (rows && rows < INT64_MAX) {
             outcome = delete_slice(upkeep, feeds[i].count_sql, (int64_t)rows);
         }
-        if (outcome == TASK_DONE && upkeep->limits->feed_age_us > 0) {
-            outcome = delete_slice(upkeep, feeds[i].age_sql,
-                                   wall_us() - upkeep->limits->feed_age_us);
+        if (outcome == TASK_DONE && age_us > 0) {
+            outcome = delete_slice(upkeep, feeds[i].age_sql, wall_us() - age_us);
         }
     }
     return outcome;

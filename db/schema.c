@@ -56,6 +56,31 @@ static const char state_2[] =
     " content_type TEXT, last TEXT, body BLOB NOT NULL);"
     "CREATE INDEX message_object ON message (object);";
 
+/* Tasks of pools. A task's payload goes when it has ended. */
+static const char state_3[] =
+    "CREATE TABLE task (num INTEGER PRIMARY KEY, state INTEGER NOT NULL, attempts INTEGER NOT NULL,"
+    " worker INTEGER NOT NULL, process BLOB NOT NULL, turn INTEGER NOT NULL, fed INTEGER NOT NULL,"
+    " started_at INTEGER NOT NULL, place INTEGER NOT NULL, finished_at INTEGER NOT NULL,"
+    " error INTEGER NOT NULL, reason INTEGER NOT NULL, exitcode INTEGER,"
+    " error_number INTEGER NOT NULL, stage INTEGER NOT NULL, id BLOB NOT NULL,"
+    " pool INTEGER NOT NULL, batch INTEGER NOT NULL, position INTEGER NOT NULL,"
+    " submitted_at INTEGER NOT NULL, content_type TEXT, history TEXT, payload BLOB, result BLOB);"
+    "CREATE INDEX task_pool ON task (pool);"
+    "CREATE TABLE task_batch (num INTEGER PRIMARY KEY, id BLOB NOT NULL, pool INTEGER NOT NULL,"
+    " total INTEGER NOT NULL, submitted_at INTEGER NOT NULL);"
+    "CREATE TABLE pool_worker (process INTEGER PRIMARY KEY, line_start INTEGER NOT NULL,"
+    " served INTEGER NOT NULL, turn INTEGER NOT NULL, retiring INTEGER NOT NULL);";
+
+/* Who may ask, and who has asked for what. */
+static const char state_4[] =
+    "CREATE TABLE token (id BLOB PRIMARY KEY, hash BLOB NOT NULL, scopes INTEGER NOT NULL,"
+    " created_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, last_used_at INTEGER NOT NULL,"
+    " label TEXT) WITHOUT ROWID;"
+    "ALTER TABLE session ADD COLUMN scopes INTEGER NOT NULL DEFAULT 15;"
+    "ALTER TABLE session ADD COLUMN maker BLOB;"
+    "CREATE TABLE audit (seq INTEGER PRIMARY KEY, at INTEGER NOT NULL, status INTEGER NOT NULL,"
+    " principal TEXT, action TEXT, target TEXT, code TEXT, request_id TEXT, remote TEXT);";
+
 /* chunk and log_start are explained in db/log_chunk.h. */
 static const char logs_1[] =
     "CREATE TABLE meta (key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
@@ -79,14 +104,17 @@ static const struct {
     const char *check;
 } schemas[DB_FILES] = {
     [DB_STATE] = {
-        DB_STATE_APPLICATION_ID, { state_1, state_2 },
+        DB_STATE_APPLICATION_ID, { state_1, state_2, state_3, state_4 },
         "SELECT (SELECT max(key) FROM meta), (SELECT max(num) FROM process),"
         " (SELECT max(process) FROM doomed), (SELECT max(id) FROM session),"
         " (SELECT max(at) FROM answer), (SELECT max(seq) FROM change), (SELECT max(seq) FROM log),"
-        " (SELECT max(num) FROM object), (SELECT max(fence) FROM hold), (SELECT max(seq) FROM message)",
+        " (SELECT max(num) FROM object), (SELECT max(fence) FROM hold), (SELECT max(seq) FROM message),"
+        " (SELECT max(num) FROM task), (SELECT max(num) FROM task_batch),"
+        " (SELECT max(process) FROM pool_worker), (SELECT max(id) FROM token),"
+        " (SELECT max(scopes) FROM session), (SELECT max(seq) FROM audit)",
     },
     [DB_LOGS] = {
-        DB_LOGS_APPLICATION_ID, { logs_1, "" },
+        DB_LOGS_APPLICATION_ID, { logs_1, "", "", "" },
         "SELECT (SELECT max(key) FROM meta), (SELECT max(id) FROM chunk),"
         " (SELECT max(process) FROM chunk), (SELECT trimmed FROM log_start LIMIT 1)",
     },

@@ -14,17 +14,21 @@ struct session_operation {
 static int run_put(struct writer *writer, struct operation *base)
 {
     static const char sql[] = "INSERT OR REPLACE INTO session (id, token, created_at, expires_at,"
-                              " ttl) VALUES (?1, ?2, ?3, ?4, ?5)";
+                              " ttl, scopes, maker)"
+                              " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
     const struct session_row *row = &((struct session_operation *)base)->row;
-    sqlite3_stmt *statement = db_statement(writer_db(writer), DB_STATE, sql, NULL);
+    int code;
+    sqlite3_stmt *statement = db_prepared(writer_db(writer), sql, &code);
     if (!statement) {
-        return db_prepare_failed(writer_db(writer), DB_STATE);
+        return code;
     }
     sqlite3_bind_blob(statement, 1, row->id, sizeof row->id, SQLITE_STATIC);
     statement_bind_text(statement, 2, row->token);
     sqlite3_bind_int64(statement, 3, row->created_at_us);
     sqlite3_bind_int64(statement, 4, row->expires_at_us);
     sqlite3_bind_int64(statement, 5, row->ttl_us);
+    sqlite3_bind_int64(statement, 6, row->scopes);
+    sqlite3_bind_blob(statement, 7, row->maker, sizeof row->maker, SQLITE_STATIC);
     return statement_run(statement);
 }
 
@@ -32,9 +36,10 @@ static int run_delete(struct writer *writer, struct operation *base)
 {
     static const char sql[] = "DELETE FROM session WHERE id=?1";
     const struct session_row *row = &((struct session_operation *)base)->row;
-    sqlite3_stmt *statement = db_statement(writer_db(writer), DB_STATE, sql, NULL);
+    int code;
+    sqlite3_stmt *statement = db_prepared(writer_db(writer), sql, &code);
     if (!statement) {
-        return db_prepare_failed(writer_db(writer), DB_STATE);
+        return code;
     }
     sqlite3_bind_blob(statement, 1, row->id, sizeof row->id, SQLITE_STATIC);
     return statement_run(statement);
@@ -65,27 +70,39 @@ bool session_row_delete(struct batch *batch, const uint8_t id[16])
     return operation != NULL;
 }
 
+/* False: the row is not one of ours. */
+static bool read_row(sqlite3_stmt *statement, struct session_row *out)
+{
+    *out = (struct session_row){
+        .token = (const char *)sqlite3_column_text(statement, 1),
+        .created_at_us = sqlite3_column_int64(statement, 2),
+        .expires_at_us = sqlite3_column_int64(statement, 3),
+        .ttl_us = sqlite3_column_int64(statement, 4),
+        .scopes = (unsigned)sqlite3_column_int(statement, 5),
+    };
+    if (sqlite3_column_bytes(statement, 0) != sizeof out->id || !out->token) {
+        return false;
+    }
+    memcpy(out->id, sqlite3_column_blob(statement, 0), sizeof out->id);
+    if (sqlite3_column_bytes(statement, 6) == sizeof out->maker) {
+        memcpy(out->maker, sqlite3_column_blob(statement, 6), sizeof out->maker);
+    }
+    return true;
+}
+
 int session_rows_load(struct db *db, bool (*row)(void *context, const struct session_row *row),
                       void *context, struct db_error *error)
 {
-    static const char sql[] = "SELECT id, token, created_at, expires_at, ttl FROM session";
+    static const char sql[] =
+        "SELECT id, token, created_at, expires_at, ttl, scopes, maker FROM session";
     sqlite3_stmt *statement = db_statement(db, DB_STATE, sql, error);
     if (!statement) {
         return db_prepare_failed(db, DB_STATE);
     }
+    struct session_row loaded;
     int code;
     while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
-        struct session_row loaded = {
-            .token = (const char *)sqlite3_column_text(statement, 1),
-            .created_at_us = sqlite3_column_int64(statement, 2),
-            .expires_at_us = sqlite3_column_int64(statement, 3),
-            .ttl_us = sqlite3_column_int64(statement, 4),
-        };
-        if (sqlite3_column_bytes(statement, 0) != sizeof loaded.id || !loaded.token) {
-            continue;
-        }
-        memcpy(loaded.id, sqlite3_column_blob(statement, 0), sizeof loaded.id);
-        if (!row(context, &loaded)) {
+        if (read_row(statement, &loaded) && !row(context, &loaded)) {
             break;
         }
     }

@@ -309,6 +309,7 @@ static void give_batch_back(struct writer *writer, struct batch *batch)
     writer->health.degraded = writer->health.full = false;
     writer->health.text[0] = '\0';
     writer->health.batches++;
+    writer->health.durable_batches += batch->durable;
     writer->health.operations += batch->operations;
     writer->health.log_bytes = log_store_total(writer->logs);
     pthread_mutex_unlock(&writer->mutex);

@@ -99,6 +99,7 @@ struct writer_health {
     int64_t since_us;                  /* wall clock */
     char text[400];
     uint64_t batches, operations, retries;
+    uint64_t durable_batches;          /* of these: with an fsync before anybody is told */
     uint64_t left_out;                 /* operations that failed for good; stderr has each */
     uint64_t log_bytes;                /* stored in logs.db by all processes */
 };
@@ -112,6 +113,8 @@ struct writer_limits {
     uint64_t logs_wal_bytes;           /* of this length the WAL of logs.db is emptied; 0: 512 MiB */
     uint64_t changes_max, log_max;     /* rows kept in the feeds */
     int64_t feed_age_us;
+    uint64_t audit_max;
+    int64_t audit_age_us;
     int64_t idempotency_age_us;
 };
 void writer_set_limits(struct writer *writer, const struct writer_limits *limits);

@@ -38,10 +38,20 @@ def make(kind, **config):
     return f"/v1/{kind}/" + call("PUT", f"/v1/{kind}/x-{uuid.uuid4()}", {"lifetime": "owner", **config})["name"]
 
 
+def command(target, *args):
+    """The argv of a process that runs this file again and comes to target(*args)."""
+    return [sys.executable, "-B", "-u", os.path.abspath(sys.argv[0]), target.__name__, json.dumps(args)]
+
+
+def serve(function):
+    """The life of a pool's worker in mode stdio: a line of JSON in, a line of JSON out, until the input ends."""
+    for line in sys.stdin:
+        print(json.dumps(function(json.loads(line))), flush=True)
+
+
 def start(target, *args, **spec):
     """Process(target, args).start(): gives the record. What it prints is printed here as it comes."""
-    argv = [sys.executable, "-B", "-u", os.path.abspath(sys.argv[0]), target.__name__, json.dumps(args)]
-    process = call("POST", "/v1/processes", {"argv": argv, **spec})
+    process = call("POST", "/v1/processes", {"argv": command(target, *args), **spec})
     process["output"] = threading.Thread(target=follow, args=(process["id"],), daemon=True)
     process["output"].start()
     started.append(process)

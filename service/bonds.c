@@ -119,7 +119,7 @@ static void start(struct bonds *bonds)
         return;
     }
     struct problem *problem =
-        launch_pending(process->service, process, (struct spawned){started, bonds}, &ticket);
+        launch_pending(process->service, process, (struct spawned){started, bonds, NULL}, &ticket);
     if (problem && problem->code == PROBLEM_PARENT_ENDED) {
         problem_free(problem);
         fail(bonds);

@@ -35,12 +35,22 @@ static void leave_owner(struct claim *claim)
     claim->next_of_owner = claim->previous_of_owner = NULL;
 }
 
+/* Those that were behind it: it wanted more than there was, and they perhaps do not. */
+static void left_early(struct object *object)
+{
+    if (object->type->claim_left && !object->deleted) {
+        object->type->claim_left(object);
+    }
+}
+
 static void timed_out(struct waiter *waiter, bool woken)
 {
     struct claim *claim = (struct claim *)((char *)waiter - offsetof(struct claim, waiter));
     (void)woken;
+    struct object *object = claim->object;
     leave_owner(claim);
     claim->done(claim, CLAIM_TIMED_OUT);
+    left_early(object);
 }
 
 bool claim_park(struct service *service, struct wait_list *list, struct claim *claim,
@@ -65,10 +75,27 @@ void claim_cancel(struct claim *claim)
     }
 }
 
+bool claim_is_gone(struct claim *claim)
+{
+    return claim->gone && claim->gone(claim);
+}
+
+void claim_give_up(struct claim *claim)
+{
+    if (claim->waiter.list) {
+        claim_cancel(claim);
+        left_early(claim->object);
+    }
+}
+
 void claim_finish(struct claim *claim, enum claim_result result)
 {
+    struct object *object = claim->object;
     claim_cancel(claim);
     claim->done(claim, result);
+    if (result == CLAIM_OWNER_ENDED) {
+        left_early(object);
+    }
 }
 
 struct claim *claim_first(const struct wait_list *list)

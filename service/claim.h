@@ -30,6 +30,8 @@ struct claim {                         /* zeroed = not waiting */
     struct wait_note note;             /* for GET /v1/waits */
     struct problem *problem;           /* CLAIM_FAILED */
     void (*done)(struct claim *claim, enum claim_result result);
+    /* Whether the caller has gone, though nobody was told yet; then it is cancelled. NULL: never. */
+    bool (*gone)(struct claim *claim);
     void *context;                     /* of `done` */
     struct claim *next_of_owner, *previous_of_owner;
 };
@@ -38,6 +40,10 @@ struct claim {                         /* zeroed = not waiting */
 bool claim_park(struct service *service, struct wait_list *list, struct claim *claim,
                 struct object *object, int64_t deadline_us);
 void claim_cancel(struct claim *claim);                /* no call; harmless when not waiting */
+void claim_give_up(struct claim *claim);               /* the same; and those behind it may be served */
+/* Its caller has gone, and it is in no list any more. To be asked right before something is given
+   to it: what is given to the gone is lost. */
+bool claim_is_gone(struct claim *claim);
 /* Takes it out and calls done. */
 void claim_finish(struct claim *claim, enum claim_result result);
 void claims_finish_all(struct wait_list *list, enum claim_result result);

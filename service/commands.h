@@ -1,13 +1,15 @@
 /*
  * The commands: what the server asks of the keeper, over one SOCK_SEQPACKET socket pair.
  *
- * Server → keeper: one packet is one `struct command`, then its body. Keeper → server: one packet
- * is one `struct notice`, then its body. A packet is at most COMMAND_PACKET_BYTES; a larger spawn
- * body lies in a sealed memfd passed with the packet (COMMAND_BODY_IN_FD). Every command is
- * answered by one NOTICE_REPLY with the same `request`, except HELLO (answered by WELCOME and
- * CUSTODY packets) and those with `request` 0, for which nobody waits. Durable results travel as
- * facts in the spool, not here: a reply only says whether the keeper has taken the command, and
- * it is sent after the facts the command caused at once were published.
+ * Server → keeper: a packet is a `struct command` and its body, and then perhaps more of them, up
+ * to COMMANDS_PER_PACKET; descriptors belong to the first. Keeper → server: the same with `struct
+ * notice`. So what is in no hurry costs no system call and no wake-up of its own. A packet is at
+ * most COMMAND_PACKET_BYTES; a larger spawn body lies in a sealed memfd passed with the packet
+ * (COMMAND_BODY_IN_FD). Every command is answered by one NOTICE_REPLY with the same `request`,
+ * except HELLO (answered by WELCOME and CUSTODY packets) and those with `request` 0, for which
+ * nobody waits. Durable results travel as facts in the spool, not here: a reply only says whether
+ * the keeper has taken the command, and it is sent after the facts the command caused at once were
+ * published.
  *
  * The keeper trusts nothing in a packet: every length is checked in decode.c, which is fuzzed.
  */
@@ -18,8 +20,9 @@
 
 #include "service/facts.h"
 
-#define COMMANDS_VERSION 1
+#define COMMANDS_VERSION 2
 #define COMMAND_PACKET_BYTES 65536u
+#define COMMANDS_PER_PACKET 64u         /* and notices */
 #define COMMAND_BODY_LIMIT (16u << 20)  /* of a spawn body in a memfd */
 #define COMMAND_FDS_MAX 64              /* descriptors in one packet, either way */
 

@@ -55,13 +55,7 @@ static void write_state(struct text *text, const struct object *object)
     }
     text_json_key(text, "waiters");
     text_unsigned(text, waiters);
-    text_json_key(text, "holds");
-    text_putc(text, '[');
-    for (const struct hold *at = object->holds; at; at = at->next) {
-        text_json_comma(text);
-        hold_json(text, at, NULL);
-    }
-    text_putc(text, ']');
+    holds_json(text, object);
 }
 
 static void save_id(struct text *text, const char *key, const struct fact_id *id)

@@ -68,7 +68,7 @@ static bool take_value(struct loading *load, const char *name, const char *value
         return refuse(load->refusal, "%s:%u: %s: there is no such key", load->path, load->line,
                       name);
     }
-    if (load->lines[number] && key->type != CONFIG_LIST) {
+    if (load->lines[number] && !config_key_repeats(key)) {
         return refuse(load->refusal, "%s:%u: %s: is set already in line %u", load->path, load->line,
                       name, load->lines[number]);
     }
@@ -182,7 +182,7 @@ static bool take_setting(struct config *config, const char *setting, bool replac
     if (!key || setting[bytes] != '=') {
         return refuse(refusal, "--%s: there is no such option", setting);
     }
-    if (key->type == CONFIG_LIST && !replaced[key - keys]) {
+    if (config_key_repeats(key) && !replaced[key - keys]) {
         config_value_clear(config, key);
         replaced[key - keys] = true;
     }

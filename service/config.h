@@ -31,13 +31,26 @@ struct config_list {
     size_t count;
 };
 
+struct config_peer {                  /* "uid:1000 read,logs": what a user of the Unix socket may do */
+    uint32_t is_group, id;
+    unsigned scopes;                  /* enum scope */
+};
+
+struct config_peers {
+    struct config_peer items[CONFIG_LIST_MAX];
+    size_t count;
+};
+
 /* Durations are microseconds, sizes bytes. */
 struct config {
     struct config_list listen;        /* ADDR:PORT; empty: 127.0.0.1:8717 */
     char *socket;                     /* path; NULL: STATE/forkful.sock; "none": no socket */
+    struct config_peers unix_peers;   /* empty: the socket is the daemon's own user's alone */
     uint64_t spool_bytes;             /* of a new spool's ring */
     uint64_t max_processes;           /* alive at once */
     uint64_t max_sessions;            /* alive at once */
+    uint64_t max_objects;             /* coordination objects of all kinds */
+    uint64_t max_holds;               /* live ones */
     uint64_t max_payload_bytes;       /* one message, one stdin write */
     enum config_sync sync;            /* how durably facts about processes are committed */
     int log_level;                    /* 10 debug, 20 info, 30 warning, 40 error */
@@ -48,9 +61,16 @@ struct config {
     uint64_t logs_wal_bytes;          /* what is written but not copied back to logs.db */
     uint64_t feed_max_changes, feed_max_log;   /* rows kept */
     int64_t feed_age_us;
+    uint64_t audit_max_rows;
+    int64_t audit_age_us;
     int64_t idempotency_age_us;
 
     uint64_t queues_max_total_bytes;  /* messages of all queues and pipes */
+    uint64_t pools_max_total_bytes;   /* payloads and results of all pools' tasks */
+    uint64_t pools_keep_tasks;        /* that have ended, for their results */
+    int64_t pools_keep_us;
+
+    uint64_t metrics_objects;         /* of each kind that have series of their own in /metrics */
 
     uint64_t output_max_bytes;        /* default of a process's output.max_bytes */
     enum when_full output_when_full;  /* default of its output.when_full */
@@ -67,6 +87,7 @@ struct config {
 
 enum config_type {
     CONFIG_LIST,                      /* struct config_list; the key repeats */
+    CONFIG_PEERS,                     /* struct config_peers; the key repeats */
     CONFIG_TEXT,                      /* char * */
     CONFIG_COUNT,                     /* uint64_t */
     CONFIG_BYTES,                     /* uint64_t; K, M, G, T (of 1024) may follow */
@@ -97,6 +118,7 @@ struct config_source {
 };
 
 const struct config_key *config_keys(size_t *count);
+bool config_key_repeats(const struct config_key *key);
 /* The key a command line's word names ("max-processes"), or NULL. */
 const struct config_key *config_key_of_option(const char *word, size_t bytes);
 

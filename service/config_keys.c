@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "service/config.h"
+#include "service/scope.h"
 
 #define SECOND INT64_C(1000000)
 #define YEAR (366 * 86400 * SECOND)
@@ -41,9 +42,12 @@ static const struct config_word when_full_words[] = {
 static const struct config_key keys[] = {
     LIST("listen", listen),
     TEXT("socket", socket),
+    {"unix.peer", CONFIG_PEERS, FIELD(unix_peers), NULL, 0, 0, NULL, true},
     BYTES("spool.bytes", spool_bytes, "64M", 8 * MIB, 4096 * MIB, false),
     COUNT("max_processes", max_processes, "10000", 1, 1000000, true),
     COUNT("max_sessions", max_sessions, "10000", 1, 1000000, true),
+    COUNT("max_objects", max_objects, "100000", 1, 10000000, true),
+    COUNT("max_holds", max_holds, "1000000", 1, 10000000, true),
     BYTES("max_payload_bytes", max_payload_bytes, "16M", 1024, 1024 * MIB, true),
     WORD("sync", sync, "normal", sync_words),
     WORD("log.level", log_level, "debug", level_words),
@@ -55,9 +59,16 @@ static const struct config_key keys[] = {
     COUNT("feed.max_changes", feed_max_changes, "1000000", 100, COUNTS, true),
     COUNT("feed.max_log", feed_max_log, "100000", 100, COUNTS, true),
     SECONDS("feed.age_seconds", feed_age_us, "604800", SECOND, 100 * YEAR),
+    COUNT("audit.max_rows", audit_max_rows, "100000", 100, COUNTS, true),
+    SECONDS("audit.age_seconds", audit_age_us, "7776000", SECOND, 100 * YEAR),
     SECONDS("idempotency.age_seconds", idempotency_age_us, "86400", SECOND, YEAR),
 
     BYTES("queues.max_total_bytes", queues_max_total_bytes, "1G", MIB, TIB, true),
+    BYTES("pools.max_total_bytes", pools_max_total_bytes, "256M", MIB, TIB, true),
+    COUNT("pools.keep_tasks", pools_keep_tasks, "50000", 0, COUNTS, true),
+    SECONDS("pools.keep_age_seconds", pools_keep_us, "86400", 0, YEAR),
+
+    COUNT("metrics.objects", metrics_objects, "100", 0, 100000, true),
 
     BYTES("output.max_bytes", output_max_bytes, "64M", 4096, 1024 * TIB, true),
     WORD("output.when_full", output_when_full, "drop_oldest", when_full_words),
@@ -76,6 +87,11 @@ const struct config_key *config_keys(size_t *count)
 {
     *count = sizeof keys / sizeof keys[0];
     return keys;
+}
+
+bool config_key_repeats(const struct config_key *key)
+{
+    return key->type == CONFIG_LIST || key->type == CONFIG_PEERS;
 }
 
 static char option_letter(char c)
@@ -164,17 +180,6 @@ static bool read_list(const struct reading *in)
     return list->items[list->count] && ++list->count;
 }
 
-static bool read_text(const struct reading *in)
-{
-    char *copy = plain_text(in) ? text_copy(in) : NULL;
-    if (copy) {
-        char **field = in->field;
-        free(*field);
-        *field = copy;
-    }
-    return copy;
-}
-
 /* Digits up to *end, no sign, no blank. */
 static bool read_digits(const char *value, char **end, int64_t *number)
 {
@@ -184,6 +189,50 @@ static bool read_digits(const char *value, char **end, int64_t *number)
     errno = 0;
     *number = strtoll(value, end, 10);
     return errno == 0;
+}
+
+/* "uid:1000 read,logs" */
+static bool parse_peer(const char *value, struct config_peer *out)
+{
+    char *end;
+    int64_t id;
+    if (strncmp(value, "uid:", 4) != 0 && strncmp(value, "gid:", 4) != 0) {
+        return false;
+    }
+    if (!read_digits(value + 4, &end, &id) || id >= UINT32_MAX || *end != ' ') {
+        return false;
+    }
+    out->is_group = *value == 'g';
+    out->id = (uint32_t)id;
+    return scopes_from_words(end + strspn(end, " "), &out->scopes);
+}
+
+static bool read_peer(const struct reading *in)
+{
+    struct config_peers *peers = in->field;
+    struct config_peer peer;
+    if (peers->count == CONFIG_LIST_MAX) {
+        snprintf(in->why, in->why_bytes, "may stand %d times at most", CONFIG_LIST_MAX);
+        return false;
+    }
+    if (!parse_peer(in->value, &peer)) {
+        snprintf(in->why, in->why_bytes, "must be uid:NUMBER or gid:NUMBER, a blank, and some of "
+                 SCOPE_WORDS " with commas");
+        return false;
+    }
+    peers->items[peers->count++] = peer;
+    return true;
+}
+
+static bool read_text(const struct reading *in)
+{
+    char *copy = plain_text(in) ? text_copy(in) : NULL;
+    if (copy) {
+        char **field = in->field;
+        free(*field);
+        *field = copy;
+    }
+    return copy;
 }
 
 static bool store_unsigned(const struct reading *in, int64_t number)
@@ -290,6 +339,7 @@ static const struct {
     size_t field_bytes;
 } types[] = {
     [CONFIG_LIST] = {read_list, sizeof(struct config_list)},
+    [CONFIG_PEERS] = {read_peer, sizeof(struct config_peers)},
     [CONFIG_TEXT] = {read_text, sizeof(char *)},
     [CONFIG_COUNT] = {read_count, sizeof(uint64_t)},
     [CONFIG_BYTES] = {read_bytes, sizeof(uint64_t)},

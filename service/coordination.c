@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "db/coordination.h"
+#include "service/pool.h"
 #include "service/queue.h"
 #include "service/service.h"
 
@@ -82,10 +83,21 @@ static bool replay_hold(struct db *db, const char *data, size_t bytes)
     return hold_row_write(db, &row) == SQLITE_OK;
 }
 
+static bool replay_task(struct db *db, const char *data, size_t bytes)
+{
+    struct task_mark mark;
+    if (bytes < sizeof mark) {
+        return false;
+    }
+    memcpy(&mark, data, sizeof mark);
+    return task_mark_write(db, &mark) == SQLITE_OK;
+}
+
 static bool replay(void *context, unsigned type, const void *data, size_t bytes)
 {
     return type == JOURNAL_OBJECT ? replay_object(context, data, bytes)
            : type == JOURNAL_HOLD ? replay_hold(context, data, bytes)
+           : type == JOURNAL_TASK ? replay_task(context, data, bytes)
                                   : true;
 }
 
@@ -134,7 +146,8 @@ struct problem *coordination_load(struct service *service, struct db *db)
     service->holds.fence = service->holds.fence_reserved = fence_row_get(db);
     if (object_rows_load(db, load_object, &loading, &error) ||
         (!loading.problem && !(loading.problem = queues_load(service, db)) &&
-         hold_rows_load(db, load_hold, &loading, &error))) {
+         hold_rows_load(db, load_hold, &loading, &error)) ||
+        (!loading.problem && (loading.problem = pools_load(service, db)))) {
         problem_free(loading.problem);
         return problem_make(PROBLEM_INTERNAL, "%s", error.text);
     }
@@ -147,6 +160,8 @@ void coordination_store(struct service *service)
 {
     objects_store_dirty(service);
     holds_store_dirty(service);
+    tasks_store_dirty(service);
+    pool_workers_store_dirty(service);
     if (!service->journal || journal_head(service->journal) == service->journal_stored) {
         return;
     }
@@ -166,9 +181,11 @@ void coordination_stored(struct service *service)
     }
 }
 
+/* The journal does not outlive the machine. */
 bool coordination_keep(struct service *service)
 {
-    return service->journal && recorder_is_clean(service->recorder) && objects_journal(service) &&
+    return service->journal && service->config->sync != CONFIG_SYNC_FULL &&
+           recorder_is_clean(service->recorder) && objects_journal(service) &&
            holds_journal(service);
 }
 

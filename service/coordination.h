@@ -19,7 +19,8 @@ void coordination_stored(struct service *service);
    the open batch. */
 bool coordination_keep(struct service *service);
 
-enum { JOURNAL_OBJECT = 1, JOURNAL_HOLD = 2 }; /* entries: a row without its pointers, then its strings */
+/* Entries: a row without its pointers, then its strings. */
+enum { JOURNAL_OBJECT = 1, JOURNAL_HOLD = 2, JOURNAL_TASK = 3 };
 /* What belongs to somebody who is not there any more ends now. */
 void coordination_reconcile(struct service *service);
 

@@ -26,6 +26,7 @@ void event_set(struct event *event)
         event->generation++;
         changed(event);
         claims_finish_all(&event->waiters, CLAIM_GRANTED);
+        object_ready(&event->object);
     }
 }
 
@@ -74,6 +75,23 @@ static void write_state(struct text *text, const struct object *object)
     text_unsigned(text, const_event_of(object)->waiters.count);
 }
 
+/* Without a generation that is known: set now, or set once since the wait began. */
+static struct problem *begin_wait(const struct object *object, struct object_point *point,
+                                  const char *place)
+{
+    (void)place;
+    if (!point->after_given) {
+        point->after = const_event_of(object)->generation;
+    }
+    return NULL;
+}
+
+static bool ready(const struct object *object, const struct object_point *point)
+{
+    const struct event *event = const_event_of(object);
+    return event->generation != point->after || (event->set && !point->after_given);
+}
+
 static bool restore(struct service *service, struct object *object, const json_t *saved)
 {
     struct event *event = event_of(object);
@@ -99,6 +117,7 @@ static void release(struct object *object)
 const struct object_type event_type = {
     .kind = OBJECT_EVENT, .noun = "event", .plural = "events", .bytes = sizeof(struct event),
     .configure = configure, .write_config = write_config, .write_state = write_state,
+    .ready = ready, .point_member = "after", .begin_wait = begin_wait,
     .save = save, .restore = restore,
     .closed = closed, .release = release,
 };

@@ -1,4 +1,4 @@
-/* The two feeds: the life cycle of things, and the daemon's own log; see service.h. */
+/* The feeds: the life cycle of things, the daemon's own log, the audit; see service.h. */
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -92,10 +92,20 @@ void service_log(struct service *service, enum log_level level, const struct pro
     }
 }
 
+void service_audit(struct service *service, struct audit_row *row)
+{
+    row->seq = ++service->audit.last;
+    row->at_us = time_now_us();
+    if (!audit_insert(recorder_batch(service->recorder), row)) {
+        recorder_fatal("out of memory for the audit");
+    }
+}
+
 void feeds_stored(void *context)
 {
     struct service *service = context;
     coordination_stored(service);
     wait_list_wake_all(&service->changes.followers);
     wait_list_wake_all(&service->log.followers);
+    wait_list_wake_all(&service->audit.followers);
 }

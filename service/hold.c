@@ -11,7 +11,6 @@
 #include "service/coordination.h"
 #include "service/service.h"
 
-#define HOLDS_MAX 1000000u             /* live ones */
 #define ENDED_MAX 10000u               /* whose end stays readable */
 #define FENCE_BLOCK (1u << 20)         /* reserved in the database at once */
 
@@ -24,6 +23,11 @@ static const char *const end_names[HOLD_ENDS] = {
     [HOLD_LIVE] = NULL, [HOLD_ACKED] = "acked", [HOLD_RELEASED] = "released",
     [HOLD_EXPIRED] = "expired", [HOLD_OWNER_ENDED] = "owner_ended", [HOLD_BROKEN] = "broken",
     [HOLD_CLOSED] = "closed", [HOLD_BURIED] = "buried"};
+
+const char *hold_kind_name(enum hold_kind kind)
+{
+    return kind_names[kind];
+}
 
 const char *hold_end_name(enum hold_end end)
 {
@@ -258,9 +262,10 @@ static struct problem *refuse_grant(struct service *service, const struct hold_r
     if (request->owner.kind != PARENT_NONE && !owner_lives(service, &request->owner)) {
         return problem_make(PROBLEM_OWNER_ENDED, "the owner has ended meanwhile");
     }
-    if (service->holds.live >= HOLDS_MAX) {
+    if (service->holds.live >= service->config->max_holds) {
         struct problem *problem =
-            problem_make(PROBLEM_LIMIT_REACHED, "%u holds are live", HOLDS_MAX);
+            problem_make(PROBLEM_LIMIT_REACHED, "max_holds (%llu) are live",
+                         (unsigned long long)service->config->max_holds);
         problem->retry_after_seconds = 1;
         return problem;
     }
@@ -347,6 +352,7 @@ void hold_end(struct hold *hold, enum hold_end end, const struct hold_cause *cau
     hold_changed(hold);
     tell(hold);
     object->type->hold_ended(service, object, hold);
+    wait_list_wake_all(&hold->watchers);
     hold->object = NULL;
     hold->item = NULL;
     keep_end(hold);
@@ -494,6 +500,17 @@ void hold_json(struct text *text, const struct hold *hold, const struct hold *pr
     text_json_key(text, "previous");
     hold_end_json(text, previous);
     text_putc(text, '}');
+}
+
+void holds_json(struct text *text, const struct object *object)
+{
+    text_json_key(text, "holds");
+    text_putc(text, '[');
+    for (const struct hold *at = object->holds; at; at = at->next) {
+        text_json_comma(text);
+        hold_json(text, at, NULL);
+    }
+    text_putc(text, ']');
 }
 
 struct problem *hold_ended_problem(const struct hold *hold)

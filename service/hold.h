@@ -13,6 +13,7 @@
 #include "service/id.h"
 #include "service/id_map.h"
 #include "service/object.h"
+#include "service/waiter.h"
 
 /* Stored in the database: append only. */
 enum hold_kind { HOLD_LOCK, HOLD_SEMAPHORE, HOLD_MESSAGE, HOLD_BARRIER, HOLD_PIPE_END, HOLD_TICKET,
@@ -50,6 +51,7 @@ struct hold {
     struct hold_cause cause;
     struct service *service;
     struct timer expiry;
+    struct wait_list watchers;         /* who waits for its end (POST /v1/wait) */
     struct hold *next, *previous;                    /* of its object, oldest first */
     struct hold *next_of_owner, *previous_of_owner;
     struct hold *next_ended;                         /* in the order of their ends */
@@ -98,6 +100,9 @@ struct problem *hold_ended_problem(const struct hold *hold);
 
 /* {"id":…,"kind":…,"resource":…,"owner":…,…}; `previous`: how the one before on the same thing ended, or NULL. */
 void hold_json(struct text *text, const struct hold *hold, const struct hold *previous);
+/* "holds":[…]: the live ones of an object. */
+void holds_json(struct text *text, const struct object *object);
+const char *hold_kind_name(enum hold_kind kind);
 const char *hold_end_name(enum hold_end end);
 /* With the exit code, when the owner is a process that has one. */
 struct hold_cause owner_cause(struct service *service, const struct owner *owner);

@@ -5,6 +5,7 @@
  */
 #include "service/id.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 #include <sys/random.h>
@@ -31,6 +32,23 @@ static bool random_bytes(void *out, size_t bytes)
     return true;
 }
 
+/* From a stock, because the system call costs more than the bytes. For ids, not for secrets. */
+static bool random_stocked(void *out, size_t bytes)
+{
+    static unsigned char stock[250];
+    static size_t left;
+
+    if (left < bytes) {
+        left = 0;
+        if (!random_bytes(stock, sizeof stock))
+            return false;
+        left = sizeof stock;
+    }
+    left -= bytes;
+    memcpy(out, stock + left, bytes);
+    return true;
+}
+
 static void increment(struct fact_id *id)
 {
     for (size_t i = sizeof id->bytes; i > 0; i--)
@@ -47,7 +65,7 @@ struct fact_id id_make(void)
         id.bytes[i] = (uint8_t)(ms >> (8 * (TIME_BYTES - 1 - i)));
     /* Without random bits the order is still kept, and one daemon's ids are still distinct. */
     if (memcmp(id.bytes, last.bytes, TIME_BYTES) > 0 &&
-        random_bytes(id.bytes + TIME_BYTES, sizeof id.bytes - TIME_BYTES)) {
+        random_stocked(id.bytes + TIME_BYTES, sizeof id.bytes - TIME_BYTES)) {
         last = id;
         return id;
     }
@@ -122,6 +140,8 @@ uint64_t id_hash(const struct fact_id *id)
 
     memcpy(&high, id->bytes, sizeof high);
     memcpy(&low, id->bytes + sizeof high, sizeof low);
+    /* Ids of one millisecond count up in the last bytes: they must come to where the hash is cut off. */
+    low = be64toh(low);
     uint64_t hash = (high ^ low * 0x9E3779B97F4A7C15u) * 0xBF58476D1CE4E5B9u;
     return hash ^ hash >> 31;
 }

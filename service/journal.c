@@ -13,7 +13,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#define RING_BYTES (4u << 20)
+#define RING_BYTES JOURNAL_RING_BYTES
 #define HEADER_BYTES 4096u
 #define MAGIC 0x316c6e726a6b66ull      /* "fkjrnl1" */
 #define ALIGN 8u
@@ -116,6 +116,11 @@ uint64_t journal_id(const struct journal *journal)
 uint64_t journal_head(const struct journal *journal)
 {
     return atomic_load_explicit(&journal->header->head, memory_order_relaxed);
+}
+
+uint64_t journal_used(const struct journal *journal)
+{
+    return journal_head(journal) - atomic_load(&journal->header->tail);
 }
 
 /* ---- entries ---- */

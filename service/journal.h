@@ -18,6 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#define JOURNAL_RING_BYTES (4u << 20)
 #define JOURNAL_ENTRY_MAX (64u << 10)  /* longer ones wait for their commit */
 
 struct journal;
@@ -29,6 +30,7 @@ void journal_close(struct journal *journal);
 
 uint64_t journal_id(const struct journal *journal);    /* another file has another one; never 0 */
 uint64_t journal_head(const struct journal *journal);  /* the position behind the last entry */
+uint64_t journal_used(const struct journal *journal);  /* bytes that the database has not got yet */
 /* Appends `first` and then `rest` as one entry. False: no room, or too long. */
 bool journal_put(struct journal *journal, unsigned type, const void *first, size_t first_bytes,
                  const void *rest, size_t rest_bytes);

@@ -2,6 +2,7 @@
 #include "service/keeper_link.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -100,13 +101,19 @@ static ssize_t packet_send(int socket, const struct iovec *parts, size_t count, 
     return sendmsg(socket, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
-static bool packet_queue(struct keeper_link *self, const struct iovec *parts, size_t count,
-                         const int *fds, int fd_count)
+static size_t bytes_of(const struct iovec *parts, size_t count)
 {
     size_t bytes = 0;
     for (size_t i = 0; i < count; i++) {
         bytes += parts[i].iov_len;
     }
+    return bytes;
+}
+
+static bool packet_queue(struct keeper_link *self, const struct iovec *parts, size_t count,
+                         const int *fds, int fd_count)
+{
+    size_t bytes = bytes_of(parts, count);
     struct packet *packet = malloc(sizeof *packet + bytes);
     if (!packet) {
         return false;
@@ -144,35 +151,126 @@ static void queue_pop(struct keeper_link *self)
     free(packet);
 }
 
-void keeper_link_flush(struct keeper_link *self)
+/* Passes, and the socket tells when. */
+static bool is_full(int error)
+{
+    return error == EAGAIN || error == ENOBUFS;
+}
+
+/* True: nothing is gathered any more. */
+static bool gathered_send(struct keeper_link *self)
+{
+    struct iovec all = {self->gathered, self->gathered_bytes};
+    if (self->gathered_bytes == 0) {
+        return true;
+    }
+    if (self->first) {
+        return false;
+    }
+    if (packet_send(self->watch.fd, &all, 1, NULL, 0) < 0 && is_full(errno)) {
+        loop_rewatch(self->loop, &self->watch, EPOLLIN | EPOLLOUT);
+        return false;
+    }
+    self->gathered_bytes = self->gathered_commands = 0; /* or the keeper is gone and EOF will tell */
+    return true;
+}
+
+static void turn_ends(struct deferred *deferred)
+{
+    gathered_send((struct keeper_link *)((char *)deferred - offsetof(struct keeper_link, turn_ends)));
+}
+
+/* Makes an end of what was gathered: what comes now goes behind it. */
+static bool gathered_close(struct keeper_link *self)
+{
+    struct iovec all = {self->gathered, self->gathered_bytes};
+    if (gathered_send(self)) {
+        return true;
+    }
+    if (!packet_queue(self, &all, 1, NULL, 0)) {
+        return false;
+    }
+    self->gathered_bytes = self->gathered_commands = 0;
+    return true;
+}
+
+bool keeper_link_flush(struct keeper_link *self)
 {
     while (self->first) {
         struct packet *packet = self->first;
         struct iovec part = {packet->data, packet->bytes};
         if (packet_send(self->watch.fd, &part, 1, packet->fds, packet->fd_count) < 0 &&
-            (errno == EAGAIN || errno == ENOBUFS)) {
-            return;
+            is_full(errno)) {
+            return false;
         }
         queue_pop(self);              /* sent, or the keeper is gone and EOF will tell */
     }
+    if (!gathered_send(self)) {
+        return false;
+    }
     loop_rewatch(self->loop, &self->watch, EPOLLIN);
+    return true;
 }
 
-bool keeper_link_send(struct keeper_link *self, const struct iovec *parts, size_t count,
+/* With descriptors, or too large to wait for others. */
+static bool send_alone(struct keeper_link *self, const struct iovec *parts, size_t count,
                        const int *fds, int fd_count)
 {
+    if (!gathered_close(self)) {
+        return false;
+    }
     if (self->first) {
         return packet_queue(self, parts, count, fds, fd_count);
     }
     if (packet_send(self->watch.fd, parts, count, fds, fd_count) >= 0) {
         return true;
     }
-    return errno == EAGAIN || errno == ENOBUFS ? packet_queue(self, parts, count, fds, fd_count)
-                                               : errno == EPIPE || errno == ECONNRESET;
+    return is_full(errno) ? packet_queue(self, parts, count, fds, fd_count)
+                          : errno == EPIPE || errno == ECONNRESET;
+}
+
+/* False: there was no room, and none could be made. */
+static bool gather(struct keeper_link *self, const struct iovec *parts, size_t count)
+{
+    bool fits = self->gathered_bytes + bytes_of(parts, count) <= GATHER_BYTES &&
+                self->gathered_commands < COMMANDS_PER_PACKET;
+    if (!fits && !gathered_close(self)) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        memcpy(self->gathered + self->gathered_bytes, parts[i].iov_base, parts[i].iov_len);
+        self->gathered_bytes += parts[i].iov_len;
+    }
+    self->gathered_commands++;
+    return true;
+}
+
+bool keeper_link_send(struct keeper_link *self, const struct iovec *parts, size_t count,
+                      const int *fds, int fd_count)
+{
+    if (fd_count || bytes_of(parts, count) > GATHER_BYTES) {
+        return send_alone(self, parts, count, fds, fd_count);
+    }
+    if (!gather(self, parts, count)) {
+        return false;
+    }
+    gathered_send(self);
+    return true;
+}
+
+bool keeper_link_send_patiently(struct keeper_link *self, const struct iovec *part)
+{
+    if (!gather(self, part, 1)) {
+        return false;
+    }
+    self->turn_ends.run = turn_ends;
+    loop_defer(self->loop, &self->turn_ends);
+    return true;
 }
 
 void keeper_link_free(struct keeper_link *self)
 {
+    loop_undefer(self->loop, &self->turn_ends);
     while (self->first) {
         queue_pop(self);
     }

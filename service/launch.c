@@ -14,6 +14,7 @@
 #include "service/bonds.h"
 #include "service/id.h"
 #include "service/launch_command.h"
+#include "service/pool.h"
 #include "service/service.h"
 
 struct launch_ticket {
@@ -97,9 +98,15 @@ bool launch_ticket_nobody(struct service *service, struct process *process,
     return ticket_make(service, process, key, (struct spawned){0}) != NULL;
 }
 
+struct process *launch_process(const struct launch_ticket *ticket)
+{
+    return ticket->process;
+}
+
 void launch_abandon(struct launch_ticket *ticket)
 {
     ticket->spawned.done = NULL;
+    ticket->spawned.storing = NULL;
 }
 
 static void ticket_stored(struct after_commit *after)
@@ -137,6 +144,9 @@ static void ticket_when_stored(struct service *service, struct process *process)
     if (ticket->key) {
         store_answer(service, process, ticket->principal, ticket->key, ticket->request_hash,
                      &ticket->stored_answer);
+    }
+    if (ticket->spawned.storing) {
+        ticket->spawned.storing(ticket->spawned.context, process);
     }
     ticket->after.run = ticket_stored;
     recorder_after(service->recorder, &ticket->after);
@@ -406,6 +416,9 @@ void launch_started(struct service *service, struct process *process)
 {
     process->open_streams = process->stdin_mode == STDIN_PIPE ? 7u : 3u;
     ticket_when_stored(service, process);
+    if (process->pool_num) {
+        pool_worker_started(process);
+    }
 }
 
 static bool is_shortage(int error, unsigned stage)

@@ -9,6 +9,7 @@
 #include "service/memfd.h"
 
 #define RECORD_LIMIT (6u << 20)
+#define USUAL_BYTES 4000u
 
 static void put_string(struct text *tail, const char *string)
 {
@@ -53,6 +54,10 @@ static uint32_t put_environment(struct service *service, const struct process *p
     }
     put_env(tail, "FORKFUL_PROCESS_ID", process->id_text, &count);
     put_env(tail, "FORKFUL_PROCESS_NAME", process->name, &count);
+    if (spec->pool_order.pool) {
+        put_env(tail, "FORKFUL_POOL", spec->pool_order.pool_name, &count);
+        put_env(tail, "FORKFUL_TASK_ID", spec->pool_order.task_id, &count);
+    }
     if (process->api) {
         snprintf(token, sizeof token, "fkp_%s_%s", process->id_text + 2, process->token);
         put_env(tail, "FORKFUL_TOKEN", token, &count);
@@ -134,6 +139,7 @@ struct problem *launch_compose(struct service *service, const struct process *pr
                                struct launch *launch)
 {
     *launch = (struct launch){.stdin_fd = -1};
+    text_room(tail, USUAL_BYTES);
     fill_command(process, spec, &launch->command);
     for (unsigned i = 0; i < spec->argc; i++) {
         put_string(tail, spec->argv[i]);

@@ -11,6 +11,7 @@
 
 #include "service/bonds.h"
 #include "service/coordination.h"
+#include "service/pool.h"
 #include "service/resume.h"
 #include "service/service.h"
 
@@ -62,6 +63,9 @@ void service_store_dirty(void *context)
         store(service, process);
     }
     coordination_store(service);
+    if (service->config->sync == CONFIG_SYNC_FULL) {
+        recorder_durable(service->recorder);
+    }
 }
 
 static void must(bool stored)
@@ -93,12 +97,20 @@ static void quiet_stored(struct after_commit *after)
     wait_list_wake_all(&process->followers);
 }
 
+/* Where nothing was written and nothing lost, the writer knows of no log to finish. */
+static bool has_log(const struct process *process, uint64_t end)
+{
+    return process->stdout_bytes > 0 || process->stderr_bytes > 0 || end == 0;
+}
+
 static void when_quiet(struct service *service, struct process *process, uint64_t end)
 {
     if (!process_ended(process) || (process->open_streams & 3u) || process->quiet_stored) {
         return;
     }
-    must(log_finished(recorder_batch(service->recorder), process->num, end));
+    if (has_log(process, end)) {
+        must(log_finished(recorder_batch(service->recorder), process->num, end));
+    }
     process->tell_quiet.run = quiet_stored;
     recorder_after(service->recorder, &process->tell_quiet);
 }
@@ -155,6 +167,9 @@ static void fact_output(struct service *service, struct process *process, const 
     must(log_append(recorder_batch(service->recorder), process->num, end,
                     (enum log_stream)fact->stream, fact->at_us, fact_payload(fact), bytes, limit));
     process_touch(service, process, false);
+    if (process->worker && fact->stream != STREAM_STDERR) {
+        pool_worker_output(process->worker, fact_payload(fact), bytes);
+    }
     if (process->followers.count) {
         recorder_urgent(service->recorder);
     }
@@ -173,14 +188,19 @@ static void fact_dropped(struct service *service, struct process *process, const
     must(log_gap(recorder_batch(service->recorder), process->num, end,
                  (enum log_stream)fact->stream, fact->at_us, dropped.bytes, reason));
     process_touch(service, process, true);
+    if (process->worker && fact->stream != STREAM_STDERR) {
+        pool_worker_output_lost(process->worker);
+    }
 }
 
 static void fact_pipe_closed(struct service *service, struct process *process,
                              const struct fact *fact, uint64_t end)
 {
     process->open_streams &= fact->stream == STREAM_STDERR ? ~2u : ~1u;
-    must(log_close_stream(recorder_batch(service->recorder), process->num, end,
-                          (enum log_stream)fact->stream, fact->at_us));
+    if (*written(process, fact) > 0) {
+        must(log_close_stream(recorder_batch(service->recorder), process->num, end,
+                              (enum log_stream)fact->stream, fact->at_us));
+    }
     service->executor->type->pipe_closed(service->executor, &process->id,
                                          (enum fact_stream)fact->stream);
     process_touch(service, process, true);
@@ -302,6 +322,9 @@ static void end_process(struct service *service, struct process *process, uint64
     struct owner self = {PARENT_PROCESS, process->id};
     bonds_ended(process);
     owner_ended(service, &self);
+    if (process->worker) {
+        pool_worker_ended(process->worker);
+    }
     if (!process->daemon) { /* those may not make processes */
         service_parent_ended(service, &self);
     }
@@ -411,6 +434,9 @@ static void apply_keeper_started(struct service *service, const struct fact *fac
     if (process && started.unsure_bytes) {
         must(log_gap(recorder_batch(service->recorder), process->num, end,
                      (enum log_stream)fact->stream, fact->at_us, 0, LOG_GAP_KEEPER_LOST));
+    }
+    if (process && process->worker && started.unsure_bytes && fact->stream != STREAM_STDERR) {
+        pool_worker_output_lost(process->worker);
     }
 }
 

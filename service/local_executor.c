@@ -319,38 +319,53 @@ static void local_forget(struct executor *executor, const struct fact_id *id)
         custody_drop_fd(custody, CUSTODY_STDIN);
         custody_drop_empty(self, custody);
     }
-    problem_free(command_send(self, COMMAND_FORGET, id, NULL, 0, (struct reply){0}));
+    struct command command = {.type = COMMAND_FORGET, .process = *id};
+    keeper_link_send_patiently(&self->link, &(struct iovec){&command, sizeof command});
 }
 
 /* ---- receiving ---- */
 
-static void notice_take(struct local_executor *self, const unsigned char *data, size_t bytes,
-                        const int *fds, int fd_count)
+static void notice_take(struct local_executor *self, const struct notice *notice,
+                        const unsigned char *body, const int *fds, int fd_count)
 {
-    struct notice notice;
-    memcpy(&notice, data, sizeof notice);
-    const unsigned char *body = data + sizeof notice;
-    size_t body_bytes = bytes - sizeof notice;
+    size_t body_bytes = notice->body_bytes;
     struct notice_welcome welcome;
     struct notice_reply reply_body;
     struct notice_signal signalled;
     struct reply reply;
-    if (notice.type == NOTICE_CUSTODY) {
+    if (notice->type == NOTICE_CUSTODY) {
         custody_receive(self, body, body_bytes, fds, fd_count);
-    } else if (notice.type == NOTICE_REPLY && body_bytes >= sizeof reply_body) {
+    } else if (notice->type == NOTICE_REPLY && body_bytes >= sizeof reply_body) {
         memcpy(&reply_body, body, sizeof reply_body);
-        if (notice.request && keeper_link_take(&self->link, notice.request, &reply)) {
+        if (notice->request && keeper_link_take(&self->link, notice->request, &reply)) {
             reply.done(reply.context, reply_body.error, reply_body.stage);
         }
-    } else if (notice.type == NOTICE_WELCOME && body_bytes >= sizeof welcome) {
+    } else if (notice->type == NOTICE_WELCOME && body_bytes >= sizeof welcome) {
         memcpy(&welcome, body, sizeof welcome);
         self->events.welcome(self->events.context, &welcome);
-    } else if (notice.type == NOTICE_CUSTODY_DONE) {
+    } else if (notice->type == NOTICE_CUSTODY_DONE) {
         self->entries_known = true;
         self->events.entries_known(self->events.context);
-    } else if (notice.type == NOTICE_SIGNAL && body_bytes >= sizeof signalled) {
+    } else if (notice->type == NOTICE_SIGNAL && body_bytes >= sizeof signalled) {
         memcpy(&signalled, body, sizeof signalled);
         self->events.signalled(self->events.context, signalled.signal);
+    }
+}
+
+/* The first notice has the descriptors. */
+static void notices_take(struct local_executor *self, size_t bytes, const int *fds, int fd_count)
+{
+    const unsigned char *at = self->buffer, *end = at + bytes;
+    struct notice notice;
+    while ((size_t)(end - at) >= sizeof notice) {
+        memcpy(&notice, at, sizeof notice);
+        at += sizeof notice;
+        if (notice.body_bytes > (size_t)(end - at)) {
+            return;
+        }
+        notice_take(self, &notice, at, fds, fd_count);
+        at += notice.body_bytes;
+        fd_count = 0;
     }
 }
 
@@ -382,9 +397,7 @@ static bool packet_receive(struct local_executor *self)
             fd_count = (int)(bytes / sizeof(int));
         }
     }
-    if ((size_t)n >= sizeof(struct notice)) {
-        notice_take(self, self->buffer, (size_t)n, fds, fd_count);
-    }
+    notices_take(self, (size_t)n, fds, fd_count);
     return true;
 }
 
@@ -439,6 +452,7 @@ struct executor *local_executor_start(struct loop *loop, int fd,
         free(self);
         return NULL;
     }
+    keeper_link_flush(&self->link);
     return &self->base;
 }
 
@@ -478,10 +492,9 @@ struct problem *local_executor_upgrade(struct executor *executor, const char *pa
 void local_executor_flush(struct executor *executor, int timeout_ms)
 {
     struct local_executor *self = self_of(executor);
-    for (int waited = 0; self->link.first && waited < timeout_ms; waited += 10) {
+    for (int waited = 0; !keeper_link_flush(&self->link) && waited < timeout_ms; waited += 10) {
         struct pollfd pollfd = {.fd = self->link.watch.fd, .events = POLLOUT};
         poll(&pollfd, 1, 10);
-        keeper_link_flush(&self->link);
     }
 }
 

@@ -114,7 +114,7 @@ void message_note_end(struct message *message, const struct hold *hold)
 /* ---- showing ---- */
 
 /* "application/json", "application/problem+json", each with parameters or without. */
-static bool is_json_type(const char *type)
+bool message_type_is_json(const char *type)
 {
     size_t bytes = type ? strcspn(type, "; \t") : 0;
     return (bytes == 16 && strncasecmp(type, "application/json", 16) == 0) ||
@@ -126,7 +126,7 @@ void message_write_body(struct text *text, const struct message *message)
     const char *body = message_body(message), *type = message_content_type(message);
     text_json_key(text, "content_type");
     text_json_string(text, type);
-    if (is_json_type(type) && json_valid(body, message->body_bytes)) {
+    if (message_type_is_json(type) && json_valid(body, message->body_bytes)) {
         text_json_key(text, "body");
         text_add(text, body, message->body_bytes);
     } else if (utf8_valid(body, message->body_bytes)) {

@@ -73,6 +73,8 @@ void message_free(struct message *message);
 bool message_has_expired(const struct message *message);
 /* Copied, where there is memory; NULL: none. */
 void message_set_reason(struct message *message, const char *reason);
+/* "application/json", "application/problem+json", each with parameters or without; NULL is not. */
+bool message_type_is_json(const char *type);
 const char *message_content_type(const struct message *message); /* or NULL */
 const char *message_body(const struct message *message);
 const char *message_state_name(enum message_state state);

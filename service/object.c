@@ -12,7 +12,6 @@
 #include "service/service.h"
 
 #define FIRST_BUCKETS 64u
-#define OBJECTS_MAX 100000u
 
 bool object_name_valid(const char *name, size_t bytes)
 {
@@ -121,6 +120,7 @@ static void leave_owner(struct object *object)
 
 static void free_object(struct object *object)
 {
+    pending_forget(&object->making);
     if (object->type->release) {
         object->type->release(object);
     }
@@ -183,9 +183,10 @@ static struct problem *config_differs(const struct object *object, const struct 
     json_object_foreach(is, key, value) {
         if (!json_equal(value, json_object_get(asked, key))) {
             char pointer[80], *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT);
+            bool secret = object->type->show_config && json_is_object(value);
             snprintf(pointer, sizeof pointer, "/%s", key);
             problem = problem_add(problem, PROBLEM_CONFIG_DIFFERS, FAULT_POINTER, pointer,
-                                  "It is %.100s there.", text ? text : "?");
+                                  "It is %.100s there.", secret ? "another" : text ? text : "?");
             free(text);
         }
     }
@@ -215,9 +216,10 @@ static struct problem *refuse_new(struct service *service, const struct object_r
     if (service->shutting_down) {
         return problem_make(PROBLEM_SHUTTING_DOWN, "the daemon is ending");
     }
-    if (service->objects.count >= OBJECTS_MAX) {
+    if (service->objects.count >= service->config->max_objects) {
         struct problem *problem =
-            problem_make(PROBLEM_LIMIT_REACHED, "%u objects are there", OBJECTS_MAX);
+            problem_make(PROBLEM_LIMIT_REACHED, "max_objects (%llu) are there",
+                         (unsigned long long)service->config->max_objects);
         problem->retry_after_seconds = 1;
         return problem;
     }
@@ -242,7 +244,7 @@ static void tell(struct object *object, const char *what, const char *cause)
     text_free(&data);
 }
 
-static void mark(struct object *object)
+static void mark_dirty(struct object *object)
 {
     struct object_table *table = &object->service->objects;
     if (!object->dirty) {
@@ -251,6 +253,12 @@ static void mark(struct object *object)
         table->dirty = object;
         recorder_batch(object->service->recorder);
     }
+}
+
+static void mark(struct object *object)
+{
+    struct object_table *table = &object->service->objects;
+    mark_dirty(object);
     if (!object->unjournaled) {
         object->unjournaled = true;
         object->next_unjournaled = table->unjournaled;
@@ -267,8 +275,14 @@ static struct problem *add_new(struct object *object)
         return problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for %s", object->resource);
     }
     mark(object);
+    pending_mark(&object->making, service);
     tell(object, "created", NULL);
     return NULL;
+}
+
+bool object_settled(struct object *object)
+{
+    return pending_settled(&object->making, false);
 }
 
 struct object *object_put(struct service *service, enum object_kind kind,
@@ -360,7 +374,7 @@ void object_json(struct text *text, const struct object *object)
     owner_json(text, &object->owner);
     text_json_key(text, "created_at");
     text_json_time(text, object->created_at_us);
-    object->type->write_config(text, object);
+    (object->type->show_config ? object->type->show_config : object->type->write_config)(text, object);
     object->type->write_state(text, object);
     text_putc(text, '}');
 }
@@ -371,6 +385,13 @@ void object_touch(struct object *object)
 {
     if (object->durable && !object->deleted) {
         mark(object);
+    }
+}
+
+void object_count(struct object *object)
+{
+    if (object->durable && !object->deleted) {
+        mark_dirty(object);
     }
 }
 

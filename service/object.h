@@ -17,6 +17,7 @@
 
 #include "service/loop.h"
 #include "service/owner.h"
+#include "service/pending.h"
 #include "service/problem.h"
 #include "service/text.h"
 #include "service/waiter.h"
@@ -42,6 +43,13 @@ struct hold_order {
     struct owner by;
 };
 
+/* From where POST /v1/wait waits for an object, as the entry that names it says. */
+struct object_point {
+    bool after_given;
+    uint64_t after;                    /* a value's version or an event's generation that is known */
+    const char *end;                   /* a pipe's: "a" or "b"; NULL: not given; borrowed */
+};
+
 struct object_type {
     enum object_kind kind;
     const char *noun, *plural;         /* "queue", "queues" */
@@ -53,10 +61,17 @@ struct object_type {
     /* The configuration with all defaults, always in the same words: two that are equal are the same. Writes
        members ("max":3,…) without braces. */
     void (*write_config)(struct text *text, const struct object *object);
+    /* The same as GET shows it, where secrets are in it; or NULL. */
+    void (*show_config)(struct text *text, const struct object *object);
     /* What GET shows besides: counters, who waits. Members with text_json_key. */
     void (*write_state)(struct text *text, const struct object *object);
-    /* Is there what POST /v1/wait waits for? `after`: of a value. NULL: cannot be waited for. */
-    bool (*ready)(const struct object *object, uint64_t after);
+    /* Is there what POST /v1/wait waits for, that is: would a call that takes it not wait? Whenever this may
+       have become true the kind calls object_ready. NULL: cannot be waited for. */
+    bool (*ready)(const struct object *object, const struct object_point *point);
+    const char *point_member;          /* what an entry may say besides the name: "after", "end"; NULL: nothing */
+    /* A wait begins: completes the point. NULL: done. `place`: the entry in the request. Or NULL: as it is. */
+    struct problem *(*begin_wait)(const struct object *object, struct object_point *point,
+                                  const char *place);
     /* What must outlive the server, as members; NULL: nothing. */
     void (*save)(struct text *text, const struct object *object);
     /* From that, at the start; also called (with NULL) for one without any. False: no memory. */
@@ -67,6 +82,8 @@ struct object_type {
     void (*restore_end)(struct object *object, const struct hold *hold);
     /* One of its holds has ended: gives back what it held and serves who waits. NULL: it never has any. */
     void (*hold_ended)(struct service *service, struct object *object, struct hold *hold);
+    /* A claim has left without a grant: it may have been in the way of those behind it. NULL: none ever is. */
+    void (*claim_left)(struct object *object);
     /* NULL: done (the hold may live on: one depth less), or what this kind does not do. */
     struct problem *(*act_on_hold)(struct hold *hold, const struct hold_order *order);
     /* It is being deleted: everybody who waits is told. Its holds have ended before. */
@@ -86,6 +103,7 @@ struct object {
     bool deleted;
     bool dirty, inserted;              /* its row must be written; it has a row */
     struct owner owner;                /* who made it */
+    struct pending making;             /* until it is safe, nobody is told that it is there */
     struct wait_list observers;        /* who waits for several: woken by object_ready */
     struct hold *holds;                /* live ones, oldest first */
     struct hold *last_hold;
@@ -117,15 +135,19 @@ struct object_request {
     bool ends_with_owner, durable;
     struct owner owner;                /* PARENT_NONE: the admin */
 };
-/* What PUT asks: *made tells whether it is new. NULL: *problem tells (config_differs, limit_reached …).
-   Its row is in the open batch: answer after the commit. */
+/* What PUT asks: *made tells whether it is new. NULL: *problem tells (config_differs, limit_reached …). A new
+   one's row is in the open batch: whoever tells of it asks object_settled first. */
 struct object *object_put(struct service *service, enum object_kind kind,
                           const struct object_request *request, bool *made,
                           struct problem **problem);
+/* That it is there cannot be taken back by a crash. False: answer after the commit of the open batch. */
+bool object_settled(struct object *object);
 /* Its holds end as `closed`, who waits on it is told `deleted`. */
 void object_delete(struct object *object, const char *cause);
 /* Its state has changed and must be stored with the open batch. Nothing unless durable. */
 void object_touch(struct object *object);
+/* The same for what is only told after a commit, and need not be in the journal: totals. */
+void object_count(struct object *object);
 
 /* It may have become `ready`: who waits for several looks again. */
 void object_ready(struct object *object);

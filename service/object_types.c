@@ -5,6 +5,7 @@
 #include "service/object.h"
 #include "service/permit.h"
 #include "service/pipe.h"
+#include "service/pool.h"
 #include "service/queue.h"
 #include "service/value.h"
 
@@ -17,4 +18,5 @@ const struct object_type *const object_types[OBJECT_KINDS] = {
     [OBJECT_CONDITION] = &condition_type,
     [OBJECT_BARRIER] = &barrier_type,
     [OBJECT_PIPE] = &pipe_type,
+    [OBJECT_POOL] = &pool_type,
 };

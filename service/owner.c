@@ -3,6 +3,7 @@
 
 #include "service/barrier.h"
 #include "service/claim.h"
+#include "service/queue.h"
 #include "service/service.h"
 
 static struct process *process_of(struct service *service, const struct owner *owner)
@@ -49,6 +50,7 @@ void owner_ended(struct service *service, const struct owner *owner)
     if (!belongings) {
         return;
     }
+    queues_hold_back(service);
     while (belongings->claims) {
         claim_finish(belongings->claims, CLAIM_OWNER_ENDED);
     }
@@ -56,6 +58,7 @@ void owner_ended(struct service *service, const struct owner *owner)
         hold_end(belongings->holds,
                  belongings->holds->revoked ? HOLD_BROKEN : HOLD_OWNER_ENDED, &cause);
     }
+    queues_go_on(service);
     while (belongings->objects) {
         object_delete(belongings->objects, "owner_ended");
     }

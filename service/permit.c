@@ -58,6 +58,7 @@ static bool deepen(struct permit_claim *claim, struct hold *hold)
 {
     hold->depth++;
     hold_touch(hold, claim->claim.ttl_us);
+    hold_changed(hold);                /* also where there is no time limit to renew */
     claim->hold = hold;
     return true;
 }
@@ -85,6 +86,9 @@ static void serve(struct permit *permit)
 {
     while (permit->value > 0 && permit->claims.first && !permit->object.deleted) {
         struct permit_claim *claim = (struct permit_claim *)claim_first(&permit->claims);
+        if (claim_is_gone(&claim->claim)) {
+            continue;
+        }
         if (grant(permit, claim, &claim->claim.problem)) {
             claim_finish(&claim->claim, CLAIM_GRANTED);
         } else {
@@ -148,9 +152,9 @@ struct problem *permit_post(struct permit *permit, int64_t n)
 
 /* ---- the types ---- */
 
-static bool ready(const struct object *object, uint64_t after)
+static bool ready(const struct object *object, const struct object_point *point)
 {
-    (void)after;
+    (void)point;
     return const_permit_of(object)->value > 0;
 }
 
@@ -211,13 +215,7 @@ static void write_state(struct text *text, const struct object *object)
     }
     text_json_key(text, "waiters");
     text_unsigned(text, permit->claims.count);
-    text_json_key(text, "holds");
-    text_putc(text, '[');
-    for (const struct hold *at = object->holds; at; at = at->next) {
-        text_json_comma(text);
-        hold_json(text, at, NULL);
-    }
-    text_putc(text, ']');
+    holds_json(text, object);
     text_json_key(text, "previous");
     hold_end_json(text, permit_previous(permit));
 }

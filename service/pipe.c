@@ -220,6 +220,9 @@ static void hand_out(struct pipe *pipe, struct pipe_receiver *receiver)
 static void serve_receiver(struct pipe *pipe, struct pipe_end *to)
 {
     struct pipe_receiver *receiver = (struct pipe_receiver *)claim_first(&to->receivers);
+    if (claim_is_gone(&receiver->claim)) {
+        return;
+    }
     if (to->first->body_bytes > receiver->max_bytes) {
         receiver->claim.problem = too_long(receiver, to->first);
         claim_finish(&receiver->claim, CLAIM_FAILED);
@@ -238,17 +241,24 @@ static void serve(struct pipe *pipe, enum pipe_side side)
         struct pipe_sender *sender = (struct pipe_sender *)claim_first(&from->senders);
         if (to->first && to->receivers.first) {
             serve_receiver(pipe, to);
-        } else if (sender && has_room(pipe, to, sender->message)) {
+        } else if (!sender || !has_room(pipe, to, sender->message)) {
+            break;
+        } else if (!claim_is_gone(&sender->claim)) {
             let_in(pipe, sender);
             claim_finish(&sender->claim, CLAIM_GRANTED);
-        } else {
-            break;
         }
     }
     if (to->first) {
         claims_finish_all(&to->pollers, CLAIM_GRANTED);
     }
     object_ready(&pipe->object);
+}
+
+void pipe_claim_left(struct object *object)
+{
+    struct pipe *pipe = (struct pipe *)object;
+    serve(pipe, PIPE_A);
+    serve(pipe, PIPE_B);
 }
 
 struct problem *pipe_send(struct pipe *pipe, struct pipe_sender *sender)

@@ -96,5 +96,6 @@ bool pipe_settled(struct pipe *pipe);
 /* ---- for pipe_type.c ---- */
 void pipe_enter(struct pipe_end *end, struct message *message);     /* behind the last */
 void pipe_hold_ended(struct service *service, struct object *object, struct hold *hold);
+void pipe_claim_left(struct object *object);
 
 #endif

@@ -2,6 +2,7 @@
  * What a pipe is as an object: its configuration, its durable form, its end. What it does is in
  * pipe.c.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,6 +52,35 @@ static void write_state(struct text *text, const struct object *object)
         pipe_end_json(text, const_pipe_of(object), (enum pipe_side)side);
     }
     text_putc(text, '}');
+}
+
+/* ---- waiting ---- */
+
+static bool side_of(const struct object_point *point, enum pipe_side *side)
+{
+    return point->end && pipe_side_from_name(point->end, strlen(point->end), side);
+}
+
+static struct problem *begin_wait(const struct object *object, struct object_point *point,
+                                  const char *place)
+{
+    enum pipe_side side;
+    char pointer[64];
+    if (side_of(point, &side)) {
+        return pipe_cannot_receive(const_pipe_of(object), side);
+    }
+    snprintf(pointer, sizeof pointer, "%.50s/end", place);
+    return problem_add(NULL, point->end ? PROBLEM_INVALID_VALUE : PROBLEM_MISSING_FIELD,
+                       FAULT_POINTER, pointer, "It must be the end that receives, a or b.");
+}
+
+/* A receive would not wait: there is a message, or never will be one. */
+static bool ready(const struct object *object, const struct object_point *point)
+{
+    const struct pipe *pipe = const_pipe_of(object);
+    enum pipe_side side = PIPE_A;
+    side_of(point, &side);
+    return pipe->ends[side].closed || pipe_readable(pipe, side);
 }
 
 /* ---- the durable form ---- */
@@ -200,7 +230,9 @@ static void release(struct object *object)
 const struct object_type pipe_type = {
     .kind = OBJECT_PIPE, .noun = "pipe", .plural = "pipes", .bytes = sizeof(struct pipe),
     .configure = configure, .write_config = write_config, .write_state = write_state,
-    .save = save, .restore = restore, .restore_hold = restore_hold, .restore_end = restore_end,
-    .hold_ended = pipe_hold_ended, .act_on_hold = act_on_hold, .closed = closed,
+    .ready = ready, .point_member = "end", .begin_wait = begin_wait,
+    .save = save, .restore = restore,
+    .restore_hold = restore_hold, .restore_end = restore_end,
+    .hold_ended = pipe_hold_ended, .claim_left = pipe_claim_left, .act_on_hold = act_on_hold, .closed = closed,
     .release = release,
 };

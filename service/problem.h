@@ -38,6 +38,7 @@
     X(DIFFERS, "differs", 409, "The present value is not the one expected")                    \
     X(CLOSED_FOR_GOOD, "closed", 410, "It is closed")                                           \
     X(CLOSED, "closed", 409, "It is closed")                                                    \
+    X(NOT_CLOSED, "not_closed", 409, "It is open still")                                       \
     X(NOT_RUNNING, "not_running", 409, "The process is not running")                            \
     X(NOT_STARTED, "not_started", 409, "The process was not started")                           \
     X(ALREADY_STARTED, "already_started", 409, "The process was started before")                \
@@ -52,6 +53,7 @@
     X(VERSION_DIFFERS, "version_differs", 412, "It has another version by now")                 \
     X(PAYLOAD_TOO_LARGE, "payload_too_large", 413, "The body is too large")                     \
     X(UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", 415, "The body must be application/json") \
+    X(RANGE_NOT_SATISFIABLE, "range_not_satisfiable", 416, "Nothing of that range is there")    \
     X(MISDIRECTED, "misdirected", 421, "This server does not answer for that host")             \
     X(UNKNOWN_FIELD, "unknown_field", 422, "A field is not known here")                         \
     X(INVALID_VALUE, "invalid_value", 422, "A value is not valid")                              \

@@ -40,6 +40,7 @@ enum exit_reason {
 
 struct bonds;
 struct launch_ticket;
+struct pool_worker;
 struct service;
 
 struct process {
@@ -56,6 +57,8 @@ struct process {
     char *spec_text;                   /* what the database keeps; NULL once it is stored and started */
     json_t *labels;                    /* or NULL */
     struct owner parent;
+    int64_t pool_num, pool_at_us;      /* the pool that made it; 0: none did */
+    struct fact_id task_id;            /* for this task of it; zeroed: none of its own */
     struct bonds *bonds;               /* NULL: it requires nothing, and nobody is told of its end */
     struct privileges *privileges;     /* NULL: all of it is the daemon's */
     char token[65];                    /* hex; empty: the child gets none */
@@ -110,6 +113,7 @@ struct process {
     struct process *next_dirty;
     bool dirty, inserted;              /* its row must be written; it has a row */
     bool spec_changed;                 /* with its row, the spec in it */
+    struct pool_worker *worker;        /* while it works for its pool; else NULL */
     struct launch_ticket *ticket;      /* while a launch is under way and somebody waits */
     struct deferred release;           /* after deletion */
 };

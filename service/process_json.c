@@ -12,6 +12,8 @@
 #include "service/id.h"
 #include "service/service.h"
 
+#define USUAL_BYTES 1024u /* of all that is not fixed */
+
 /* ---- answers ---- */
 
 static void exit_json(struct text *t, const struct process *p)
@@ -105,6 +107,7 @@ static void number_or_null(struct text *t, int64_t value)
 
 void process_json(struct text *t, const struct process *p)
 {
+    text_room(t, p->fixed_bytes + USUAL_BYTES);
     text_put(t, "{\"id\":\"");
     text_put(t, p->id_text);
     text_put(t, "\",\"state\":\"");
@@ -202,6 +205,29 @@ static void fixed_json(struct text *t, const struct process *p, const struct spe
     labels_json(t, p->labels);
 }
 
+static void pool_json(struct text *t, const struct process *p)
+{
+    static const struct fact_id none;
+    char id[ID_TEXT_BYTES];
+    if (p->pool_num) {
+        text_printf(t, ",\"pool\":%lld,\"pool_at\":%lld", (long long)p->pool_num,
+                    (long long)p->pool_at_us);
+        id_format(&p->task_id, 't', id);
+        text_json_key(t, "task");
+        text_json_string(t, id_equal(&p->task_id, &none) ? NULL : id);
+    }
+}
+
+static void pool_from_object(struct process *p, const json_t *keep)
+{
+    const json_t *task = json_object_get(keep, "task");
+    p->pool_num = json_integer_value(json_object_get(keep, "pool"));
+    p->pool_at_us = json_integer_value(json_object_get(keep, "pool_at"));
+    if (json_is_string(task)) {
+        id_parse(json_string_value(task), json_string_length(task), 't', &p->task_id);
+    }
+}
+
 static void keep_json(struct text *t, const struct process *p)
 {
     text_printf(t,
@@ -212,6 +238,7 @@ static void keep_json(struct text *t, const struct process *p)
                 (long long)p->timeout_us);
     privileges_json(t, p->privileges);
     bonds_json(t, p->bonds);
+    pool_json(t, p);
     text_putc(t, '}');
 }
 
@@ -250,6 +277,9 @@ bool process_fix(struct process *p, const struct spec *spec, const json_t *body)
     p->grace_us = spec->grace_us;
     p->timeout_us = spec->timeout_us;
     p->labels = json_incref(spec->labels);
+    p->pool_num = spec->pool_order.pool;
+    p->pool_at_us = spec->pool_order.pool_at_us;
+    p->task_id = spec->pool_order.task;
     p->name = spec->name ? strdup(spec->name) : default_name(p->num);
     p->program = strdup(spec->argv[0]);
     if (!p->name || !p->program || !privileges_from_spec(spec, &p->privileges) ||
@@ -297,6 +327,7 @@ static bool keep_from_object(struct process *p, const json_t *keep)
     p->stop_signal = (int)json_integer_value(json_object_get(keep, "stop_signal"));
     p->grace_us = json_integer_value(json_object_get(keep, "grace_us"));
     p->timeout_us = json_integer_value(json_object_get(keep, "timeout_us"));
+    pool_from_object(p, keep);
     return privileges_from_json(keep, &p->privileges) && bonds_from_json(keep, p, &p->bonds);
 }
 

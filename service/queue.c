@@ -72,6 +72,7 @@ static struct problem *put_in(struct queue *queue, struct queue_putter *putter)
     }
     putter->in = true;
     queue->put_total += putter->count;
+    queue_service(queue)->queues.put_total += putter->count;
     object_touch(&queue->object);
     queue_store_durably(queue);
     return NULL;
@@ -168,7 +169,10 @@ static bool serve_receiver(struct queue *queue)
     if (!queue->receivers.first || !first_ready(queue)) {
         return false;
     }
-    claim_finish(claim_first(&queue->receivers), CLAIM_GRANTED);
+    struct claim *claim = claim_first(&queue->receivers);
+    if (!claim_is_gone(claim)) {
+        claim_finish(claim, CLAIM_GRANTED);
+    }
     return true;
 }
 
@@ -178,16 +182,50 @@ static bool serve_putter(struct queue *queue)
     if (!putter || !has_room(queue, putter)) {
         return false;
     }
+    if (claim_is_gone(&putter->claim)) {
+        return true;
+    }
     claim_cancel(&putter->claim);
     putter->claim.problem = put_in(queue, putter);
     claim_finish(&putter->claim, putter->claim.problem ? CLAIM_FAILED : CLAIM_GRANTED);
     return true;
 }
 
+static void serve_later(struct queue *queue)
+{
+    struct queue_totals *totals = &queue_service(queue)->queues;
+    if (!queue->owed) {
+        queue->owed = true;
+        queue->next_owed = totals->owed;
+        totals->owed = queue;
+    }
+}
+
+void queues_hold_back(struct service *service)
+{
+    service->queues.held_back = true;
+}
+
+/* Deleted ones are freed at the end of the turn. */
+void queues_go_on(struct service *service)
+{
+    struct queue *queue;
+    service->queues.held_back = false;
+    while ((queue = service->queues.owed)) {
+        service->queues.owed = queue->next_owed;
+        queue->owed = false;
+        queue_serve(queue);
+    }
+}
+
 void queue_serve(struct queue *queue)
 {
     if (queue->serving) {
         return;                        /* whoever does it further up goes on */
+    }
+    if (queue_service(queue)->queues.held_back) {
+        serve_later(queue);
+        return;
     }
     queue->serving = true;
     while (!queue->object.deleted && (serve_receiver(queue) || serve_putter(queue))) {
@@ -202,6 +240,11 @@ void queue_serve(struct queue *queue)
         object_ready(&queue->object);
     }
     queue->serving = false;
+}
+
+void queue_claim_left(struct object *object)
+{
+    queue_serve((struct queue *)object);
 }
 
 size_t queue_unfinished(const struct queue *queue)

@@ -43,6 +43,8 @@ struct queue {
     struct wait_list putters;          /* claims in a struct queue_putter */
     struct wait_list joiners;          /* claims: GRANTED means that nothing is unfinished */
     bool serving;                      /* further up in the call stack */
+    bool owed;                         /* in queue_totals.owed */
+    struct queue *next_owed;
     struct deferred settle;            /* at the start: leases without a hold are given back */
 
     uint64_t put_total, acked_total, taken_total, expired_total;
@@ -86,6 +88,10 @@ void queue_put_back(struct queue *queue, struct message *message);
 void queue_lease_undo(struct hold *hold);
 /* There may be room now, or something ready: who waits is served. */
 void queue_serve(struct queue *queue);
+/* Nobody is served until all has come back that comes back in this step: who waits gets what is first in the
+   queue's order, not what came back first. */
+void queues_hold_back(struct service *service);
+void queues_go_on(struct service *service);
 
 bool queue_drained(const struct queue *queue);  /* closed, and nothing can become ready any more */
 size_t queue_unfinished(const struct queue *queue);

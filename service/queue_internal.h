@@ -40,6 +40,9 @@ void queue_expire(struct queue *queue, struct message *message);
 /* From the database, in the order of seq. False: no memory. */
 bool queue_enter_loaded(struct queue *queue, struct message *message);
 
+/* ---- queue.c ---- */
+void queue_claim_left(struct object *object);          /* object_type */
+
 /* ---- queue_lease.c ---- */
 /* Leases for which no hold came back. */
 void queue_give_back_orphans(struct queue *queue);

@@ -50,6 +50,7 @@ static void ended_by_ack(struct queue *queue, struct message *message, const str
 {
     (void)hold;
     queue->acked_total++;
+    queue_service(queue)->queues.acked_total++;
     queue_store_durably(queue);
     queue_remove(queue, message);
 }

@@ -83,10 +83,10 @@ static void write_state(struct text *text, const struct object *object)
 }
 
 /* Something is ready, or (closed) never will be: a receive would not wait. */
-static bool ready(const struct object *object, uint64_t after)
+static bool ready(const struct object *object, const struct object_point *point)
 {
     const struct queue *queue = (const struct queue *)object;
-    (void)after;
+    (void)point;
     return queue->counts[MESSAGE_READY] > 0 || queue_drained(queue);
 }
 
@@ -231,5 +231,5 @@ const struct object_type queue_type = {
     .kind = OBJECT_QUEUE, .noun = "queue", .plural = "queues", .bytes = sizeof(struct queue),
     .configure = configure, .write_config = write_config, .write_state = write_state,
     .ready = ready, .save = save, .restore = restore, .restore_hold = restore_hold, .hold_ended = queue_hold_ended,
-    .act_on_hold = queue_act_on_hold, .closed = closed, .release = release,
+    .claim_left = queue_claim_left, .act_on_hold = queue_act_on_hold, .closed = closed, .release = release,
 };

@@ -156,7 +156,9 @@ static int64_t linger_until(const struct recorder *recorder)
     if (!recorder->urgent && recorder->open->output_bytes < LOG_LINGER_BYTES) {
         return time_monotonic_us() + LINGER_US;
     }
-    return recorder->crowd >= CROWD ? recorder->submitted_us + SPACING_US : 0;
+    /* Who was told by the last batch asks again at once. When as many wait as then, nobody is missing. */
+    bool is_gathering = recorder->crowd >= CROWD && recorder->waiting < recorder->crowd;
+    return is_gathering ? recorder->submitted_us + SPACING_US : 0;
 }
 
 static void submit_deferred(struct deferred *deferred)

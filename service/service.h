@@ -8,6 +8,7 @@
 #define FORKFUL_SERVICE_SERVICE_H
 
 #include "db/answers.h"
+#include "db/audit.h"
 #include "db/feeds.h"
 #include "db/readers.h"
 #include "service/config.h"
@@ -17,11 +18,13 @@
 #include "service/process.h"
 #include "service/recorder.h"
 #include "service/session.h"
+#include "service/task.h"
+#include "service/token.h"
 #include "service/waits.h"
 
 enum log_level { LEVEL_DEBUG = 10, LEVEL_INFO = 20, LEVEL_WARNING = 30, LEVEL_ERROR = 40 };
 
-struct feed {                          /* one of the two feeds; see feeds.h of db */
+struct feed {                          /* one of the feeds; see feeds.h and audit.h of db */
     uint64_t last;                     /* number given last */
     struct wait_list followers;        /* woken after each commit */
 };
@@ -29,6 +32,9 @@ struct feed {                          /* one of the two feeds; see feeds.h of d
 struct queue_totals {                  /* of all queues */
     int64_t last_seq;                  /* given to a message last */
     uint64_t bytes;                    /* of messages in memory, those of waiting putters too */
+    uint64_t put_total, acked_total;   /* since this server began, also of queues that are gone */
+    bool held_back;                    /* between queues_hold_back and queues_go_on */
+    struct queue *owed;                /* what has become ready in these meanwhile */
 };
 
 struct service {
@@ -40,13 +46,16 @@ struct service {
     struct readers *readers;
     struct process_table processes;
     struct session_table sessions;
+    struct token_table tokens;
     struct object_table objects;
     struct hold_table holds;
     struct wait_notes waits;
     struct journal *journal;           /* NULL: every promise waits for its commit */
     uint64_t journal_stored;           /* up to here its entries were put into a batch */
     struct queue_totals queues;
-    struct feed changes, log;
+    struct task_table tasks;
+    bool pools_open;                   /* it is known who lives: pools may give out work */
+    struct feed changes, log, audit;
     uint64_t ends[REASONS];            /* ends seen since this server began, by their reason */
     enum log_level log_level;
     char *cwd;                         /* the daemon's, used where a spec has none */
@@ -61,16 +70,21 @@ struct service {
     bool new_boot;                     /* what is lost, is lost by a reboot */
     struct shutdown *shutdown;         /* NULL: not shutting down */
     void (*finished)(void *context);   /* the shutdown is done: all is stored */
+    /* A session or token has ended: its calls under way are refused so. */
+    void (*caller_ended)(void *context, const struct fact_id *caller, enum problem_code code,
+                         const char *detail);
     void *context;
 };
 
-/* ---- feed.c: changes and the daemon's log ---- */
+/* ---- feed.c: changes, the daemon's log, the audit ---- */
 /* `data`: JSON or NULL, copied. Goes into the open batch. */
 void service_change(struct service *service, const char *type, const char *ref, const char *data);
 void service_change_process(struct service *service, const char *type,
                             const struct process *process);
 void service_log(struct service *service, enum log_level level, const struct process *process,
                  const char *format, ...) __attribute__((format(printf, 4, 5)));
+/* Gives the row its number and time. Into the open batch, which need not be committed at once. */
+void service_audit(struct service *service, struct audit_row *row);
 const char *log_level_name(enum log_level level);
 bool log_level_from_name(const char *name, enum log_level *out);
 void feeds_stored(void *context);      /* recorder_events.committed: wakes followers */
@@ -103,6 +117,8 @@ struct spawned {
     void (*done)(void *context, struct process *process, struct problem *problem,
                  const char *stored_answer);
     void *context;
+    /* Its row goes into the batch that is open now; not called when nobody waits any more. Or NULL. */
+    void (*storing)(void *context, const struct process *process);
 };
 /* Takes `spec`. `body` is the request (kept while start is false). *ticket, unless NULL, can be
    given to launch_abandon when the caller is gone; the process is made all the same. */
@@ -112,6 +128,8 @@ struct problem *service_spawn(struct service *service, struct spec *spec, const 
 struct problem *service_start(struct service *service, struct process *process,
                               struct spawned spawned, struct launch_ticket **ticket);
 void launch_abandon(struct launch_ticket *ticket);
+/* What it is about; good until the ticket is done. */
+struct process *launch_process(const struct launch_ticket *ticket);
 /* A pending process has what it waited for. As service_start. */
 struct problem *launch_pending(struct service *service, struct process *process,
                                struct spawned spawned, struct launch_ticket **ticket);
@@ -154,6 +172,13 @@ bool process_stop_wanted(const struct process *process);
 /* ---- upkeep.c: retention and other periodic work ---- */
 void service_upkeep_start(struct service *service);
 void service_upkeep_soon(struct service *service);
+
+/* ---- session.c, token.c ---- */
+static inline void service_caller_ended(const struct service *service, const struct fact_id *caller,
+                                        enum problem_code code, const char *detail)
+{
+    service->caller_ended(service->context, caller, code, detail);
+}
 
 /* ---- startup.c ---- */
 struct problem *service_load(struct service *service, struct db *db);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/scope.h"
 #include "service/service.h"
 
 static void expired(struct timer *timer)
@@ -36,20 +37,22 @@ static void session_remove(struct session *session)
     free(session);
 }
 
-static struct session *session_add(struct service *service, const struct fact_id *id,
-                                   const char *token, int64_t created_at_us, int64_t ttl_us)
+/* From its row, which is all there is to it but the time, which begins anew. NULL: no memory. */
+static struct session *session_add(struct service *service, const struct session_row *row)
 {
     struct session *session = calloc(1, sizeof *session);
     if (!session) {
         return NULL;
     }
     session->service = service;
-    session->id = *id;
-    id_format(id, 's', session->id_text);
-    strncpy(session->token, token, sizeof session->token - 1);
-    session->created_at_us = created_at_us;
-    session->ttl_us = ttl_us;
-    session->expires_at_us = time_now_us() + ttl_us;
+    memcpy(session->id.bytes, row->id, sizeof session->id.bytes);
+    memcpy(session->maker.bytes, row->maker, sizeof session->maker.bytes);
+    id_format(&session->id, 's', session->id_text);
+    strncpy(session->token, row->token, sizeof session->token - 1);
+    session->scopes = row->scopes;
+    session->created_at_us = row->created_at_us;
+    session->ttl_us = row->ttl_us;
+    session->expires_at_us = time_now_us() + row->ttl_us;
     session->expiry.due = expired;
     struct session_table *table = &service->sessions;
     if (!id_map_add(&table->by_id, &session->id)) {
@@ -95,28 +98,38 @@ bool session_has_ended(const struct service *service, const struct fact_id *id)
 static bool session_store(struct session *session)
 {
     struct session_row row = {.token = session->token, .created_at_us = session->created_at_us,
-                              .expires_at_us = session->expires_at_us, .ttl_us = session->ttl_us};
+                              .expires_at_us = session->expires_at_us, .ttl_us = session->ttl_us,
+                              .scopes = session->scopes};
     memcpy(row.id, session->id.bytes, sizeof row.id);
+    memcpy(row.maker, session->maker.bytes, sizeof row.maker);
     session->stored_expires_at_us = session->expires_at_us;
     return session_row_put(recorder_batch(session->service->recorder), &row);
 }
 
-struct session *session_make(struct service *service, int64_t ttl_us, struct problem **problem)
+static struct problem *refused(struct service *service)
+{
+    if (service->sessions.count < service->config->max_sessions) {
+        return recorder_refuses(service->recorder);
+    }
+    struct problem *problem = problem_make(PROBLEM_LIMIT_REACHED, "max_sessions (%llu) are there",
+                                           (unsigned long long)service->config->max_sessions);
+    problem->retry_after_seconds = 1;
+    return problem;
+}
+
+struct session *session_make(struct service *service, const struct session_request *request,
+                             struct problem **problem)
 {
     char token[65];
     struct fact_id id = id_make();
-    if (service->sessions.count >= service->config->max_sessions) {
-        *problem = problem_make(PROBLEM_LIMIT_REACHED, "max_sessions (%llu) are there",
-                                (unsigned long long)service->config->max_sessions);
-        (*problem)->retry_after_seconds = 1;
+    struct session_row row = {.token = token, .created_at_us = time_now_us(),
+                              .ttl_us = request->ttl_us, .scopes = request->scopes};
+    memcpy(row.id, id.bytes, sizeof row.id);
+    memcpy(row.maker, request->maker.bytes, sizeof row.maker);
+    if ((*problem = refused(service))) {
         return NULL;
     }
-    if ((*problem = recorder_refuses(service->recorder))) {
-        return NULL;
-    }
-    struct session *session = random_hex(32, token)
-                                  ? session_add(service, &id, token, time_now_us(), ttl_us)
-                                  : NULL;
+    struct session *session = random_hex(32, token) ? session_add(service, &row) : NULL;
     if (!session || !session_store(session)) {
         if (session) {
             session_remove(session);
@@ -187,6 +200,9 @@ void session_end(struct session *session, const char *cause)
     service_change(service, "session.ended", session->id_text, data.data);
     text_free(&data);
     owner_ended(service, &owner);
+    wait_list_wake_all(&session->watchers);
+    service_caller_ended(service, &owner.id, PROBLEM_OWNER_ENDED,
+                         "the session of this token has ended");
     session_remove(session);
     service_parent_ended(service, &owner);
 }
@@ -197,6 +213,8 @@ void session_json(struct text *text, const struct session *session, bool with_to
     if (with_token) {
         text_printf(text, ",\"token\":\"fks_%s_%s\"", session->id_text + 2, session->token);
     }
+    text_put(text, ",\"scopes\":");
+    scopes_json(text, session->scopes);
     text_put(text, ",\"ttl_seconds\":");
     text_json_seconds(text, session->ttl_us);
     text_put(text, ",\"created_at\":");
@@ -206,17 +224,14 @@ void session_json(struct text *text, const struct session *session, bool with_to
     text_printf(text, ",\"processes\":%zu}", session->processes);
 }
 
-bool session_restore(struct service *service, const uint8_t id[16], const char *token,
-                     int64_t created_at_us, int64_t ttl_us)
+bool session_restore(struct service *service, const struct session_row *row)
 {
-    struct fact_id session_id;
-    memcpy(session_id.bytes, id, sizeof session_id.bytes);
-    if (!*token) {
+    if (!*row->token) {
         struct session_table *table = &service->sessions;
-        table->ended[table->ended_count++ % SESSIONS_ENDED] = session_id;
+        memcpy(table->ended[table->ended_count++ % SESSIONS_ENDED].bytes, row->id, sizeof row->id);
         return true;
     }
-    struct session *session = session_add(service, &session_id, token, created_at_us, ttl_us);
+    struct session *session = session_add(service, row);
     if (session) {
         session->stored_expires_at_us = session->expires_at_us;
     }

@@ -11,8 +11,10 @@
 #include "service/owner.h"
 #include "service/problem.h"
 #include "service/text.h"
+#include "service/waiter.h"
 
 struct service;
+struct session_row;
 
 struct session {
     struct fact_id id;
@@ -20,8 +22,11 @@ struct session {
     char token[65];                    /* hex */
     int64_t created_at_us, expires_at_us, ttl_us;
     int64_t stored_expires_at_us;      /* as the database has it; renewed lazily */
+    unsigned scopes;                   /* enum scope; at most those of whoever made it */
+    struct fact_id maker;              /* the token that made it, with which it ends; or zeroes */
     struct timer expiry;
     struct belongings belongings;
+    struct wait_list watchers;         /* who waits for its end (POST /v1/wait) */
     size_t processes;                  /* that it made and that live */
     unsigned calls;                    /* under way with its token: it does not expire meanwhile */
     struct service *service;
@@ -40,8 +45,14 @@ struct session_table {
     size_t count;
 };
 
+struct session_request {
+    int64_t ttl_us;
+    unsigned scopes;
+    struct fact_id maker;
+};
 /* NULL: *problem tells. */
-struct session *session_make(struct service *service, int64_t ttl_us, struct problem **problem);
+struct session *session_make(struct service *service, const struct session_request *request,
+                             struct problem **problem);
 struct session *session_find(struct service *service, const struct fact_id *id);
 bool session_has_ended(const struct service *service, const struct fact_id *id);
 void session_renew(struct session *session);
@@ -56,7 +67,6 @@ void session_end(struct session *session, const char *cause);
 void session_json(struct text *text, const struct session *session, bool with_token);
 /* At start, from the database; its time begins anew, because nobody could renew meanwhile. Without
    a token it is one that has ended. */
-bool session_restore(struct service *service, const uint8_t id[16], const char *token,
-                     int64_t created_at_us, int64_t ttl_us);
+bool session_restore(struct service *service, const struct session_row *row);
 
 #endif

@@ -12,11 +12,19 @@
 #include <stdbool.h>
 
 #include "service/commands.h"
+#include "service/id.h"
 #include "service/problem.h"
 #include "service/text.h"
 
 enum stdin_mode { STDIN_NULL, STDIN_PIPE, STDIN_DATA };
 enum when_full { FULL_DROP_OLDEST, FULL_DROP_NEWEST, FULL_BLOCK };
+
+struct pool_order {              /* of a process that a pool makes; zeroed: none does */
+    int64_t pool, pool_at_us;    /* which: its number and when it was made */
+    struct fact_id task;         /* what for; zeroed: no task of its own */
+    const char *pool_name;       /* for its environment; borrowed for the launch */
+    char task_id[ID_TEXT_BYTES]; /* likewise; "" where there is none */
+};
 
 struct spec {
     char **argv;                 /* argc strings and NULL */
@@ -42,6 +50,7 @@ struct spec {
     int64_t timeout_us, grace_us;
     int stop_signal;
     uint64_t max_output_bytes;
+    struct pool_order pool_order;
 };
 
 struct spec_defaults {

@@ -6,9 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "db/tokens.h"
 #include "service/local_executor.h"
 #include "service/bonds.h"
 #include "service/coordination.h"
+#include "service/pool.h"
 #include "service/service.h"
 
 #define RECONCILE_AGAIN_US 100000
@@ -72,8 +74,14 @@ static bool load_process(void *context, const struct process_row *row)
 static bool load_session(void *context, const struct session_row *row)
 {
     struct loading *loading = context;
-    loading->failed |= !session_restore(loading->service, row->id, row->token, row->created_at_us,
-                                        row->ttl_us);
+    loading->failed |= !session_restore(loading->service, row);
+    return !loading->failed;
+}
+
+static bool load_token(void *context, const struct token_row *row)
+{
+    struct loading *loading = context;
+    loading->failed |= !token_restore(loading->service, row);
     return !loading->failed;
 }
 
@@ -81,10 +89,12 @@ struct problem *service_load(struct service *service, struct db *db)
 {
     struct loading loading = {.service = service, .db = db};
     struct db_error error = {0};
-    struct feed_bounds changes = {0}, log = {0};
+    struct feed_bounds changes = {0}, log = {0}, audit = {0};
     if (process_rows_load(db, load_process, &loading, &error) ||
+        token_rows_load(db, load_token, &loading, &error) ||
         session_rows_load(db, load_session, &loading, &error) ||
-        changes_bounds(db, &changes, &error) || daemon_log_bounds(db, &log, &error)) {
+        changes_bounds(db, &changes, &error) || daemon_log_bounds(db, &log, &error) ||
+        audit_bounds(db, &audit, &error)) {
         return problem_make(PROBLEM_INTERNAL, "%s", error.text);
     }
     for (const struct process *p = service->processes.first_live; p; p = p->next_live) {
@@ -92,6 +102,7 @@ struct problem *service_load(struct service *service, struct db *db)
     }
     service->changes.last = changes.last;
     service->log.last = log.last;
+    service->audit.last = audit.last;
     int64_t last_num = process_num_last(db);
     if (last_num > service->processes.last_num) {
         service->processes.last_num = last_num;
@@ -162,6 +173,7 @@ static void reconcile(struct service *service, int64_t started_before_us)
         settle_living(service);
         coordination_reconcile(service);
         bonds_resume(service);
+        pools_resume(service);
     } else {
         timer_set(service->loop, &service->reconcile, time_monotonic_us() + RECONCILE_AGAIN_US);
     }

@@ -81,11 +81,6 @@ void text_add(struct text *text, const void *data, size_t bytes)
     text->data[text->bytes] = '\0';
 }
 
-void text_put(struct text *text, const char *string)
-{
-    text_add(text, string, strlen(string));
-}
-
 void text_putc(struct text *text, char c)
 {
     text_add(text, &c, 1);

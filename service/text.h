@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 struct text {
     char *data;   /* NUL-terminated when not NULL; owned */
@@ -26,10 +27,13 @@ void text_clear(struct text *text);                /* keeps the buffer */
 bool text_room(struct text *text, size_t bytes);   /* makes room for so many more */
 
 void text_add(struct text *text, const void *data, size_t bytes);
-void text_put(struct text *text, const char *string);
 void text_putc(struct text *text, char c);
 void text_number(struct text *text, int64_t value);
 void text_unsigned(struct text *text, uint64_t value);
+static inline void text_put(struct text *text, const char *string)
+{
+    text_add(text, string, strlen(string)); /* inline: the length of a literal is known */
+}
 void text_printf(struct text *text, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* JSON. A string with quotes; NULL → null. (Not json_string: that name is jansson's.) */

@@ -5,6 +5,7 @@
  */
 #include <stddef.h>
 
+#include "service/pool.h"
 #include "service/service.h"
 
 #define PERIOD_US (60 * 1000000ll)
@@ -32,6 +33,7 @@ static void run(struct timer *timer)
             problem_free(problem);
         }
     }
+    pools_drop_old(service);
     timer_set(service->loop, timer,
               time_monotonic_us() + (deleted == SLICE ? 20000 : PERIOD_US));
 }

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "service/service.h"
+#include "service/spec.h"
 
 #define INITIAL_BYTES 1024             /* of a durable value: longer ones are kept as a hash */
 #define SHOWN_BYTES 4096               /* weight up to which lists show a value */
@@ -23,7 +24,7 @@ const char *const value_type_names[VALUE_TYPES + 1] = {
     [VALUE_JSON] = "json", [VALUE_STRING] = "string", [VALUE_STRING_ARRAY] = "string[]",
     [VALUE_INT32] = "int32", [VALUE_INT32_ARRAY] = "int32[]", [VALUE_INT64] = "int64",
     [VALUE_INT64_ARRAY] = "int64[]", [VALUE_DOUBLE] = "double", [VALUE_DOUBLE_ARRAY] = "double[]",
-    [VALUE_BOOL] = "bool", [VALUE_BOOL_ARRAY] = "bool[]",
+    [VALUE_BOOL] = "bool", [VALUE_BOOL_ARRAY] = "bool[]", [VALUE_BYTES] = "bytes",
 };
 
 static const struct {
@@ -35,7 +36,7 @@ static const struct {
     [VALUE_INT32_ARRAY] = {CELL_INT32, true}, [VALUE_INT64] = {CELL_INT64, false},
     [VALUE_INT64_ARRAY] = {CELL_INT64, true}, [VALUE_DOUBLE] = {CELL_DOUBLE, false},
     [VALUE_DOUBLE_ARRAY] = {CELL_DOUBLE, true}, [VALUE_BOOL] = {CELL_BOOL, false},
-    [VALUE_BOOL_ARRAY] = {CELL_BOOL, true},
+    [VALUE_BOOL_ARRAY] = {CELL_BOOL, true}, [VALUE_BYTES] = {CELL_BYTE, true},
 };
 
 static struct value *value_of(struct object *object)
@@ -56,6 +57,16 @@ enum cell_type value_cell_type(const struct value *value)
 bool value_is_array(const struct value *value)
 {
     return types[value->type].array;
+}
+
+bool value_is_bytes(const struct value *value)
+{
+    return value->type == VALUE_BYTES;
+}
+
+static struct problem *no_memory(const struct value *value)
+{
+    return problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for %s", value->object.resource);
 }
 
 /* ---- size ---- */
@@ -140,6 +151,27 @@ bool value_assign(struct value *value, const json_t *item)
     return true;
 }
 
+struct problem *value_assign_bytes(struct value *value, const void *data, size_t count)
+{
+    struct problem *problem = value_has_room(value, value_weight(value), count);
+    return problem || cells_assign_bytes(&value->cells, data, count) ? problem : no_memory(value);
+}
+
+struct problem *value_write_bytes(struct value *value, size_t offset, const void *data,
+                                  size_t count)
+{
+    size_t size = value->cells.count;
+    if (offset > size || count > size - offset) {
+        return problem_add(NULL, PROBLEM_OUT_OF_RANGE, FAULT_PARAMETER, "offset",
+                           "%zu bytes from there on would go beyond the %zu that there are.", count,
+                           size);
+    }
+    if (count > 0) {
+        memcpy(value->cells.data + offset, data, count);
+    }
+    return NULL;
+}
+
 static void write_cells(struct text *text, const struct cells *cells)
 {
     text_putc(text, '[');
@@ -156,11 +188,24 @@ void value_write(struct text *text, const struct value *value)
 {
     if (!value->cells.type) {
         text_json_tree(text, value->tree);
+    } else if (value_is_bytes(value)) {
+        cells_save(text, &value->cells);
     } else if (value_is_array(value)) {
         write_cells(text, &value->cells);
     } else {
         cells_write(text, &value->cells, 0);
     }
+}
+
+static const char *member_of(const struct value *value)
+{
+    return value_is_bytes(value) ? "value_base64" : "value";
+}
+
+void value_write_member(struct text *text, const struct value *value)
+{
+    text_printf(text, "\"%s\":", member_of(value));
+    value_write(text, value);
 }
 
 void value_write_length(struct text *text, const struct value *value)
@@ -188,6 +233,7 @@ void value_changed(struct value *value)
         pending_mark(&value->pending, value->object.service);
     }
     claims_finish_all(&value->waiters, CLAIM_GRANTED);
+    object_ready(&value->object);
 }
 
 /* ---- what it is made with ---- */
@@ -235,9 +281,32 @@ static bool keep_initial(struct value *value)
     return true;
 }
 
-static struct problem *no_memory(const struct value *value)
+static struct problem *assign_base64(struct value *value, const json_t *text, const char *place)
 {
-    return problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for %s", value->object.resource);
+    void *data;
+    size_t count;
+    if (!json_is_string(text) ||
+        !base64_decode(json_string_value(text), json_string_length(text), &data, &count)) {
+        return problem_add(NULL, PROBLEM_INVALID_VALUE, FAULT_POINTER, place, "It must be base64.");
+    }
+    struct problem *problem = value_assign_bytes(value, data, count);
+    free(data);
+    return problem;
+}
+
+/* The bytes of a PUT: "value_base64", or "content", which no client can send: a string of any bytes. */
+static struct problem *make_of_bytes(struct value *value, const json_t *config)
+{
+    const json_t *content = json_object_get(config, "content");
+    bool more = json_object_get(config, "value") || json_object_get(config, "length");
+    if (!value_is_bytes(value) || more) {
+        return problem_add(NULL, PROBLEM_INVALID_VALUE, FAULT_POINTER, "/value_base64",
+                           "It goes with the type bytes, and with no value or length.");
+    }
+    struct problem *problem =
+        content ? value_assign_bytes(value, json_string_value(content), json_string_length(content))
+                : assign_base64(value, json_object_get(config, "value_base64"), "/value_base64");
+    return problem || keep_initial(value) ? problem : no_memory(value);
 }
 
 /* From a PUT: {"type":…, "value":… or "length":…}. */
@@ -247,6 +316,10 @@ static struct problem *make(struct value *value, const json_t *config)
     const json_t *length = json_object_get(config, "length");
     bool nothing = !given || (json_is_null(given) && value->type != VALUE_JSON);
     size_t count = (size_t)json_integer_value(length);
+    if (json_is_string(json_object_get(config, "content")) ||
+        json_is_string(json_object_get(config, "value_base64"))) {
+        return make_of_bytes(value, config);
+    }
     struct problem *problem = nothing ? NULL : value_refuses(value, given, "/value");
     if (problem) {
         return problem;
@@ -268,20 +341,26 @@ static struct problem *make(struct value *value, const json_t *config)
     return problem ? problem : large ? too_large(value) : NULL;
 }
 
+static struct problem *begin_again(struct value *value, const json_t *initial)
+{
+    struct problem *problem = value_is_bytes(value)
+                                  ? assign_base64(value, initial, "/initial")
+                                  : value_refuses(value, initial, "/initial");
+    if (!problem && !value_is_bytes(value) && !value_assign(value, initial)) {
+        problem = no_memory(value);
+    }
+    return problem || keep_initial(value) ? problem : no_memory(value);
+}
+
 /* From what write_config wrote. What does not fit any more is left out, not refused. */
 static struct problem *make_again(struct value *value, const json_t *config)
 {
     const char *hash = json_string_value(json_object_get(config, "initial_hash"));
-    const json_t *initial = json_object_get(config, "initial");
-    struct problem *problem = hash ? NULL : value_refuses(value, initial, "/initial");
-    if (problem) {
-        return problem;
-    }
-    if (!assign_zeros(value, 0) || (!hash && !value_assign(value, initial))) {
+    if (!assign_zeros(value, 0)) {
         return no_memory(value);
     }
     value->initial_hash = hash ? strtoull(hash, NULL, 16) : 0;
-    return !hash && !keep_initial(value) ? no_memory(value) : NULL;
+    return hash ? NULL : begin_again(value, json_object_get(config, "initial"));
 }
 
 static enum value_type type_from_name(const char *name)
@@ -326,7 +405,7 @@ static void write_state(struct text *text, const struct object *object)
 {
     const struct value *value = const_value_of(object);
     bool shown = value->shown_whole || value_weight(value) <= SHOWN_BYTES;
-    text_json_key(text, "value");
+    text_json_key(text, member_of(value));
     if (shown) {
         value_write(text, value);
     } else {
@@ -387,6 +466,22 @@ static bool restore(struct service *service, struct object *object, const json_t
 
 /* ---- the rest of the type ---- */
 
+/* Without a version that is known: the next change. */
+static struct problem *begin_wait(const struct object *object, struct object_point *point,
+                                  const char *place)
+{
+    (void)place;
+    if (!point->after_given) {
+        point->after = const_value_of(object)->version;
+    }
+    return NULL;
+}
+
+static bool ready(const struct object *object, const struct object_point *point)
+{
+    return const_value_of(object)->version != point->after;
+}
+
 static void closed(struct service *service, struct object *object)
 {
     (void)service;
@@ -405,6 +500,7 @@ static void release(struct object *object)
 const struct object_type value_type = {
     .kind = OBJECT_VALUE, .noun = "value", .plural = "values", .bytes = sizeof(struct value),
     .configure = configure, .write_config = write_config, .write_state = write_state,
+    .ready = ready, .point_member = "after", .begin_wait = begin_wait,
     .save = save, .restore = restore,
     .closed = closed, .release = release,
 };

@@ -4,7 +4,9 @@
  *
  * A value has a type. Of numbers and truth values, single or in arrays, C arrays are kept (cells);
  * of everything else a JSON tree. One operation is one step of the loop: checked first, then done
- * wholly, and the version grows by 1; or refused, and nothing has changed. Loop thread only.
+ * wholly, and the version grows by 1; or refused, and nothing has changed. Bytes are an array of cells, too,
+ * each a number from 0 to 255 to the operations; all of them together are shown as base64, or as they are.
+ * Loop thread only.
  */
 #ifndef FORKFUL_SERVICE_VALUE_H
 #define FORKFUL_SERVICE_VALUE_H
@@ -18,7 +20,8 @@
 /* Their words are the names of the types in JSON. */
 enum value_type {
     VALUE_JSON, VALUE_STRING, VALUE_STRING_ARRAY, VALUE_INT32, VALUE_INT32_ARRAY, VALUE_INT64,
-    VALUE_INT64_ARRAY, VALUE_DOUBLE, VALUE_DOUBLE_ARRAY, VALUE_BOOL, VALUE_BOOL_ARRAY, VALUE_TYPES
+    VALUE_INT64_ARRAY, VALUE_DOUBLE, VALUE_DOUBLE_ARRAY, VALUE_BOOL, VALUE_BOOL_ARRAY, VALUE_BYTES,
+    VALUE_TYPES
 };
 
 struct value {
@@ -39,7 +42,8 @@ extern const struct object_type value_type;
 extern const char *const value_type_names[VALUE_TYPES + 1]; /* NULL at the end */
 
 enum cell_type value_cell_type(const struct value *value);  /* CELL_NONE: it has a tree */
-bool value_is_array(const struct value *value);             /* of cells or strings */
+bool value_is_array(const struct value *value);             /* of cells or strings; bytes are one */
+bool value_is_bytes(const struct value *value);
 /* What counts against max_payload_bytes. */
 size_t value_weight(const struct value *value);
 /* NULL: `added` bytes instead of `removed` ones fit in; else 413. */
@@ -49,8 +53,14 @@ struct problem *value_has_room(const struct value *value, size_t removed, size_t
 struct problem *value_refuses(const struct value *value, const json_t *item, const char *place);
 /* Takes what is not refused instead of all that is there. False: no memory, nothing has changed. */
 bool value_assign(struct value *value, const json_t *item);
-/* All of it, as JSON. */
+/* The same for bytes as they are. NULL: done; 413 or no memory: nothing has changed. */
+struct problem *value_assign_bytes(struct value *value, const void *data, size_t count);
+/* In place. NULL: done; else 422 out_of_range, and nothing has changed. */
+struct problem *value_write_bytes(struct value *value, size_t offset, const void *data, size_t count);
+/* All of it, as JSON: of bytes their base64. */
 void value_write(struct text *text, const struct value *value);
+/* "value":…, of bytes "value_base64":…; without a comma in front. */
+void value_write_member(struct text *text, const struct value *value);
 /* "length":…: how many items or keys it has; null of what is no array and no object. */
 void value_write_length(struct text *text, const struct value *value);
 /* object_json with the whole value. */

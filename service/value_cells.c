@@ -31,6 +31,11 @@ static void put_double(char *cell, const json_t *item)
     memcpy(cell, &number, sizeof number);
 }
 
+static void put_byte(char *cell, const json_t *item)
+{
+    *cell = (char)json_integer_value(item);
+}
+
 static void put_bool(char *cell, const json_t *item)
 {
     *cell = json_is_true(item);
@@ -72,6 +77,11 @@ static json_t *get_double(const char *cell)
     return json_real(double_of(cell));
 }
 
+static json_t *get_byte(const char *cell)
+{
+    return json_integer((unsigned char)*cell);
+}
+
 static json_t *get_bool(const char *cell)
 {
     return json_boolean(*cell);
@@ -92,6 +102,11 @@ static void write_double(struct text *text, const char *cell)
     text_json_double(text, double_of(cell));
 }
 
+static void write_byte(struct text *text, const char *cell)
+{
+    text_unsigned(text, (unsigned char)*cell);
+}
+
 static void write_bool(struct text *text, const char *cell)
 {
     text_json_bool(text, *cell);
@@ -108,6 +123,7 @@ static const struct {
     [CELL_INT64] = {8, 8, "an integer of 64 bits", put_int64, get_int64, write_int64},
     [CELL_DOUBLE] = {8, 8, "a number", put_double, get_double, write_double},
     [CELL_BOOL] = {1, 4, "true or false", put_bool, get_bool, write_bool},
+    [CELL_BYTE] = {1, 1, "an integer from 0 to 255", put_byte, get_byte, write_byte},
 };
 
 static char *cell(const struct cells *cells, size_t at)
@@ -140,6 +156,7 @@ static bool in_range(enum cell_type type, const json_t *item)
 {
     json_int_t number = json_integer_value(item);
     return type == CELL_INT32    ? number >= INT32_MIN && number <= INT32_MAX
+           : type == CELL_BYTE   ? number >= 0 && number <= UINT8_MAX
            : type == CELL_DOUBLE ? isfinite(json_number_value(item))
                                  : true;
 }
@@ -218,6 +235,19 @@ bool cells_insert(struct cells *cells, size_t at, const json_t *items)
     json_array_foreach(items, i, item) {
         cells_set(cells, at + i, item);
     }
+    return true;
+}
+
+bool cells_assign_bytes(struct cells *cells, const void *data, size_t count)
+{
+    struct cells fresh = {.type = CELL_BYTE};
+    if (!make_room(&fresh, count)) {
+        return false;
+    }
+    memcpy(fresh.data, data, count);
+    fresh.count = count;
+    cells_free(cells);
+    *cells = fresh;
     return true;
 }
 

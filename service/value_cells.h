@@ -15,7 +15,7 @@
 #include "service/problem.h"
 #include "service/text.h"
 
-enum cell_type { CELL_NONE, CELL_INT32, CELL_INT64, CELL_DOUBLE, CELL_BOOL };
+enum cell_type { CELL_NONE, CELL_INT32, CELL_INT64, CELL_DOUBLE, CELL_BOOL, CELL_BYTE };
 
 struct cells {                         /* zeroed = none; `type` is set by the owner */
     enum cell_type type;
@@ -24,7 +24,7 @@ struct cells {                         /* zeroed = none; `type` is set by the ow
 };
 
 void cells_free(struct cells *cells);
-/* What a cell counts for the limit of a value's size: 4 or 8 bytes. */
+/* What a cell counts for the limit of a value's size: 1, 4 or 8 bytes. */
 size_t cell_weight(enum cell_type type);
 
 /* NULL: this JSON scalar is one of the type; else 422 type_mismatch or out_of_range. `place`: where
@@ -44,7 +44,10 @@ json_t *cells_get(const struct cells *cells, size_t at);   /* new; NULL: no memo
 size_t cells_find(const struct cells *cells, const json_t *item);
 void cells_write(struct text *text, const struct cells *cells, size_t at);
 
-/* The durable form: their bytes in base64. */
+/* Of CELL_BYTE: so many instead of all that are there. False: no memory, nothing has changed. */
+bool cells_assign_bytes(struct cells *cells, const void *data, size_t count);
+
+/* Their bytes in base64; of all but CELL_BYTE it is the durable form only. */
 void cells_save(struct text *text, const struct cells *cells);
 /* Into cells that are none yet. False: it is not that, or no memory. */
 bool cells_restore(struct cells *cells, const char *saved, size_t bytes);

@@ -295,11 +295,12 @@ static const struct {
 
 static void write_answer(struct text *text, const struct change *change)
 {
-    text_put(text, "{\"value\":");
+    text_putc(text, '{');
     if (change->touched) {
+        text_put(text, "\"value\":");
         text_json_tree(text, change->touched);
     } else {
-        value_write(text, change->place.value);
+        value_write_member(text, change->place.value);
     }
     text_json_key(text, "version");
     text_unsigned(text, change->place.value->version);

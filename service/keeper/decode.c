@@ -41,6 +41,17 @@ static int fixed_is_sound(const struct packet *packet)
     }
 }
 
+size_t decode_length(const unsigned char *bytes, size_t size)
+{
+    struct command command;
+    if (size < sizeof command) {
+        return 0;
+    }
+    memcpy(&command, bytes, sizeof command);
+    size_t body = command.flags & COMMAND_BODY_IN_FD ? 0 : command.body_bytes;
+    return body <= size - sizeof command ? sizeof command + body : size;
+}
+
 int decode_packet(const unsigned char *bytes, size_t size, struct packet *packet)
 {
     memset(packet, 0, sizeof *packet);

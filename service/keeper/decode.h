@@ -35,6 +35,8 @@ struct spawn {
     const unsigned char *groups;  /* group_count uint32_t, not aligned */
 };
 
+/* How many of the bytes are the first command; 0: not even its header is whole. */
+size_t decode_length(const unsigned char *bytes, size_t size);
 /* Both: 0, or -EPROTO. */
 int decode_packet(const unsigned char *bytes, size_t size, struct packet *packet);
 int decode_spawn(const unsigned char *body, size_t size, struct spawn *spawn);

@@ -36,6 +36,7 @@ enum child_marks {
     MARK_WIDE_STREAM = 1u << 20,  /* and 21: this pipe was found full and made larger */
     MARK_ZOMBIE_SEEN = 1u << 22,  /* adopted: ended, its status not readable yet */
     MARK_EVENTS = 1u << 23,       /* the slot's cgroup.events is watched */
+    MARK_WATCHED = 1u << 24,      /* its pipes are in the epoll */
 };
 
 /* Facts that are due and wait for room in the ring, in the order in which they are written. */
@@ -174,6 +175,7 @@ void child_release(struct keeper *keeper, struct child *child); /* when all is o
 int spawn_child(struct keeper *keeper, const struct fact_id *process, const struct spawn *spawn,
                 int stdin_file, uint32_t *stage);
 bool spawn_settle(struct keeper *keeper, struct child *child); /* reads the exec status */
+void spawn_attend(struct keeper *keeper, struct child *child); /* it lives: pipes and custody */
 void spawn_reaped(struct keeper *keeper, struct child *child); /* one that never came to exec */
 bool spawn_can_share(void); /* may children begin in the keeper's memory on this kernel? */
 void child_run(void *context); /* a struct plan; never comes back */

@@ -45,10 +45,11 @@ static void take_fds(struct msghdr *message, int kept[2])
     }
 }
 
-static bool packet_run(struct keeper *keeper, size_t size, const int fds[2], bool fds_lost)
+static bool command_run(struct keeper *keeper, const unsigned char *bytes, size_t size,
+                        const int fds[2], bool fds_lost)
 {
     struct packet packet;
-    if (decode_packet(packet_bytes, size, &packet) != 0) {
+    if (decode_packet(bytes, size, &packet) != 0) {
         return false;
     }
     packet.fds[0] = fds[0];
@@ -58,10 +59,33 @@ static bool packet_run(struct keeper *keeper, size_t size, const int fds[2], boo
     return greeting != keeper->server.greeted && command_act(keeper, &packet) == 0;
 }
 
+/* The first command has the descriptors, the others have none. */
+static bool packet_run(struct keeper *keeper, size_t size, const int fds[2], bool fds_lost)
+{
+    static const int none[2] = {-1, -1};
+    const unsigned char *at = packet_bytes;
+    for (unsigned count = 0; size > 0; count++) {
+        size_t length = decode_length(at, size);
+        if (length == 0 || count == COMMANDS_PER_PACKET ||
+            !command_run(keeper, at, length, count == 0 ? fds : none, count == 0 && fds_lost)) {
+            return false;
+        }
+        at += length;
+        size -= length;
+    }
+    return true;
+}
+
+/* Each command of a packet may want a reply. */
+static bool has_room_for_replies(const struct server *server)
+{
+    return server->reply_count + COMMANDS_PER_PACKET <= REPLIES_MAX;
+}
+
 bool link_receive(struct keeper *keeper)
 {
     struct server *server = &keeper->server;
-    for (int i = 0; i < PACKETS_PER_TURN && server->reply_count < REPLIES_MAX; i++) {
+    for (int i = 0; i < PACKETS_PER_TURN && has_room_for_replies(server); i++) {
         _Alignas(struct cmsghdr) char control[CMSG_SPACE(COMMAND_FDS_MAX * sizeof(int))];
         struct iovec vector = {packet_bytes, sizeof packet_bytes};
         struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control,
@@ -88,7 +112,7 @@ bool link_receive(struct keeper *keeper)
             return false;
         }
     }
-    return server->reply_count < REPLIES_MAX;
+    return has_room_for_replies(server);
 }
 
 /* ---- out ---- */
@@ -140,15 +164,12 @@ void link_greet(struct keeper *keeper, uint32_t request)
     }
 }
 
-/* Sends one notice; false: not now. */
-static bool send_notice(struct keeper *keeper, enum notice_type type, uint32_t request,
-                        const void *body, size_t bytes, const int *fds, size_t fd_count)
+/* Sends a packet; false: not now. */
+static bool send_packet(struct keeper *keeper, struct iovec *parts, size_t count, const int *fds,
+                        size_t fd_count)
 {
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(COMMAND_FDS_MAX * sizeof(int))] = {0};
-    struct notice notice = {.type = (uint16_t)type, .request = request,
-                            .body_bytes = (uint32_t)bytes};
-    struct iovec vectors[2] = {{&notice, sizeof notice}, {(void *)(uintptr_t)body, bytes}};
-    struct msghdr message = {.msg_iov = vectors, .msg_iovlen = 2};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
     if (fd_count > 0) {
         message.msg_control = control;
         message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
@@ -165,6 +186,16 @@ static bool send_notice(struct keeper *keeper, enum notice_type type, uint32_t r
         deadline_at(keeper, keeper->mono_us + RETRY_US);
     }
     return false; /* a broken socket shows as end-of-file on the way in */
+}
+
+/* The same with one notice in it. */
+static bool send_notice(struct keeper *keeper, enum notice_type type, uint32_t request,
+                        const void *body, size_t bytes, const int *fds, size_t fd_count)
+{
+    struct notice notice = {.type = (uint16_t)type, .request = request,
+                            .body_bytes = (uint32_t)bytes};
+    struct iovec parts[2] = {{&notice, sizeof notice}, {(void *)(uintptr_t)body, bytes}};
+    return send_packet(keeper, parts, 2, fds, fd_count);
 }
 
 static bool send_welcome(struct keeper *keeper)
@@ -205,14 +236,22 @@ static bool send_signals(struct keeper *keeper)
 static bool send_replies(struct keeper *keeper)
 {
     struct server *server = &keeper->server;
+    struct { struct notice notice; struct notice_reply reply; } notices[COMMANDS_PER_PACKET];
     while (server->reply_count > 0) {
-        uint32_t at = server->reply_first;
-        if (!send_notice(keeper, NOTICE_REPLY, server->replies[at].request,
-                         &server->replies[at].reply, sizeof server->replies[at].reply, NULL, 0)) {
+        uint32_t count = 0;
+        for (; count < server->reply_count && count < COMMANDS_PER_PACKET; count++) {
+            uint32_t at = (server->reply_first + count) % REPLIES_MAX;
+            notices[count].notice = (struct notice){.type = NOTICE_REPLY,
+                                                    .request = server->replies[at].request,
+                                                    .body_bytes = sizeof notices->reply};
+            notices[count].reply = server->replies[at].reply;
+        }
+        struct iovec all = {notices, count * sizeof *notices};
+        if (!send_packet(keeper, &all, 1, NULL, 0)) {
             return false;
         }
-        server->reply_first = (at + 1) % REPLIES_MAX;
-        server->reply_count--;
+        server->reply_first = (server->reply_first + count) % REPLIES_MAX;
+        server->reply_count -= count;
     }
     return true;
 }
@@ -289,7 +328,7 @@ void link_flush(struct keeper *keeper)
     }
     bool sent = send_welcome(keeper) && send_signals(keeper) && send_replies(keeper) &&
                 send_custody(keeper);
-    uint32_t interest = (server->reply_count < REPLIES_MAX ? EPOLLIN : 0u) |
+    uint32_t interest = (has_room_for_replies(server) ? EPOLLIN : 0u) |
                         (sent ? 0u : EPOLLOUT);
     if (interest == server->interest) {
         return;

@@ -131,8 +131,8 @@ static void on_room(struct keeper *keeper, struct child *child)
 
 static void on_status(struct keeper *keeper, struct child *child)
 {
-    if (child->status_fd >= 0) {
-        spawn_settle(keeper, child);
+    if (child->status_fd >= 0 && spawn_settle(keeper, child) && child->state == CHILD_RUNNING) {
+        spawn_attend(keeper, child);
     }
 }
 
@@ -166,11 +166,24 @@ static void (*const on_event[SOURCES])(struct keeper *, struct child *) = {
     [SOURCE_PIDFD] = on_pidfd,     [SOURCE_TREE] = on_tree,
 };
 
+/* A child whose exec and whose end are found in the same turn need not be watched: reap.c. */
+static void signals_first(struct epoll_event *events, int count)
+{
+    for (int i = 1; i < count; i++) {
+        if ((events[i].data.u64 & 0xff) == SOURCE_SIGNALS) {
+            struct epoll_event signals = events[i];
+            events[i] = events[0];
+            events[0] = signals;
+        }
+    }
+}
+
 void loop_turn(struct keeper *keeper)
 {
     struct epoll_event events[64];
     int count = epoll_wait(keeper->epoll, events, 64, deadlines_timeout(keeper));
     loop_take_time(keeper);
+    signals_first(events, count);
     for (int i = 0; i < count; i++) {
         struct child *child = &keeper->children[events[i].data.u64 >> 32];
         on_event[events[i].data.u64 & 0xff](keeper, child);

@@ -27,10 +27,16 @@
 
 static const enum fact_stream streams[2] = {STREAM_STDOUT, STREAM_STDERR};
 
+static bool is_readable(const struct child *child, int s)
+{
+    return child->output[s] >= 0 && !(child->marks & ((uint32_t)MARK_BLOCKED_STREAM << s));
+}
+
 void pipes_watch(struct keeper *keeper, struct child *child)
 {
+    child->marks |= MARK_WATCHED;
     for (int s = 0; s < 2; s++) {
-        if (child->output[s] >= 0) {
+        if (is_readable(child, s)) {
             watch_add(keeper->pipes_epoll, child->output[s], EPOLLIN, SOURCE_PIPES, s,
                       table_index(keeper, child));
         }
@@ -46,10 +52,19 @@ void pipes_pause(struct keeper *keeper, bool pause)
     epoll_ctl(keeper->epoll, EPOLL_CTL_MOD, keeper->pipes_epoll, &event);
 }
 
+static void pipe_close(struct keeper *keeper, struct child *child, int s)
+{
+    if ((child->marks & MARK_WATCHED) && is_readable(child, s)) {
+        watch_close(keeper->pipes_epoll, &child->output[s]);
+    } else {
+        close_one(&child->output[s]);
+    }
+}
+
 void pipes_close(struct keeper *keeper, struct child *child)
 {
     for (int s = 0; s < 2; s++) {
-        watch_close(keeper->pipes_epoll, &child->output[s]);
+        pipe_close(keeper, child, s);
     }
 }
 
@@ -72,7 +87,7 @@ uint32_t pipes_dropped(const struct child *child)
 
 static void stream_closed(struct keeper *keeper, struct child *child, int s)
 {
-    watch_close(keeper->pipes_epoll, &child->output[s]);
+    pipe_close(keeper, child, s);
     owe(keeper, child, (uint32_t)OWED_CLOSED_STREAM << s | pipes_dropped(child));
 }
 
@@ -80,7 +95,9 @@ static void stream_closed(struct keeper *keeper, struct child *child, int s)
 static void stream_block(struct keeper *keeper, struct child *child, int s)
 {
     bool first = !(child->marks & ENTRY_BLOCKED);
-    epoll_ctl(keeper->pipes_epoll, EPOLL_CTL_DEL, child->output[s], NULL);
+    if (child->marks & MARK_WATCHED) {
+        epoll_ctl(keeper->pipes_epoll, EPOLL_CTL_DEL, child->output[s], NULL);
+    }
     child->marks |= (uint32_t)MARK_BLOCKED_STREAM << s | ENTRY_BLOCKED;
     if (first) {
         owe(keeper, child, OWED_BLOCKED);
@@ -187,11 +204,6 @@ void pipes_read(struct keeper *keeper)
             stream_step(keeper, child, s);
         }
     }
-}
-
-static bool is_readable(const struct child *child, int s)
-{
-    return child->output[s] >= 0 && !(child->marks & ((uint32_t)MARK_BLOCKED_STREAM << s));
 }
 
 /* What the pipes hold now, so that the end of the process stands behind it. Bounded by what is left

@@ -67,6 +67,17 @@ static bool end_publish(struct keeper *keeper, struct child *child, struct fact_
     return true;
 }
 
+/* Found at its end right after its exec: nobody watches its pipes yet, and where all is over nobody
+   has to. A server that has not been told of all entries gets this one too. */
+static void attend_late(struct keeper *keeper, struct child *child)
+{
+    bool over = child->state == CHILD_ENDED && child->output[0] < 0 && child->output[1] < 0 &&
+                child->stdin_fd < 0 && !(child->marks & MARK_TREE);
+    if (!over || keeper->server.done_due) {
+        spawn_attend(keeper, child);
+    }
+}
+
 /* The main process is gone; what is left of the entry are pipes and perhaps descendants. */
 static void end_settle(struct keeper *keeper, struct child *child, uint32_t descendants)
 {
@@ -92,7 +103,8 @@ static bool reap_child(struct keeper *keeper, struct child *child, const siginfo
 {
     siginfo_t ignored;
     loop_take_time(keeper); /* it may have begun in this very turn */
-    if (child->state == CHILD_STARTING && !spawn_settle(keeper, child)) {
+    bool starts = child->state == CHILD_STARTING;
+    if (starts && !spawn_settle(keeper, child)) {
         return false;
     }
     if (child->state == CHILD_FAILED) {
@@ -106,12 +118,15 @@ static bool reap_child(struct keeper *keeper, struct child *child, const siginfo
         .status = info->si_status, .core_dumped = info->si_code == CLD_DUMPED,
         .user_us = time_us(&usage->ru_utime), .system_us = time_us(&usage->ru_stime),
         .max_rss_bytes = (int64_t)usage->ru_maxrss * 1024, .usage_known = 1};
-    if (!end_publish(keeper, child, &exited)) {
-        return false;
+    bool ends = end_publish(keeper, child, &exited);
+    if (ends) {
+        wait_raw(P_PID, info->si_pid, &ignored, WEXITED | WNOHANG, NULL);
+        end_settle(keeper, child, exited.descendants);
     }
-    wait_raw(P_PID, info->si_pid, &ignored, WEXITED | WNOHANG, NULL);
-    end_settle(keeper, child, exited.descendants);
-    return true;
+    if (starts) {
+        attend_late(keeper, child);
+    }
+    return ends;
 }
 
 void reap_children(struct keeper *keeper)

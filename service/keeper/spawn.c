@@ -204,7 +204,7 @@ static void spawn_start(struct keeper *keeper, struct child *child, const struct
         error = open_pipe(&child->status_fd, &status_fd, O_NONBLOCK);
     }
     if (error == 0) {
-        error = watch_add(keeper->epoll, child->status_fd, EPOLLIN, SOURCE_STATUS, 0,
+        error = watch_add(keeper->epoll, child->status_fd, EPOLLIN | EPOLLET, SOURCE_STATUS, 0,
                           table_index(keeper, child));
     }
     if (error == 0) {
@@ -267,7 +267,9 @@ bool spawn_settle(struct keeper *keeper, struct child *child)
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return false;
     }
-    watch_close(keeper->epoll, &child->status_fd);
+    /* Closed without taking it out of the epoll: while a child that has yet to exec holds a copy it
+       stays there, but edge-triggered it has nothing more to tell. */
+    close_one(&child->status_fd);
     keeper->starting--;
     if (got == (ssize_t)sizeof report) {
         child->state = CHILD_FAILED; /* its fact comes when it is reaped */
@@ -282,9 +284,13 @@ bool spawn_settle(struct keeper *keeper, struct child *child)
         deadline_at(keeper, child->timeout_deadline_us);
     }
     owe(keeper, child, OWED_STARTED);
+    return true;
+}
+
+void spawn_attend(struct keeper *keeper, struct child *child)
+{
     pipes_watch(keeper, child);
     link_custody(keeper, child);
-    return true;
 }
 
 /* The zombie of a child that never got to exec was reaped: nothing is left but the fact. */

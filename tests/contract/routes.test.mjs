@@ -1,4 +1,4 @@
-// openapi.yaml and the route table of the binary say the same: operations, scopes, query keys, bodies, and the page's files.
+// openapi.yaml and the route table of the binary say the same: operations, scopes, what the audit leaves out, query keys, bodies, and the page's files.
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { readdirSync } from 'node:fs';
@@ -9,7 +9,7 @@ import { load } from './generate.mjs';
 const document = load();
 const methods = ['get', 'post', 'put', 'delete'];
 
-/** The binary's table: [{ method, path, operation, scope, body, query: ['key type', …] }]. */
+/** The binary's table: [{ method, path, operation, scope, body, quiet, query: ['key type', …] }]. */
 async function table() {
   const { code, stdout, stderr } = await runBinary(['--routes']);
   assert.deepEqual([code, stderr], [0, '']);
@@ -19,8 +19,8 @@ async function table() {
     if (first === '?') {
       rows.at(-1).query.push(rest.join(' '));
     } else {
-      const [where, operation, scope, body] = rest;
-      rows.push({ method: first, path: where, operation, scope, body, query: [] });
+      const [where, operation, scope, body, quiet = ''] = rest;
+      rows.push({ method: first, path: where, operation, scope, body, quiet, query: [] });
     }
   }
   return rows;
@@ -43,6 +43,7 @@ function body_of(operation) {
   const body = resolve(operation.requestBody);
   if (!body) return 'none';
   if (body.content['*/*']) return 'raw';
+  if (body.content['application/octet-stream']) return 'json-or-bytes';
   return body.required ? 'json' : 'json-optional';
 }
 
@@ -53,13 +54,13 @@ function described() {
       const operation = item[method];
       const parameters = [...(item.parameters ?? []), ...(operation.parameters ?? [])].map(resolve);
       const query = parameters.filter((one) => one.in === 'query').map((one) => `${one.name} ${type_of(one, operation)}`).sort();
-      rows.push({ method: method.toUpperCase(), path: where, operation: operation.operationId, scope: operation['x-scope'], body: body_of(operation), query });
+      rows.push({ method: method.toUpperCase(), path: where, operation: operation.operationId, scope: operation['x-scope'], body: body_of(operation), quiet: operation['x-audit'] === false ? 'quiet' : '', query });
     }
   }
   return rows;
 }
 
-const line = (row) => `${row.method} ${row.path} ${row.operation} ${row.scope} ${row.body} ${row.query.join(', ')}`.trimEnd();
+const line = (row) => `${row.method} ${row.path} ${row.operation} ${row.scope} ${row.body} ${row.quiet} ${row.query.join(', ')}`.trimEnd();
 const lines = (rows) => rows.map((row) => line({ ...row, query: [...row.query].sort() })).sort();
 
 /** The page's own files are routes, but no part of the API. */

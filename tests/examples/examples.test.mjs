@@ -9,14 +9,15 @@ import { daemonTest, REPOSITORY, soon, suite, until } from '../lib/daemon.mjs';
 import { between, range } from '../lib/check.mjs';
 
 const EXAMPLES = path.join(REPOSITORY, 'examples');
-const seen = new Set();
+const seen = new Set(['measure']); // tests/seeds/seeds_measure.test.mjs
 
 /** Starts examples/NAME/run with the daemon's address and token; its end gives { code, stdout, stderr }. */
-function start(d, name, { args = [], env = { FORKFUL_TOKEN: d.token }, within = 60 } = {}) {
+function start(d, name, { args = [], input = '', env = { FORKFUL_TOKEN: d.token }, within = 60 } = {}) {
   const child = spawn(path.join(EXAMPLES, name, 'run'), args, {
-    cwd: d.dir, stdio: ['ignore', 'pipe', 'pipe'],
+    cwd: d.dir, stdio: ['pipe', 'pipe', 'pipe'],
     env: { PATH: process.env.PATH, HOME: d.dir, DAEMON_UNDER_TEST: d.mark, FORKFUL_URL: d.url, ...env },
   });
+  child.stdin.end(input);
   const result = { stdout: '', stderr: '' };
   child.stdout.on('data', (piece) => { result.stdout += piece; });
   child.stderr.on('data', (piece) => { result.stderr += piece; });
@@ -56,6 +57,15 @@ suite('examples', () => {
     assert.deepEqual(printed, ['Doing something fancy in Process-1 for Fancy Dan!']);
   });
 
+  example('pool', 'sixteen tasks of a second take about two', {}, (printed) => {
+    const ran = printed.filter((one) => /^Task \d+ ran in process \d+ at /.test(one));
+    assert.deepEqual(ran.map((one) => Number(one.split(' ')[1])), range(0, 15));
+    assert.ok(new Set(ran.map((one) => one.split(' ')[5])).size <= 8, printed.join('\n'));
+    inOrder(printed, 'All tasks are given', ran[0], printed.at(-1));
+    assert.match(printed.at(-1), /^All done after \d/);
+    assert.ok(Number(printed.at(-1).split(' ')[3]) >= 2, printed.at(-1));
+  });
+
   example('consumers', 'ten jobs are done and each consumer gets its pill', {}, async (printed, d) => {
     const count = (await d.system()).cpu_count * 2;
     assert.equal(printed[0], `Creating ${count} consumers`);
@@ -75,6 +85,23 @@ suite('examples', () => {
     assert.equal(printed.length, 6);
     const [first, last] = await d.list('?order=created_at');
     assert.ok(between(last.started_at, first.exited_at) >= 1, 'the first goes on only when the last has slept its second');
+  });
+
+  example('squares', 'the list goes to the child and its squares come back', {}, (printed) => {
+    assert.deepEqual(sorted(printed), ['Recebido...[1, 2, 3, 4, 5]', '[1, 4, 9, 16, 25]']);
+  });
+
+  example('pipe-hello', 'the parent hears the child', {}, (printed) => {
+    assert.deepEqual(sorted(printed), ['Received message : Hello World', '[child] send a message to pipe : Hello World']);
+  });
+
+  example('chat', 'two processes speak in turn', {}, async (printed, d) => {
+    const said = (name) => range(0, 4).map((n) => `${name} ${n}`);
+    assert.deepEqual(sorted(printed), sorted([...said('Ana'), ...said('Bia')]));
+    inOrder(printed, ...said('Ana'));
+    inOrder(printed, ...said('Bia'));
+    const [ana, bia] = await d.list('?order=created_at');
+    assert.deepEqual([await d.logsText(ana.id), await d.logsText(bia.id)], [`${said('Bia').join('\n')}\n`, `${said('Ana').join('\n')}\n`]);
   });
 
   example('value', 'the number is 0.0 again', {}, async (printed, d) => {
@@ -163,6 +190,14 @@ daemonTest('remote-queue: a daemon on a given port, two clients with its token f
   await until('the getter waits', async () => (await d.get('/v1/queues')).body.items[0]?.waiters === 1);
   assert.deepEqual(await start(d, 'remote-queue', { args: ['1'], env }), { code: 0, stdout: '', stderr: '' });
   assert.deepEqual(await getter, { code: 0, stdout: 'hello\n', stderr: '' });
+});
+
+daemonTest('chat: two people in two terminals, until one leaves', async (d) => {
+  const b = start(d, 'chat', { args: ['b'], input: 'hi\nfine\nbye\n' });
+  const a = start(d, 'chat', { args: ['a'], input: 'hello\nhow are you?\n' });
+  assert.deepEqual(await a, { code: 0, stdout: 'hi\nfine\n', stderr: '' });
+  assert.deepEqual(await b, { code: 0, stdout: 'hello\nhow are you?\n', stderr: 'the other one has left\n' });
+  assert.deepEqual((await d.get('/v1/pipes')).body.items, [], 'the last one has taken the pipe away');
 });
 
 test('each example has a test and a line in the README', () => {

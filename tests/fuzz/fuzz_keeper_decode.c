@@ -30,7 +30,7 @@ static void walk_spawn(const unsigned char *body, size_t size)
         sink += spawn.groups[i];
 }
 
-static void walk_packet(const unsigned char *bytes, size_t size)
+static void walk_command(const unsigned char *bytes, size_t size)
 {
     struct packet packet;
     if (decode_packet(bytes, size, &packet) != 0)
@@ -39,6 +39,16 @@ static void walk_packet(const unsigned char *bytes, size_t size)
         walk_spawn(packet.body, packet.command.body_bytes);
     if (packet.command.type == COMMAND_UPGRADE)
         sink += strlen((const char *)packet.body);
+}
+
+static void walk_packet(const unsigned char *bytes, size_t size)
+{
+    for (size_t length; (length = decode_length(bytes, size)) > 0; size -= length) {
+        if (length > size)
+            abort();
+        walk_command(bytes, length);
+        bytes += length;
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -75,3 +75,11 @@ suite('the limit of connections', () => {
     assert.equal(told, files < 4000000);
   });
 });
+
+suite('a connection on the Unix socket', () => {
+  daemonTest('is none that the HTTP library complains about', async (d) => {
+    for (let i = 0; i < 5; i += 1) await d.unix.call('GET', '/healthz', { expect: 200 });
+    await d.killServer();
+    assert.doesNotMatch(d.stderr, /libmicrohttpd/);
+  });
+});

@@ -148,6 +148,22 @@ suite('a pipe', () => {
     assert.equal((await look(d, 'b')).bytes, 0);
   });
 
+  for (const how of ['runs out of time', 'closes its connection']) {
+    daemonTest(`lets in what fits when a larger send in front of it ${how}`, async (d) => {
+      await make(d, { max_bytes: 4 });
+      await sent(send(d, 'a', undefined, text('12')));
+      const leaver = d.as(d.token);
+      const large = send(leaver, 'a', undefined, { ...text('345'), wait: how === 'runs out of time' ? 0.5 : 60 });
+      large.catch(() => {});
+      await until('it waits', async () => (await look(d, 'a')).senders === 1);
+      const small = send(d, 'a', undefined, { ...text('6'), wait: 60 });
+      await until('both wait', async () => (await look(d, 'a')).senders === 2);
+      if (how === 'closes its connection') leaver.agent.destroy();
+      assert.equal(await sent(small), 2);
+      assert.equal((await look(d, 'b')).bytes, 3);
+    });
+  }
+
   daemonTest('holds 1024 messages and no more', async (d) => {
     await make(d);
     for (let i = 0; i < 1024; i += 64) await Promise.all(range(1, 64).map(() => sent(send(d, 'a', undefined, text('')))));

@@ -98,7 +98,7 @@ suite('a queue', () => {
 
   daemonTest('takes a batch as a whole or not at all', async (d) => {
     await make(d, 'q', { max_messages: 4 });
-    const answer = await d.post('/v1/queues/q/batch', { messages: [{ body: null }, { body: 'x', content_type: 'text/plain', priority: 9 }, { body_base64: '/wA=', delay: 0.2 }] }, { expect: 201 });
+    const answer = await d.post('/v1/queues/q/batch', { messages: [{ body: null }, { body: 'x', content_type: 'text/plain', priority: 9 }, { body_base64: '/wA=', delay: 2 }] }, { expect: 201 });
     assert.deepEqual(answer.body.messages.map((one) => one.state), ['ready', 'ready', 'delayed']);
     problem(await d.post('/v1/queues/q/batch', { messages: [{ body: 1 }, { body: 2 }] }), 429, 'full');
     problem(await d.post('/v1/queues/q/batch', { messages: range(1, 5).map((body) => ({ body })) }), 413, 'payload_too_large');
@@ -195,8 +195,8 @@ suite('a lease', () => {
   daemonTest('is renewed by touch', async (d) => {
     await make(d);
     await put(d, 1);
-    const [{ hold }] = await receive(d, '?lease=0.6');
-    for (const begun = now(); now() - begun < 1.5; await sleep(0.1)) await act(d, hold, 'touch');
+    const [{ hold }] = await receive(d, '?lease=2');
+    for (const begun = now(); now() - begun < 2.6; await sleep(0.2)) await act(d, hold, 'touch');
     await act(d, hold, 'ack');
     assert.equal((await look(d)).acked_total, 1);
   });

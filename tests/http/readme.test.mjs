@@ -59,12 +59,13 @@ suite('the README\'s lines of curl', () => {
     const begin = curlLines().split('\n').slice(0, 2).join('\n');
     const { code, stdout, stderr } = await bash(linesFor(d, `${begin}\n${curlLines('Working together')}`), d);
     assert.deepEqual([code, stderr], [0, ''], stdout);
-    const [message, value, waits] = stdout.replaceAll('}{', '}\n{').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line));
+    const [message, value, task, waits] = stdout.replaceAll('}{', '}\n{').split('\n').filter((line) => line !== '').map((line) => JSON.parse(line));
     assert.deepEqual(message.messages[0].body, { resize: 'a.png' });
     assert.equal(value.value, 1);
+    assert.deepEqual([task.state, task.result], ['done', 144]);
     assert.deepEqual(waits.cycles, []);
     assert.equal((await d.get('/v1/queues/jobs')).body.unfinished, 0);
-    const [deployed] = await d.list();
+    const deployed = (await d.list()).find((one) => one.labels.pool === undefined);
     exitedWith(await d.join(deployed.id), 0);
     assert.equal(await d.logsText(deployed.id), 'deploying\n');
   });

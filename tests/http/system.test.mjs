@@ -98,6 +98,59 @@ suite('the system', () => {
     assert.ok(Object.keys(families).some((name) => sum(name) === 3), 'something counts the three processes');
   });
 
+  daemonTest('has metrics of what processes coordinate with', async (d) => {
+    for (const [path, body] of [['queues/q', {}], ['locks/l', {}], ['semaphores/s', { value: 2 }]]) await d.call('PUT', `/v1/${path}`, { body, expect: 201 });
+    for (let i = 0; i < 3; i += 1) await d.post('/v1/queues/q/messages', 'abcd', { expect: 201 });
+    const { body } = await d.post('/v1/queues/q/receive?max=2', undefined, { expect: 200 });
+    await d.post(`/v1/holds/${body.messages[0].hold}/ack`, undefined, { expect: 200 });
+    await d.post('/v1/locks/l/acquire', {}, { expect: 200 });
+    const waiting = d.post('/v1/locks/l/acquire?wait=60', {}).catch(() => {});
+    const read = async () => {
+      const families = parse_metrics((await d.get('/metrics')).text);
+      return (name, labels = '') => families[`forkful_${name}`]?.samples.find((one) => one.labels === labels)?.value;
+    };
+    const at = await until('the call waits', async () => { const now = await read(); return now('waiting_calls', 'kind="lock"') === 1 && now; });
+    assert.deepEqual([at('objects', 'kind="queue"'), at('objects', 'kind="pipe"'), at('holds', 'kind="message"'), at('holds', 'kind="lock"'), at('locks_held')], [1, 0, 1, 1, 1]);
+    assert.deepEqual([at('messages', 'state="ready"'), at('messages', 'state="leased"'), at('messages_put_total'), at('messages_acked_total'), at('queue_bytes', 'queue="q"')], [1, 1, 3, 1, 12]);
+    assert.deepEqual([at('queue_messages', 'queue="q",state="ready"'), at('queue_put_total', 'queue="q"'), at('queue_acked_total', 'queue="q"'), at('queue_receivers', 'queue="q"')], [1, 3, 1, 0]);
+    assert.deepEqual([at('lock_held', 'lock="l"'), at('lock_waiters', 'lock="l"'), at('semaphore_available', 'semaphore="s"')], [1, 1, 2]);
+    assert.ok(at('journal_used_bytes') <= at('journal_size_bytes') && at('journal_size_bytes') > 0);
+    await d.call('DELETE', '/v1/queues/q', { expect: 204 });
+    const then = await read();
+    assert.deepEqual([then('messages_put_total'), then('messages_acked_total'), then('messages_memory_bytes'), then('queue_put_total', 'queue="q"')], [3, 1, 0, undefined]);
+    await d.call('DELETE', '/v1/locks/l', { expect: 204 });
+    await waiting;
+  });
+
+  daemonTest('has metrics whose names say what they are, and not more of them than was asked for', { args: ['--metrics-objects', '3'] }, async (d) => {
+    for (let i = 0; i < 8; i += 1) await d.call('PUT', `/v1/queues/q${i}`, { body: {}, expect: 201 });
+    const families = parse_metrics((await d.get('/metrics')).text);
+    for (const [name, { help, type }] of Object.entries(families)) {
+      assert.ok(help && ['gauge', 'counter'].includes(type), name);
+      assert.equal(name.endsWith('_total'), type === 'counter', name);
+      assert.match(name, /^forkful_[a-z]+(_[a-z]+)*$/);
+      if (/bytes|seconds/.test(name)) assert.match(name, /_(bytes|seconds)(_total)?$/);
+    }
+    assert.equal(families.forkful_objects.samples.find((one) => one.labels === 'kind="queue"').value, 8);
+    assert.deepEqual(families.forkful_queue_put_total.samples.map((one) => one.labels), ['queue="q0"', 'queue="q1"', 'queue="q2"']);
+  });
+
+  for (const [sync, always] of [['normal', false], ['full', true]]) {
+    daemonTest(`syncs ${always ? 'every commit' : 'only what is promised as durable'} with sync=${sync}`, { args: ['--sync', sync] }, async (d) => {
+      const count = async (name) => Number(new RegExp(`^forkful_writer_${name}_total (\\d+)$`, 'm').exec((await d.get('/metrics')).text)[1]);
+      await d.call('PUT', '/v1/locks/l', { expect: 201 });
+      const { body } = await d.post('/v1/locks/l/acquire', {}, { expect: 200 });
+      await d.post(`/v1/holds/${body.id}/release`, undefined, { expect: 200 });
+      await d.run({ argv: ['true'] });
+      const [batches, durable] = [await count('batches'), await count('durable_batches')];
+      assert.equal(durable > 0, always);
+      if (always) assert.ok(batches - durable <= 2, `${durable} of ${batches}`); // what the start has written
+      await d.call('PUT', '/v1/queues/q', { expect: 201 });
+      await d.post('/v1/queues/q/messages', 1, { expect: 201 });
+      assert.ok(await count('durable_batches') > durable, 'a message of a durable queue is synced in any case');
+    });
+  }
+
   daemonTest('counts ends by their reason, also of processes that are deleted', async (d) => {
     const ends = async () => Object.fromEntries([...(await d.get('/metrics')).text.matchAll(/^forkful_processes_ended_total\{reason="(\w+)"\} (\d+)$/gm)].map(([, reason, count]) => [reason, Number(count)]));
     const { id } = await d.run({ argv: ['true'] });

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import { daemonTest, suite, until } from '../lib/daemon.mjs';
 import { faults, problem } from '../lib/check.mjs';
-import { timed } from '../lib/wait.mjs';
-import { liver } from '../lib/owners.mjs';
+import { sleep, timed } from '../lib/wait.mjs';
+import { liver, session } from '../lib/owners.mjs';
 
 const ready = async (d, body, wait) => (await d.call('POST', `/v1/wait${wait === undefined ? '' : `?wait=${wait}`}`, { body, expect: 200 })).body.ready;
 const lock = (d, name) => d.call('PUT', `/v1/locks/${name}`, { expect: 201 });
@@ -63,6 +63,108 @@ suite('waiting for several', () => {
     problem(await wrong({ any: [{ lock: 'none' }] }), 404, 'not_found');
     problem(await wrong({ any: [{ process: 'p_none' }] }), 404, 'not_found');
     assert.deepEqual(faults(problem(await wrong({ any: [{ thing: 'x' }] }), 422)), ['/any/0/thing unknown_field']);
+  });
+});
+
+suite('what can be waited for', () => {
+  /** Waits for the entry while `act` happens; before that it was not ready. */
+  const becomes = async (d, entry, act) => {
+    assert.deepEqual(await ready(d, { any: [entry] }, 0), [], JSON.stringify(entry));
+    const waiting = ready(d, { any: [entry] }, 60);
+    await sleep(0.02);
+    await act();
+    assert.deepEqual(await waiting, [entry]);
+  };
+  const make = (d, path, body = {}) => d.call('PUT', `/v1/${path}`, { body, expect: 201 });
+
+  daemonTest('is the end of a pipe, when it can receive or never will', async (d) => {
+    await make(d, 'pipes/p');
+    const a = { pipe: 'p', end: 'a' };
+    const b = { pipe: 'p', end: 'b' };
+    await becomes(d, b, () => d.call('POST', '/v1/pipes/p/a/send', { body: 'x', expect: 200 }));
+    assert.deepEqual(await ready(d, { any: [a, b] }, 0), [b]);
+    await d.call('POST', '/v1/pipes/p/b/recv', { expect: 200 });
+    await becomes(d, a, () => d.call('POST', '/v1/pipes/p/b/close', { expect: 200 }));
+    await make(d, 'pipes/one-way', { duplex: false });
+    const wrong = (entry) => d.call('POST', '/v1/wait', { body: { any: [entry] } });
+    problem(await wrong({ pipe: 'one-way', end: 'b' }), 409, 'wrong_direction');
+    assert.deepEqual(faults(problem(await wrong({ pipe: 'p' }), 422, 'missing_field')), ['/any/0/end missing_field']);
+    assert.deepEqual(faults(problem(await wrong({ pipe: 'p', end: 'c' }), 422)), ['/any/0/end invalid_value']);
+  });
+
+  daemonTest('is a semaphore, a queue, an event, a value', async (d) => {
+    await make(d, 'semaphores/s', { value: 0 });
+    await becomes(d, { semaphore: 's' }, () => d.post('/v1/semaphores/s/release', {}, { expect: 200 }));
+    await make(d, 'queues/q');
+    await becomes(d, { queue: 'q' }, () => d.post('/v1/queues/q/messages', 1, { expect: 201 }));
+    await make(d, 'queues/closed');
+    await becomes(d, { queue: 'closed' }, () => d.post('/v1/queues/closed/close', {}, { expect: 200 }));
+    await make(d, 'events/e');
+    await becomes(d, { event: 'e' }, () => d.post('/v1/events/e/set', undefined, { expect: 200 }));
+    assert.deepEqual(await ready(d, { any: [{ event: 'e', after: 0 }] }, 0), [{ event: 'e', after: 0 }]);
+    assert.deepEqual(await ready(d, { any: [{ event: 'e', after: 1 }] }, 0), []);
+    await make(d, 'values/v', { type: 'int64' });
+    const add = () => d.post('/v1/values/v/add', {}, { expect: 200 });
+    await becomes(d, { value: 'v' }, add);
+    await becomes(d, { value: 'v', after: 2 }, add);
+    assert.deepEqual(await ready(d, { any: [{ value: 'v', after: 1 }] }, 0), [{ value: 'v', after: 1 }]);
+  });
+
+  daemonTest('is a pulse of an event, too', async (d) => {
+    await make(d, 'events/e');
+    await becomes(d, { event: 'e' }, async () => {
+      const both = [d.post('/v1/events/e/set', undefined, { expect: 200 }), d.post('/v1/events/e/clear', undefined, { expect: 200 })];
+      await Promise.all(both);
+    });
+  });
+
+  daemonTest('is the end of a hold and of a session', async (d) => {
+    await lock(d, 'l');
+    const hold = await acquire(d, 'l');
+    await becomes(d, { hold: hold.id }, () => d.post(`/v1/holds/${hold.id}/release`, undefined, { expect: 200 }));
+    const one = await session(d);
+    const held = await acquire(one.client, 'l');
+    const all = [{ session: one.id }, { hold: held.id }];
+    const waiting = ready(d, { all }, 60);
+    await d.delete(`/v1/sessions/${one.id}`);
+    assert.deepEqual(await waiting, all);
+    assert.deepEqual(await ready(d, { all }), all);
+    problem(await d.call('POST', '/v1/wait', { body: { any: [{ session: 's_none' }] } }), 404, 'not_found');
+    problem(await d.call('POST', '/v1/wait', { body: { any: [{ hold: one.id }] } }), 404, 'not_found');
+  });
+
+  daemonTest('is the end of a task, and of all of a pool', async (d) => {
+    await make(d, 'pools/p', { processes: 2, spec: { argv: ['sh', '-c', 'read line; [ -z "$line" ] || exit 0; exec sleep 1000'] } });
+    const submit = async (raw) => (await d.call('POST', '/v1/pools/p/tasks', { raw, expect: 202 })).body.id;
+    const slow = await submit('\n');
+    const waiting = ready(d, { any: [{ task: slow }, { pool: 'p' }] }, 60);
+    const quick = await submit('x\n');
+    assert.deepEqual(await ready(d, { any: [{ task: slow }, { task: quick }] }, 60), [{ task: quick }]);
+    assert.deepEqual(await ready(d, { any: [{ task: slow }, { pool: 'p' }] }, 0), []);
+    await d.post('/v1/pools/p/terminate', undefined, { expect: 200 });
+    const over = await waiting;
+    assert.ok(over.some((one) => one.task === slow || one.pool === 'p'), JSON.stringify(over));
+    problem(await d.call('POST', '/v1/wait', { body: { any: [{ task: 't_none' }] } }), 404, 'not_found');
+  });
+
+  daemonTest('says from where on only as its kind has it', async (d) => {
+    await lock(d, 'l');
+    const { body } = await d.call('POST', '/v1/wait', { body: { any: [{ lock: 'l', after: 1 }, { barrier: 'b' }, { lock: 'l', end: 'a' }] } });
+    assert.deepEqual(faults(body), ['/any/1/barrier unknown_field']);
+    const answer = await d.call('POST', '/v1/wait', { body: { any: [{ lock: 'l', after: 1 }, {}, { lock: 'l', end: 'a' }] } });
+    assert.deepEqual(faults(problem(answer, 422)), ['/any/0/after invalid_value', '/any/1 invalid_value', '/any/2/end invalid_value']);
+  });
+
+  daemonTest('is told when it cannot be taken back by a crash', async (d) => {
+    await make(d, 'queues/q');
+    for (let i = 0; i < 5; i += 1) {
+      const waiting = ready(d, { any: [{ queue: 'q' }] }, 60);
+      d.post('/v1/queues/q/messages', i).catch(() => {});
+      await waiting;
+      await d.killServer();
+      const { body } = await d.call('POST', '/v1/queues/q/receive?mode=take&wait=5', { expect: 200, patient: 30 });
+      assert.equal(body.messages[0].body, i);
+    }
   });
 });
 

@@ -118,4 +118,24 @@ print(call('GET', '/v1/values/list')['value'])`));
     assert.deepEqual([...body.value].sort((a, b) => a - b), range(0, 9));
     assert.equal(body.version, 11);
   });
+
+  daemonTest('shared_memory: children write each its own part of one block, and the parent reads it in parts', async (d) => {
+    const octets = { 'Content-Type': 'application/octet-stream' };
+    await d.call('PUT', '/v1/values/block?durable=false', { raw: Buffer.alloc(4096), headers: octets, expect: 201 });
+    const made = [];
+    for (const i of range(0, 3)) {
+      made.push(await d.python(`
+import os, urllib.request
+url = os.environ['FORKFUL_URL'] + '/v1/values/block/write?offset=${i * 1024}'
+headers = {'Authorization': 'Bearer ' + os.environ['FORKFUL_TOKEN'], 'Content-Type': 'application/octet-stream'}
+urllib.request.urlopen(urllib.request.Request(url, bytes([${i + 1}]) * 1024, headers, method='POST')).read()`));
+    }
+    for (const { id } of made) exitedWith(await d.join(id), 0);
+    for (const i of range(0, 3)) {
+      const headers = { Accept: 'application/octet-stream', Range: `bytes=${i * 1024}-${i * 1024 + 1023}` };
+      const answer = await d.call('GET', '/v1/values/block', { headers, expect: 206 });
+      assert.deepEqual(answer.bytes, Buffer.alloc(1024, i + 1));
+    }
+    assert.equal((await d.get('/v1/values/block')).body.version, 5);
+  });
 });

@@ -55,6 +55,24 @@ static void a_packet_is_taken_only_at_its_exact_length(void **state)
     }
 }
 
+static void a_packet_may_hold_several_commands(void **state)
+{
+    struct command_stop stop = {.reason = STOP_REQUESTED, .signal = SIGTERM};
+    unsigned char bytes[256];
+    struct packet packet;
+    size_t first = make_packet(bytes, COMMAND_STOP, &stop, sizeof stop);
+    size_t all = first + make_packet(bytes + first, COMMAND_FORGET, NULL, 0);
+    assert_int_equal(decode_length(bytes, all), first);
+    assert_int_equal(decode_packet(bytes, first, &packet), 0);
+    assert_int_equal(decode_length(bytes + first, all - first), all - first);
+    assert_int_equal(decode_packet(bytes + first, all - first, &packet), 0);
+    assert_int_equal(decode_length(bytes, sizeof(struct command) - 1), 0);
+    for (size_t cut = sizeof(struct command); cut < first; cut++) {
+        assert_int_equal(decode_length(bytes, cut), cut); /* all there is, and not sound */
+        assert_int_equal(decode_packet(bytes, cut, &packet), -EPROTO);
+    }
+}
+
 static void unknown_types_are_refused(void **state)
 {
     unsigned char bytes[64];
@@ -151,6 +169,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_packet_is_taken_only_at_its_exact_length),
+        cmocka_unit_test(a_packet_may_hold_several_commands),
         cmocka_unit_test(unknown_types_are_refused),
         cmocka_unit_test(values_out_of_range_are_refused),
         cmocka_unit_test(an_upgrade_path_ends_with_its_only_nul),

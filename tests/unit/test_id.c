@@ -89,6 +89,22 @@ static void zero_is_zero_and_hashes_differ(void **state)
     assert_true(id_hash(&a) == id_hash(&a));
 }
 
+/* A table looks at the low bits only, and many ids of one millisecond differ in their last bytes only. */
+static void ids_of_one_moment_spread_over_a_table(void **state)
+{
+    enum { IDS = 1000, PLACES = 2048 };
+    static bool taken[PLACES];
+    size_t collisions = 0;
+    (void)state;
+    for (int i = 0; i < IDS; i++) {
+        struct fact_id id = id_make();
+        bool *place = &taken[id_hash(&id) % PLACES];
+        collisions += *place;
+        *place = true;
+    }
+    assert_true(collisions < IDS / 2);
+}
+
 static void random_hex_fills_exactly_what_was_asked(void **state)
 {
     char one[2 * 100 + 2], other[2 * 100 + 2];
@@ -119,6 +135,7 @@ int main(void)
         cmocka_unit_test(an_id_parses_back_from_its_text),
         cmocka_unit_test(what_is_no_id_is_refused),
         cmocka_unit_test(zero_is_zero_and_hashes_differ),
+        cmocka_unit_test(ids_of_one_moment_spread_over_a_table),
         cmocka_unit_test(random_hex_fills_exactly_what_was_asked),
         cmocka_unit_test(comparing_looks_at_length_and_every_byte),
     };

@@ -106,7 +106,7 @@ static void the_unix_socket_is_private_and_goes_when_the_start_fails(void **stat
     struct refusal refusal;
     struct stat status;
     mode_t before = umask(0);
-    assert_true(listen_unix(&listeners, path, &refusal));
+    assert_true(listen_unix(&listeners, path, false, &refusal));
     assert_int_equal(umask(before), 0);
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 07777, 0600);
@@ -120,8 +120,8 @@ static void a_socket_somebody_answers_on_is_left_alone(void **state)
 {
     struct listeners first = {.count = 0}, second = {.count = 0};
     struct refusal refusal;
-    assert_true(listen_unix(&first, path, &refusal));
-    assert_false(listen_unix(&second, path, &refusal));
+    assert_true(listen_unix(&first, path, false, &refusal));
+    assert_false(listen_unix(&second, path, false, &refusal));
     assert_non_null(strstr(refusal.text, "another program answers on"));
     listeners_close(&second);
     assert_int_equal(access(path, F_OK), 0);
@@ -137,7 +137,7 @@ static void a_socket_nobody_answers_on_is_replaced(void **state)
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
     close(fd);
-    assert_true(listen_unix(&listeners, path, &refusal));
+    assert_true(listen_unix(&listeners, path, false, &refusal));
     listeners_close(&listeners);
 }
 
@@ -146,7 +146,7 @@ static void a_file_that_is_no_socket_is_left_alone(void **state)
     struct listeners listeners = {.count = 0};
     struct refusal refusal;
     close(open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600));
-    assert_false(listen_unix(&listeners, path, &refusal));
+    assert_false(listen_unix(&listeners, path, false, &refusal));
     assert_non_null(strstr(refusal.text, "is not a socket"));
     assert_int_equal(unlink(path), 0);
 }
@@ -159,7 +159,7 @@ static void a_path_too_long_for_a_socket_is_refused(void **state)
     memset(longest, 'x', sizeof longest);
     longest[0] = '/';
     longest[108] = '\0';
-    assert_false(listen_unix(&listeners, longest, &refusal));
+    assert_false(listen_unix(&listeners, longest, false, &refusal));
     assert_non_null(strstr(refusal.text, "is 108 bytes long"));
 }
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "service/loop.h"
@@ -245,6 +246,44 @@ static void work_deferred_by_a_prepare_runs_without_sleeping(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_loop, close_loop)
 
+static void write_again(struct watch *watch, uint32_t events)
+{
+    uint64_t count;
+
+    assert_int_equal(read(watch->fd, &count, sizeof count), sizeof count);
+    count = 1;
+    if (++calls < 1000)
+        assert_int_equal(write(watch->fd, &count, sizeof count), sizeof count);
+}
+
+static void end_by_timer(struct timer *timer)
+{
+    loop_end(loop);
+}
+
+static int64_t cpu_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+static void a_loop_that_was_busy_sleeps_when_nothing_happens(void **state)
+{
+    struct watch busy = {.fd = eventfd(1, EFD_CLOEXEC), .ready = write_again};
+    struct timer end = {.due = end_by_timer};
+    int64_t before = cpu_us();
+
+    calls = 0;
+    assert_int_equal(loop_watch(loop, &busy, EPOLLIN), 0);
+    assert_true(timer_set(loop, &end, time_monotonic_us() + 500000));
+    assert_int_equal(loop_run(loop), 0);
+    assert_int_equal(calls, 1000);
+    assert_true(cpu_us() - before < 250000);
+    close(busy.fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -258,6 +297,7 @@ int main(void)
         TEST(deferred_work_runs_once_and_may_defer_more),
         TEST(a_prepare_bounds_the_sleep),
         TEST(work_deferred_by_a_prepare_runs_without_sleeping),
+        TEST(a_loop_that_was_busy_sleeps_when_nothing_happens),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,57 @@
+/* What the files of pools share; see pool.h. */
+#ifndef FORKFUL_SERVICE_POOL_INTERNAL_H
+#define FORKFUL_SERVICE_POOL_INTERNAL_H
+
+#include "service/pool.h"
+#include "service/service.h"
+
+#define EXIT_BURY 100                  /* of a spawn pool's process */
+
+/* ---- pool.c ---- */
+void pool_work_soon(struct pool *pool);
+void pool_queue_add(struct pool *pool, struct task *task);      /* by its number */
+struct task *pool_queue_take(struct pool *pool);                /* the first, or NULL */
+void pool_set_state(struct task *task, enum task_state state);
+/* It stays, with its result (taken; or NULL), until it is dropped. Who waits is told. */
+void pool_task_ended(struct task *task, enum task_state state, struct blob *result);
+/* Its attempt has come to nothing: again, or failed. */
+void pool_task_failed(struct task *task, const struct task_outcome *outcome);
+/* It was not begun: it waits again, in its place. */
+void pool_task_back(struct task *task);
+/* Into the lists of its pool, with all that follows. False: no memory. */
+bool pool_task_enter(struct pool *pool, struct task *task);
+bool pool_batch_enter(struct pool *pool, struct task_batch *batch);
+void pool_batch_leave(struct task_batch *batch);
+
+/* ---- pool_keep.c ---- */
+void pool_task_finished(struct task *task);                     /* it is kept for its result from now on */
+void pool_task_unfinished(struct task *task);                   /* its pool goes */
+bool pool_make_room(struct service *service, size_t bytes);     /* false: the limit is reached */
+
+/* ---- pool_worker.c ---- */
+/* Asks for a process; in spawn mode for this task, else NULL. False: it could not be had, and what follows from
+   that has been done. */
+bool pool_worker_start(struct pool *pool, struct task *task);
+/* NULL: no memory. */
+struct pool_worker *pool_worker_make(struct pool *pool, struct process *process);
+void pool_worker_assign(struct pool_worker *worker, struct task *task);
+struct task *pool_worker_take_first(struct pool_worker *worker);
+void pool_worker_touch(struct pool_worker *worker);
+/* With this signal; 0: its own. SIGKILL follows after its grace. */
+void pool_worker_stop(struct pool_worker *worker, int signal);
+/* One that is running for a pool that is gone. */
+void pool_stop_orphan(struct process *process);
+struct pool *pool_of_process(const struct process *process);    /* NULL: it is gone */
+/* The process is no worker any more. */
+void pool_worker_free(struct pool_worker *worker);
+
+/* ---- pool_feed.c: stdio ---- */
+bool pool_worker_idle(const struct pool_worker *worker);
+void pool_worker_give(struct pool_worker *worker, struct task *task);
+void pool_worker_retire(struct pool_worker *worker);
+/* It has nothing to do now. */
+void pool_worker_rest(struct pool_worker *worker);
+void pool_feed_stop(struct pool_worker *worker);                /* it has ended */
+void pool_feed_resume(struct pool_worker *worker);              /* after a restart */
+
+#endif

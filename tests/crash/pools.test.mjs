@@ -1,0 +1,127 @@
+// Pools under kill -9: each task is done once, whatever of the daemon dies, and nothing waits for the dead.
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { daemonTest, suite, until } from '../lib/daemon.mjs';
+import { sleep } from '../lib/wait.mjs';
+
+const P = '/v1/pools/p';
+const TASKS = 300;
+
+async function killServer(d, after) {
+  await sleep(after);
+  const { server_pid } = await d.system({ patient: 30 });
+  process.kill(server_pid, 'SIGKILL');
+  await d.otherServer(server_pid);
+}
+
+async function resultsOf(d, id) {
+  const items = [];
+  assert.equal((await d.get(`${P}/batches/${id}?wait=60`)).body.complete, true);
+  for (let after = '', answer; !answer?.complete; after = `?after=${answer.next_after}`) {
+    answer = (await d.get(`${P}/batches/${id}/results${after}`)).body;
+    items.push(...answer.items);
+  }
+  return items;
+}
+
+/** What the workers have done, in lines of "INDEX": each task once. */
+function executed(file) {
+  return readFileSync(file, 'utf8').split('\n').filter(Boolean).map(Number);
+}
+
+/** All of the batch is done, each task by one attempt; but the ones that say they are not sure. */
+function check(items, ran, unsureMost) {
+  const unsure = items.filter((one) => one.error?.code === 'unsure');
+  const good = items.filter((one) => one.state === 'done');
+  assert.equal(good.length + unsure.length, items.length, JSON.stringify(items.find((one) => !good.includes(one) && !unsure.includes(one))));
+  assert.ok(unsure.length <= unsureMost, `${unsure.length} unsure`);
+  for (const one of good) assert.deepEqual(one.result, one.index);
+  assert.equal(new Set(ran).size, ran.length, 'none was done twice');
+  for (const one of good) assert.ok(ran.includes(one.index));
+}
+
+suite('pools and the death of the server', () => {
+  for (const [mode, rounds, script] of [
+    ['stdio', 25, (file) => `while read -r a; do echo $a >>${file}; sleep 0.0$((a % 3)); echo $a; done`],
+    ['spawn', 20, (file) => `read a; echo $a >>${file}; sleep 0.0$((a % 3)); echo $a`],
+  ]) {
+    daemonTest(`in mode ${mode} each task is done once over ${rounds} kills`, async (d) => {
+      const file = `${d.dir}/ran`;
+      await d.call('PUT', P, { body: { processes: 4, mode, spec: { argv: ['sh', '-c', script(file)] } }, expect: 201 });
+      const batches = [];
+      for (let round = 0; round < rounds; round += 1) {
+        if (round % 10 === 0) {
+          const tasks = Array.from({ length: TASKS }, (_, i) => (mode === 'spawn' ? { body: `${i + round * 1000}\n`, content_type: 'text/plain' } : i + round * 1000));
+          batches.push([(await d.post(`${P}/batches`, { tasks }, { expect: 202 })).body.id, round * 1000]);
+        }
+        await killServer(d, 0.02 + Math.random() * 0.15);
+      }
+      const ran = [];
+      for (const [id, offset] of batches) {
+        const items = (await resultsOf(d, id)).map((one) => (one.state === 'done' ? { ...one, result: one.result - offset } : one));
+        ran.push([offset, items]);
+      }
+      const all = executed(file);
+      for (const [offset, items] of ran) {
+        check(items, all.filter((one) => one >= offset && one < offset + TASKS).map((one) => one - offset), mode === 'stdio' ? 2 : 0);
+      }
+      await d.post(`${P}/close`);
+      assert.equal((await d.get(`${P}/join?wait=30`)).body.joined, true);
+    });
+  }
+
+  daemonTest('a line larger than its pipe goes on where it was', async (d) => {
+    await d.call('PUT', P, { body: { processes: 1, mode: 'stdio', spec: { argv: ['sh', '-c', 'sleep 1.5; exec cat'] } }, expect: 201 });
+    const large = Array.from({ length: 200000 }, (_, i) => i).join(' ');
+    const { id } = (await d.post(`${P}/batches`, { tasks: [large, 'after'] }, { expect: 202 })).body;
+    await until('it is being written', async () => (await d.get(P)).body.running === 1);
+    for (let i = 0; i < 3; i += 1) await killServer(d, 0.1);
+    const items = await resultsOf(d, id);
+    assert.ok(items[0].result === large, `${items[0].state} ${JSON.stringify(items[0].error)}`);
+    assert.equal(items[1].result, 'after');
+  });
+
+  daemonTest('a result that is half written is read to its end', async (d) => {
+    const script = 'read a; printf "[1,"; sleep 1; echo "2]"; cat';
+    await d.call('PUT', P, { body: { processes: 1, mode: 'stdio', spec: { argv: ['sh', '-c', script] } }, expect: 201 });
+    const { id } = (await d.post(`${P}/batches`, { tasks: [0, 7] }, { expect: 202 })).body;
+    await until('half of it is stored', async () => {
+      const { workers } = (await d.get(P)).body;
+      return workers.length === 1 && (await d.get(`/v1/processes/${workers[0].process}`)).body.output.stdout_bytes === 3;
+    });
+    await killServer(d, 0);
+    assert.deepEqual((await resultsOf(d, id)).map((one) => one.result), [[1, 2], 7]);
+  });
+
+  daemonTest('the death of the keeper fails no task of a worker that lives on', async (d) => {
+    await d.call('PUT', P, { body: { processes: 2, mode: 'stdio', spec: { argv: ['sh', '-c', 'while read -r a; do sleep 0.1; echo $a; done'] } }, expect: 201 });
+    const { id } = (await d.post(`${P}/batches`, { tasks: Array.from({ length: 30 }, (_, i) => i) }, { expect: 202 })).body;
+    await until('some are done', async () => (await d.get(`${P}/batches/${id}`)).body.done >= 4);
+    const { keeper_pid } = await d.system();
+    process.kill(keeper_pid, 'SIGKILL');
+    await until('another keeper has come', async () => (await d.system({ patient: 30 })).keeper_pid !== keeper_pid);
+    const items = await resultsOf(d, id);
+    const lost = items.filter((one) => one.state !== 'done');
+    assert.ok(lost.length <= 1 && lost.every((one) => one.error.code === 'process_ended' || one.error.code === 'output_lost'), JSON.stringify(lost));
+    for (const one of items) if (one.state === 'done') assert.equal(one.result, one.index);
+  });
+});
+
+suite('a restart of the daemon', () => {
+  daemonTest('keeps results and does what waited; what ran says how it ended', async (d) => {
+    await d.call('PUT', P, { body: { processes: 1, spec: { argv: ['sh', '-c', 'read a; sleep $a; echo $a'] } }, expect: 201 });
+    const text = (body) => ({ body, content_type: 'text/plain' });
+    const { id } = (await d.post(`${P}/batches`, { tasks: ['0\n', '60\n', '0\n'].map(text) }, { expect: 202 })).body;
+    await until('the first is done and the second runs', async () => {
+      const { done, running } = (await d.get(`${P}/batches/${id}`)).body;
+      return done === 1 && running === 1;
+    });
+    await d.terminate();
+    await d.start();
+    const items = await resultsOf(d, id);
+    assert.deepEqual(items.map((one) => [one.state, one.result, one.error?.reason ?? null]), [['done', 0, null], ['failed', null, 'shutdown'], ['done', 0, null]]);
+    assert.deepEqual((await d.get(`${P}/batches/${id}/results?order=done`)).body.items.map((one) => one.index), [0, 1, 2]);
+    const pool = (await d.get(P)).body;
+    assert.deepEqual([pool.submitted_total, pool.done_total, pool.failed_total], [3, 2, 1]);
+  });
+});
