@@ -236,7 +236,8 @@ void principal_text(const struct principal *principal, char out[PRINCIPAL_TEXT_B
     } else if (principal->kind == PRINCIPAL_PEER) {
         snprintf(out, PRINCIPAL_TEXT_BYTES, "uid:%u", principal->uid);
     } else {
-        strcpy(out, principal->kind == PRINCIPAL_ADMIN ? "admin" : "");
+        snprintf(out, PRINCIPAL_TEXT_BYTES, "%s",
+                 principal->kind == PRINCIPAL_ADMIN ? "admin" : "");
     }
 }
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "api/idempotency.h"
 #include "service/coordination.h"
 
 /* ---- from a request ---- */
@@ -110,7 +111,7 @@ static void later_gone(struct request *request, void *context)
    once, it is in the batch of what the request did. */
 static bool is_keyed(const struct request *request)
 {
-    return request_method(request) == METHOD_POST && request_header(request, "Idempotency-Key");
+    return idempotency_will_store(request);
 }
 
 static bool respond_later(struct request *request, int status, const char *type,

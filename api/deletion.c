@@ -10,12 +10,15 @@
 #include "api/handlers.h"
 #include "api/respond.h"
 
+#define START_LOOK_US 1000
+
 struct deletion {
     struct request *request;
     struct fact_id process;
     struct waiter ended;               /* among the process's joiners */
     struct timer next_turn;            /* the other joiners are told first */
     struct control_ticket *stopping;
+    bool parked;
     struct stored stored;
 };
 
@@ -126,8 +129,43 @@ static bool wait_for_end(struct deletion *deletion, struct process *process)
                        time_monotonic_us() + WAIT_MOST_US, wake);
 }
 
+static void begin(struct deletion *deletion, struct process *process, bool kills);
+
+/* Its start was under way: when that is over it can be killed, or has failed. */
+static void start_is_over(struct timer *timer)
+{
+    struct deletion *deletion =
+        (struct deletion *)((char *)timer - offsetof(struct deletion, next_turn));
+    struct process *process = process_table_find(
+        &request_app(deletion->request)->service.processes, &deletion->process);
+    if (process) {
+        begin(deletion, process, true);
+    } else {
+        delete_now(deletion);
+    }
+}
+
+static bool wait_for_start(struct deletion *deletion)
+{
+    deletion->next_turn.due = start_is_over;
+    return timer_set(request_app(deletion->request)->service.loop, &deletion->next_turn,
+                     time_monotonic_us() + START_LOOK_US);
+}
+
+static void park(struct deletion *deletion)
+{
+    if (!deletion->parked) {
+        deletion->parked = true;
+        http_park(deletion->request, (struct park){gone, deletion});
+    }
+}
+
 static void begin(struct deletion *deletion, struct process *process, bool kills)
 {
+    if (kills && process->launched && wait_for_start(deletion)) {
+        park(deletion);
+        return;
+    }
     struct problem *problem = NULL;
     bool wait = (process_alive(process) && kills) ||
                 (process_ended(process) && !process->end_stored);
@@ -145,7 +183,7 @@ static void begin(struct deletion *deletion, struct process *process, bool kills
         parks = delete_now(deletion);
     }
     if (parks) {
-        http_park(deletion->request, (struct park){gone, deletion});
+        park(deletion);
     }
 }
 

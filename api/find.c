@@ -1,8 +1,8 @@
 /*
  * From the {id} in a path to a process, and who may act on it; see app.h.
  *
- * Which scope a call needs was looked at before (auth.c). A process or session moreover acts only on
- * itself, on what it made, and on what those made.
+ * Which scope a call needs was looked at before (auth.c). A process or session moreover acts only
+ * on itself, on what it made, and on what those made.
  */
 #include "api/app.h"
 #include "api/respond.h"

@@ -5,11 +5,12 @@
  *
  * All TCP listeners share one limit, and the Unix socket has one for itself, so that a crowd on one
  * cannot lock out the other. A listener at its limit is not watched: who wants in waits in the
- * kernel's queue until a connection closes. Where the machine is short of something it is tried
- * again after a while. Loop thread.
+ * kernel's queue until a connection closes, and those that have shown no token are made to close
+ * soon. Where the machine is short of something it is tried again after a while. Loop thread.
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -87,6 +88,7 @@ static void ready(struct watch *watch, uint32_t events)
     }
     if (is_full(port)) {
         rest(port);
+        try_later(port->http);
     }
 }
 
@@ -122,7 +124,26 @@ void accept_resume(struct http *http)
     }
 }
 
+static bool somebody_waits(const struct http_port *port)
+{
+    struct pollfd door = {.fd = port->listen_fd, .events = POLLIN};
+
+    return poll(&door, 1, 0) > 0;
+}
+
 void accept_again(struct timer *timer)
 {
-    accept_resume((struct http *)((char *)timer - offsetof(struct http, accept_again)));
+    struct http *http = (struct http *)((char *)timer - offsetof(struct http, accept_again));
+
+    for (size_t i = 0; i < http->port_count; i++) {
+        const struct http_port *port = &http->ports[i];
+        if (port->listening || port->quiesced || port->daemon == NULL || !is_full(port)) {
+            continue;
+        }
+        try_later(http);
+        if (somebody_waits(port)) {
+            peers_make_room(http, port->rules.is_unix);
+        }
+    }
+    accept_resume(http);
 }

@@ -44,10 +44,11 @@ static void remote_of_address(int fd, struct remote *out)
         struct sockaddr any;
         struct sockaddr_in in;
         struct sockaddr_in6 in6;
-    } address;
+    } address = {0};
     char text[INET6_ADDRSTRLEN];
     socklen_t bytes = sizeof address;
 
+    memset(&address, 0, sizeof address);
     if (getpeername(fd, &address.any, &bytes) < 0) {
         return;
     }

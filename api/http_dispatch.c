@@ -219,9 +219,12 @@ static struct problem *check_token(struct request *request)
     if (request->route->scope == SCOPE_PUBLIC) {
         return NULL;
     }
-    return auth_check(request->http->app, request->head.values[HEADER_AUTHORIZATION],
-                      request->peer->fd, request->peer->port->rules.is_unix, request->route->scope,
-                      &request->principal);
+    struct problem *problem =
+        auth_check(request->http->app, request->head.values[HEADER_AUTHORIZATION],
+                   request->peer->fd, request->peer->port->rules.is_unix, request->route->scope,
+                   &request->principal);
+    request->peer->known = request->peer->known || problem == NULL;
+    return problem;
 }
 
 /* `OPTIONS *` asks about the server as a whole (RFC 9110 section 9.3.7). */
@@ -503,6 +506,9 @@ static void run(struct request *request)
 
 void request_continue(struct request *request)
 {
+    if (request->stage != STAGE_PARKED) {
+        return; /* it was refused meanwhile: the daemon drains, or its caller has ended */
+    }
     park_leave(request);
     request->stage = STAGE_RUNNING;
     request->route->handle(request);

@@ -53,6 +53,7 @@ struct peer {
     struct watch watch;      /* for the client's close; EPOLLONESHOT */
     bool watched;
     bool hung_up; /* the close was seen */
+    bool known;   /* it has shown a token, or who it is */
 };
 
 /* One listener. (http_listener is what the caller gives.) */
@@ -185,6 +186,8 @@ void peer_wait(struct peer *peer, enum deadline what); /* moves it to the end of
 bool peer_watch(struct peer *peer);              /* for the client's close; false: not possible */
 void peer_keep_probing(const struct peer *peer); /* TCP keepalive */
 void peers_sweep(struct timer *timer);
+/* Closes the oldest connections of strangers that are waited for: an eighth of all there may be. */
+void peers_make_room(struct http *http, bool is_unix);
 void peers_close_idle(struct http *http);
 void peers_trim(struct timer *timer); /* gives the memory of a crowd that has left back */
 

@@ -23,6 +23,7 @@
 
 enum { CROWD = 1000 };
 #define TRIM_AFTER_US 1000000
+#define STRANGER_US 1000000 /* for one that has shown no token, while others wait at the door */
 
 struct peer *peer_of(struct MHD_Connection *connection)
 {
@@ -119,6 +120,24 @@ void peers_sweep(struct timer *timer)
     }
     if (next != INT64_MAX) {
         timer_set(http->loop, &http->sweep, next);
+    }
+}
+
+void peers_make_room(struct http *http, bool is_unix)
+{
+    unsigned wanted = http->limits.connections[is_unix] / 8 + 1;
+
+    for (unsigned i = 0; i < DEADLINE_PING; i++) {
+        int64_t young = coarse_now_us() + time_for(http, i) - STRANGER_US;
+        struct peer *next;
+        for (struct peer *peer = http->waiting[i].first;
+             wanted > 0 && peer != NULL && peer->deadline_us < young; peer = next) {
+            next = peer->next;
+            if (!peer->known && peer->port->rules.is_unix == is_unix) {
+                peer_late(peer);
+                wanted--;
+            }
+        }
     }
 }
 

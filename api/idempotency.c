@@ -273,6 +273,12 @@ const struct answer_key *idempotency_key(struct request *request)
     return self ? &self->key : NULL;
 }
 
+bool idempotency_will_store(const struct request *request)
+{
+    const struct idempotent *self = request_idempotent(request);
+    return self && !self->stored;
+}
+
 void idempotency_stored(struct request *request)
 {
     struct idempotent *self = request_idempotent(request);

@@ -28,6 +28,8 @@ bool idempotency_answered(struct request *request, int status, const char *locat
 struct answer_key;
 const struct answer_key *idempotency_key(struct request *request);
 void idempotency_stored(struct request *request);
+/* The answer to come is stored before it goes. */
+bool idempotency_will_store(const struct request *request);
 
 /* ---- written in http_*.c, called by idempotency.c ---- */
 

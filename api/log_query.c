@@ -62,6 +62,31 @@ static void read_grep(struct problem **problem, const char *text, struct log_cho
     }
 }
 
+/* ---- offset ---- */
+
+/* It chooses bytes, the other keys records. */
+static void read_offset(struct problem **problem, const struct log_query_text *text,
+                        struct log_choice *choice)
+{
+    struct log_query *query = &choice->query;
+    const char *const others[] = {text->after, text->before, text->tail,
+                                  text->since, text->until,  text->grep, text->limit};
+    uint64_t offset = 0;
+    bool alone = query->streams == 1u << LOG_STDOUT || query->streams == 1u << LOG_STDERR;
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        alone = alone && !others[i];
+    }
+    if (!text->offset) {
+        return;
+    }
+    if (!alone) {
+        param_refuse(problem, "offset", "needs one stream, and goes with no other key but follow");
+    }
+    param_unsigned(problem, "offset", text->offset, 0, PARAM_NUMBER_MAX, &offset);
+    choice->from_offset = query->whole = query->begun = true;
+    query->raw_stdout = query->raw_stderr = offset;
+}
+
 /* ---- all of them ---- */
 
 struct problem *log_choice_read(struct log_choice *choice, const struct log_query_text *text,
@@ -81,6 +106,7 @@ struct problem *log_choice_read(struct log_choice *choice, const struct log_quer
     param_bool(&problem, "follow", text->follow, &choice->follow);
     query->tail = tail;
     choice->only_new = text->tail && tail == 0;
+    read_offset(&problem, text, choice);
     read_grep(&problem, text->grep, choice);
     if (problem) {
         log_choice_free(choice);

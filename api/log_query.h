@@ -13,7 +13,7 @@
 
 /* The keys as they came, NULL where they did not. */
 struct log_query_text {
-    const char *stream, *after, *before, *tail, *since, *until, *grep, *limit, *follow;
+    const char *stream, *after, *before, *tail, *since, *until, *grep, *limit, *follow, *offset;
     const char *last_event_id;         /* the header; wins over `after` */
 };
 
@@ -22,6 +22,7 @@ struct log_choice {
     uint64_t limit;                    /* records; 0: none was given */
     bool follow;
     bool only_new;                     /* tail=0: nothing of what is stored now */
+    bool from_offset;                  /* raw bytes of one stream, from a place in it */
     struct pattern *grep;              /* owned; query.grep is the same */
 };
 

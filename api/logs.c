@@ -26,6 +26,7 @@ struct log_follow {
     char id[ID_TEXT_BYTES];
     uint64_t next_after;               /* (reader) */
     uint64_t first_seq, last_seq;      /* (reader) what is stored; last_seq 0: nothing */
+    bool hole;                         /* (reader) what comes next behind `offset` is gone */
 };
 
 /* ---- reading, on a reader thread ---- */
@@ -42,7 +43,8 @@ static bool is_complete(const struct log_follow *log)
 {
     const struct log_query *query = &log->choice.query;
     bool page_full = log->follow.form == STREAM_FORM_JSON && follow_full(&log->follow);
-    return page_full || (log->choice.limit && log->follow.items >= log->choice.limit) ||
+    return page_full || log->hole ||
+           (log->choice.limit && log->follow.items >= log->choice.limit) ||
            (query->before && !query->raw && log->next_after + 1 >= query->before);
 }
 
@@ -51,6 +53,7 @@ static void advance(struct log_follow *log, const struct log_result *result)
     struct log_query *query = &log->choice.query;
     log->first_seq = result->first_seq;
     log->last_seq = result->last_seq;
+    log->hole = result->hole;
     if (result->next_after > log->next_after) {
         log->next_after = result->next_after;
     }
@@ -141,13 +144,17 @@ static struct problem *read_keys(struct request *request, struct log_follow *log
         .before = request_param(request, "before"), .tail = request_param(request, "tail"),
         .since = request_param(request, "since"), .until = request_param(request, "until"),
         .grep = request_param(request, "grep"), .limit = request_param(request, "limit"),
-        .follow = request_param(request, "follow"),
+        .follow = request_param(request, "follow"), .offset = request_param(request, "offset"),
         .last_event_id =
             form == STREAM_FORM_SSE ? request_header(request, "Last-Event-ID") : NULL};
     struct problem *problem =
         log_choice_read(&log->choice, &text, request_take_faults(request));
     param_follow_of_page(&problem, log->choice.follow, form == STREAM_FORM_JSON);
     param_no_page_token(&problem, request_param(request, "page_token"));
+    if (log->choice.from_offset && form != STREAM_FORM_RAW) {
+        param_refuse(&problem, "offset",
+                     "counts bytes, which text/plain and application/octet-stream have");
+    }
     return problem;
 }
 

@@ -15,6 +15,7 @@
 #include "api/launcher.h"
 #include "api/options.h"
 #include "api/routes.h"
+#include "api/run.h"
 #include "service/commands.h"
 #include "service/resume.h"
 #include "service/server_fds.h"
@@ -115,6 +116,7 @@ static const struct {
     int (*run)(int argc, char **argv); /* gets what follows the word; returns the exit status */
 } commands[] = {
     {"serve", run_serve},
+    {"run", run_command},
     {"--server", run_server},
     {"--resume", run_resume},
     {"--self-check", run_self_check},
@@ -131,9 +133,12 @@ static void print_usage(FILE *out)
     fputs("forkful " FORKFUL_VERSION ": processes and what coordinates them, over HTTP\n"
           "\n"
           "  forkful serve [OPTION]...     run the daemon in the foreground\n"
+          "  forkful run [OPTION]... [--] PROGRAM [ARGUMENT]...\n"
+          "                                run a program through it (forkful run --help)\n"
           "  forkful --version [--json]    print the version\n"
           "  forkful help                  print this\n"
           "\n"
+          "Options of serve:\n"
           "  --listen ADDR:PORT    a loopback address to listen on, may repeat (127.0.0.1:8717)\n"
           "  --socket PATH|none    the Unix socket (STATE/forkful.sock)\n"
           "  --state-dir DIR       what must survive: database, token, lock\n"
@@ -152,7 +157,8 @@ static void print_usage(FILE *out)
             fprintf(out, "      --%s (%s)\n", option, keys[i].standard);
         }
     }
-    fputs("\nExit status: 0 well, 1 error, 2 usage.\n", out);
+    fputs("\nExit status: 0 well, 1 error, 2 usage. Of run: that of the program, or 3 daemon not\n"
+          "reachable, 125 it refused or failed, 126 not executable, 127 not found.\n", out);
 }
 
 static int run_help(int argc, char **argv)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/handlers.h"
+#include "api/idempotency.h"
 #include "api/page.h"
 #include "api/param_value.h"
 #include "api/payload.h"
@@ -46,6 +47,29 @@ static void wait_for(struct request *request, struct task *task, int status_late
 
 /* ---- one is given ---- */
 
+/* A repeat of a call that waits gets what was promised with the task itself, whatever becomes of the call: that the
+   task is there. */
+static void keep_promise(struct request *request, const struct task *task, const char *location)
+{
+    const struct answer_key *key = idempotency_key(request);
+    struct text body = {0};
+    if (!key) {
+        return;
+    }
+    task_json(&body, task);
+    struct answer_row row = {.principal = key->principal, .key = key->key,
+                             .request_hash = key->request_hash, .at_us = time_now_us(),
+                             .status = 202, .location = location,
+                             .content_type = "application/json", .body = body.data,
+                             .body_bytes = body.bytes};
+    if (body.failed ||
+        !answer_insert(recorder_batch(request_app(request)->service.recorder), &row)) {
+        recorder_fatal("out of memory for a stored answer");
+    }
+    idempotency_stored(request);
+    text_free(&body);
+}
+
 static void respond_given(struct request *request, struct task *task)
 {
     char location[OBJECT_NAME_BYTES + 80], id[ID_TEXT_BYTES];
@@ -54,6 +78,7 @@ static void respond_given(struct request *request, struct task *task)
     snprintf(location, sizeof location, "/v1/%s/tasks/%s", task->pool->object.resource, id);
     answer_header(request, "Location", location);
     if (request_patience(request, 0)) {
+        keep_promise(request, task, location);
         wait_for(request, task, 202);
         return;
     }

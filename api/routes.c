@@ -55,6 +55,7 @@ static const struct param trim_params[] = {{"before", PARAM_UNSIGNED, false}, EN
 
 static const struct param logs_params[] = {
     {"stream", PARAM_TEXT, false},
+    {"offset", PARAM_TEXT, false},
     {"before", PARAM_TEXT, false},
     {"tail", PARAM_TEXT, false},
     {"since", PARAM_TEXT, false},

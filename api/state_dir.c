@@ -47,8 +47,8 @@ static bool managed(char out[PATH_MAX], const char *list, struct refusal *refusa
     return join(out, list, strcspn(list, ":"), "", refusal);
 }
 
-static bool choose_state(char out[PATH_MAX], const char *given, bool *standard,
-                         struct refusal *refusal)
+bool state_dir_choose(char out[PATH_MAX], const char *given, bool *standard,
+                      struct refusal *refusal)
 {
     const char *base;
     *standard = false;
@@ -144,7 +144,7 @@ bool state_dir_open(struct directory *state, const char *given, bool *standard,
                     struct refusal *refusal)
 {
     state->fd = -1;
-    if (!choose_state(state->path, given, standard, refusal) ||
+    if (!state_dir_choose(state->path, given, standard, refusal) ||
         !open_checked(state, "state", refusal)) {
         return false;
     }

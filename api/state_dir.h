@@ -25,6 +25,9 @@ struct directory {
     int fd;                           /* owned; -1: not open */
 };
 
+/* The state directory's path, as it is named; nothing is made or opened. The rest as below. */
+bool state_dir_choose(char out[PATH_MAX], const char *given, bool *standard,
+                      struct refusal *refusal);
 /* `given` is --state-dir or NULL. *standard: nothing named it, it is the user's own default. */
 bool state_dir_open(struct directory *state, const char *given, bool *standard,
                     struct refusal *refusal);

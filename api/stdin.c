@@ -18,6 +18,8 @@
 #include "api/respond.h"
 
 #define TURN_BYTES (1u << 20)          /* more than this is left for the loop's next turn */
+#define AWAY_US 1000                   /* the pipe of a process that has just begun is on its way */
+#define AWAY_MOST_US 500000
 
 struct queue {                         /* one per process with waiting writers */
     struct queue *next;
@@ -36,6 +38,9 @@ struct writer_call {
     size_t bytes, taken;
     bool eof;
     struct control_ticket *closing;    /* the end of file is asked for */
+    struct timer again;                /* the pipe has not come yet */
+    int64_t away_until_us;
+    bool parked;
 };
 
 enum progress { TAKEN_ALL, PIPE_FULL, PIPE_CLOSED, PIPE_AWAY };
@@ -239,13 +244,21 @@ static void gone(struct request *request, void *context)
 {
     struct writer_call *call = context;
     struct queue *queue = call->queue;
-    (void)request;
+    timer_cancel(request_app(request)->service.loop, &call->again);
     if (call->closing) {
         control_abandon(call->closing);
     }
     if (queue) {
         leave_queue(call);
         queue_free_when_empty(queue);
+    }
+}
+
+static void park(struct writer_call *call)
+{
+    if (!call->parked) {
+        call->parked = true;
+        http_park(call->request, (struct park){gone, call});
     }
 }
 
@@ -256,7 +269,7 @@ static void wait_for_room(struct writer_call *call, struct queue *queue, int64_t
     if (queue && waiter_park(app->service.loop, &queue->writers, &call->waiter, deadline_us,
                              time_is_up)) {
         call->queue = queue;
-        http_park(call->request, (struct park){gone, call});
+        park(call);
         return;
     }
     if (queue) {
@@ -290,15 +303,39 @@ static struct problem *refusal(const struct request *request, const struct proce
                                         (unsigned long long)most);
 }
 
+static void begin(struct writer_call *call);
+
+static void try_again(struct timer *timer)
+{
+    begin((struct writer_call *)((char *)timer - offsetof(struct writer_call, again)));
+}
+
+/* False: it has been waited for long enough. */
+static bool wait_for_pipe(struct writer_call *call)
+{
+    int64_t now_us = time_monotonic_us();
+    call->away_until_us = call->away_until_us ? call->away_until_us : now_us + AWAY_MOST_US;
+    call->again.due = try_again;
+    if (now_us >= call->away_until_us ||
+        !timer_set(request_app(call->request)->service.loop, &call->again, now_us + AWAY_US)) {
+        return false;
+    }
+    park(call);
+    return true;
+}
+
 static void begin(struct writer_call *call)
 {
     int64_t deadline_us = request_deadline(call->request, 0);
     struct queue *queue = queue_find(&call->process);
     enum progress progress = queue ? PIPE_FULL : write_some(call);
+    if (progress == PIPE_AWAY && wait_for_pipe(call)) {
+        return;
+    }
     if (progress == PIPE_FULL && deadline_us > time_monotonic_us()) {
         wait_for_room(call, queue, deadline_us);
     } else if (finish(call, progress)) {
-        http_park(call->request, (struct park){gone, call});
+        park(call);
     }
 }
 

@@ -161,6 +161,10 @@ static void deliver(struct raw *raw, unsigned stream, uint64_t offset, int64_t a
     if (from >= bytes || offset + from >= to) {
         return;
     }
+    if (offset > raw->seen[index] && is_wanted(raw, stream) && raw->scan->query->whole) {
+        raw->scan->result->hole = raw->stopped = true;
+        return;
+    }
     size_t length = (size_t)(to - offset - from);
     if (is_wanted(raw, stream)) {
         length = length > raw->left ? raw->left : length;

@@ -76,6 +76,7 @@ struct log_query {
     /* Raw form: the bytes of the records that match, newlines included, in order of arrival, and
        behind them (when no `before`/`until_us` ends it) the lines still open. grep must be NULL. */
     bool raw;
+    bool whole;                     /* raw: where bytes that are wanted are gone the call ends */
     /* Where the last call stopped; zero at first, then log_query_advance. */
     bool begun;                     /* raw: the two positions count (else: after, tail, since) */
     uint64_t raw_stdout, raw_stderr; /* raw: bytes of each stream already seen */
@@ -87,6 +88,7 @@ struct log_result {
     bool more;                      /* false: reached the end of what is stored now */
     bool next_begun;
     uint64_t next_raw_stdout, next_raw_stderr;
+    bool hole;                      /* `whole`: it has ended at missing bytes */
     uint64_t next_tail_before, next_tail_found; /* tail_before > 0: nothing yet, call again */
     uint64_t first_seq, last_seq;   /* what is stored; last_seq 0: no record yet */
     uint64_t stored_stdout, stored_stderr; /* bytes ever appended */

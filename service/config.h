@@ -31,7 +31,7 @@ struct config_list {
     size_t count;
 };
 
-struct config_peer {                  /* "uid:1000 read,logs": what a user of the Unix socket may do */
+struct config_peer {                  /* "uid:1000 read,logs": a user of the Unix socket */
     uint32_t is_group, id;
     unsigned scopes;                  /* enum scope */
 };
@@ -49,6 +49,7 @@ struct config {
     uint64_t spool_bytes;             /* of a new spool's ring */
     uint64_t max_processes;           /* alive at once */
     uint64_t max_sessions;            /* alive at once */
+    uint64_t max_tokens;              /* besides the admin's own */
     uint64_t max_objects;             /* coordination objects of all kinds */
     uint64_t max_holds;               /* live ones */
     uint64_t max_payload_bytes;       /* one message, one stdin write */

@@ -46,6 +46,7 @@ static const struct config_key keys[] = {
     BYTES("spool.bytes", spool_bytes, "64M", 8 * MIB, 4096 * MIB, false),
     COUNT("max_processes", max_processes, "10000", 1, 1000000, true),
     COUNT("max_sessions", max_sessions, "10000", 1, 1000000, true),
+    COUNT("max_tokens", max_tokens, "10000", 1, 1000000, true),
     COUNT("max_objects", max_objects, "100000", 1, 10000000, true),
     COUNT("max_holds", max_holds, "1000000", 1, 10000000, true),
     BYTES("max_payload_bytes", max_payload_bytes, "16M", 1024, 1024 * MIB, true),

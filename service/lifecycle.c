@@ -204,6 +204,9 @@ static void fact_pipe_closed(struct service *service, struct process *process,
     service->executor->type->pipe_closed(service->executor, &process->id,
                                          (enum fact_stream)fact->stream);
     process_touch(service, process, true);
+    if (process->worker && fact->stream != STREAM_STDERR) {
+        pool_worker_mute(process->worker);
+    }
     if (process_ended(process)) {
         service_change_process(service, "process.output_closed", process);
     }

@@ -273,8 +273,8 @@ static ssize_t local_stdin_write(struct executor *executor, const struct fact_id
                                  const void *data, size_t bytes)
 {
     struct custody *custody = custody_find(&self_of(executor)->custody, id);
-    if (!custody || custody->stdin_fd < 0) {
-        return custody && (custody->missing & CUSTODY_STDIN) ? -EMFILE : -EPIPE;
+    if (!custody || custody->stdin_fd < 0) { /* without an entry: that it runs was known sooner */
+        return !custody || (custody->missing & CUSTODY_STDIN) ? -EMFILE : -EPIPE;
     }
     ssize_t n = write(custody->stdin_fd, data, bytes);
     return n >= 0 ? n : errno == EAGAIN || errno == EINTR ? 0 : -errno;

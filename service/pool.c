@@ -104,7 +104,7 @@ void pool_queue_add(struct pool *pool, struct task *task)
     pool_work_soon(pool);
 }
 
-static void queue_remove(struct task *task)
+void pool_queue_remove(struct task *task)
 {
     struct pool *pool = task->pool;
     if (!task->queued) {
@@ -122,7 +122,7 @@ struct task *pool_queue_take(struct pool *pool)
 {
     struct task *task = pool->first_queued;
     if (task) {
-        queue_remove(task);
+        pool_queue_remove(task);
     }
     return task;
 }
@@ -143,7 +143,7 @@ void pool_task_ended(struct task *task, enum task_state state, struct blob *resu
 {
     struct pool *pool = task->pool;
     struct service *service = pool->object.service;
-    queue_remove(task);
+    pool_queue_remove(task);
     timer_cancel(service->loop, &task->again);
     task->worker = NULL;
     task->finished_at_us = time_now_us();
@@ -187,6 +187,12 @@ static int64_t retry_delay(const struct task *task)
 
 void pool_task_back(struct task *task)
 {
+    static const struct task_outcome terminated = {.error = TASK_TERMINATED};
+    if (task->pool->phase == POOL_TERMINATED) {
+        task->last.outcome = terminated;
+        pool_task_ended(task, TASK_CANCELLED, NULL);
+        return;
+    }
     task->worker = NULL;
     pool_set_state(task, TASK_QUEUED);
     task_touch(task, true);
@@ -229,8 +235,7 @@ void pool_close(struct pool *pool)
     }
 }
 
-/* Those at work end with their workers. */
-static void cancel_waiting(struct pool *pool)
+void pool_cancel_waiting(struct pool *pool)
 {
     static const struct task_outcome terminated = {.error = TASK_TERMINATED};
     struct task *task, *next;
@@ -251,7 +256,7 @@ void pool_terminate(struct pool *pool)
     pool->phase = POOL_TERMINATED;
     object_touch(&pool->object);
     service_change(pool->object.service, "pool.terminated", pool->object.name, NULL);
-    cancel_waiting(pool);
+    pool_cancel_waiting(pool);
     for (struct pool_worker *at = pool->first_worker; at; at = at->next) {
         pool_worker_stop(at, 0);
     }
@@ -326,6 +331,7 @@ static void work(struct deferred *deferred)
     if (pool->object.deleted || !pool->object.service->pools_open) {
         return;
     }
+    pool_make_room(pool->object.service, 0); /* results have come */
     if (pool->mode == POOL_SPAWN) {
         start_tasks(pool);
     } else {

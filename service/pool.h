@@ -39,7 +39,8 @@ struct pool_worker {
     bool held;                         /* its task's mark is committed, as the journal had no room */
     struct after_commit after;         /* that */
     struct watch room;                 /* in its stdin; fd -1: not watched */
-    struct timer timer;                /* of what it waits for: room, idleness, grace */
+    struct timer timer;                /* of what it waits for: its pipe, idleness, grace */
+    int64_t away_us;                   /* how long it has waited for its pipe last */
     struct pool_worker *next, *previous;
     struct pool_worker *next_dirty;
     bool dirty;
@@ -106,6 +107,8 @@ bool pool_is_over(const struct pool *pool);
 void pool_worker_started(struct process *process);
 void pool_worker_output(struct pool_worker *worker, const char *data, size_t bytes);
 void pool_worker_output_lost(struct pool_worker *worker);
+/* It has closed its stdout. */
+void pool_worker_mute(struct pool_worker *worker);
 /* Its end is in the open batch. */
 void pool_worker_ended(struct pool_worker *worker);
 

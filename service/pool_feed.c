@@ -15,12 +15,15 @@
 #include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "service/coordination.h"
 #include "service/pool_internal.h"
 
-#define AWAY_US 20000                  /* there is no descriptor for its pipe yet */
+#define AWAY_US 1000                   /* there is no descriptor for its pipe yet; then twice as long each time */
+#define AWAY_MOST_US 100000
+#define MUTE_US 1000000                /* who has closed its stdout may end by itself for so long */
 
 static void feed(struct pool_worker *worker);
 
@@ -61,8 +64,16 @@ static void room(struct watch *watch, uint32_t events)
     feed(worker);
 }
 
+static void wait_for_pipe(struct pool_worker *worker)
+{
+    worker->away_us = worker->away_us ? worker->away_us * 2 : AWAY_US;
+    worker->away_us = worker->away_us > AWAY_MOST_US ? AWAY_MOST_US : worker->away_us;
+    set_timer(worker, feed_again, worker->away_us);
+}
+
 static void wait_for_room(struct pool_worker *worker)
 {
+    unwatch(worker);
     struct executor *executor = worker->pool->object.service->executor;
     int fd = executor->type->stdin_fd(executor, &worker->process->id);
     worker->room.ready = room;
@@ -73,7 +84,7 @@ static void wait_for_room(struct pool_worker *worker)
             close(worker->room.fd);
             worker->room.fd = -1;
         }
-        set_timer(worker, feed_again, AWAY_US);
+        wait_for_pipe(worker);
     }
 }
 
@@ -148,14 +159,23 @@ static void feed(struct pool_worker *worker)
             return;
         }
         if (n == -EMFILE) {
-            set_timer(worker, feed_again, AWAY_US);
+            wait_for_pipe(worker);
             return;
         }
+        worker->away_us = 0;
         if (n < 0) {
             pipe_broken(worker);
             return;
         }
     }
+}
+
+bool pool_feed_is_unread(const struct pool_worker *worker, const struct task *task)
+{
+    struct executor *executor = worker->pool->object.service->executor;
+    int fd = executor->type->stdin_fd(executor, &worker->process->id), unread = 0;
+    return task->fed == 0 ||
+           (fd >= 0 && ioctl(fd, FIONREAD, &unread) == 0 && unread >= task->fed);
 }
 
 /* ---- giving ---- */
@@ -198,7 +218,7 @@ static void idle_over(struct timer *timer)
 {
     struct pool_worker *worker =
         (struct pool_worker *)((char *)timer - offsetof(struct pool_worker, timer));
-    if (pool_worker_idle(worker) &&
+    if (pool_worker_idle(worker) && !worker->pool->first_queued &&
         worker->pool->worker_count > (size_t)worker->pool->min_processes) {
         pool_worker_retire(worker);
     }
@@ -217,9 +237,24 @@ void pool_worker_rest(struct pool_worker *worker)
 
 /* ---- answers ---- */
 
+/* Written before the task could be read to its end, it is no answer to it. (What a former server was writing may
+   have arrived: then there is one.) */
+static bool is_too_early(const struct task *task)
+{
+    return !task->unsure && (size_t)task->fed < task->payload->bytes;
+}
+
 static void answered(struct pool_worker *worker, const char *line, size_t bytes)
 {
-    struct task *task = pool_worker_take_first(worker);
+    if (worker->first && is_too_early(worker->first)) {
+        service_log(worker->pool->object.service, LEVEL_WARNING, worker->process,
+                    "worker of pool %s writes answers to what it was not asked: it is killed",
+                    worker->pool->object.name);
+        pool_feed_stop(worker);
+        pool_worker_stop(worker, SIGKILL);
+        return;
+    }
+    struct task *task = worker->stopping ? NULL : pool_worker_take_first(worker);
     struct task_outcome outcome = {.error = worker->damaged     ? TASK_OUTPUT_LOST
                                             : worker->too_large ? TASK_RESULT_TOO_LARGE
                                                                 : TASK_FINE};
@@ -289,6 +324,16 @@ void pool_worker_output(struct pool_worker *worker, const char *data, size_t byt
         keep_open(worker, data, bytes);
     }
     pool_worker_touch(worker);
+}
+
+/* Nothing comes from it any more, and it may live on for long. */
+void pool_worker_mute(struct pool_worker *worker)
+{
+    if (worker->pool->mode == POOL_STDIO && !worker->retiring && !worker->stopping) {
+        worker->retiring = true;
+        pool_worker_touch(worker);
+        set_timer(worker, grace_over, MUTE_US);
+    }
 }
 
 /* Which answer that was part of cannot be told; from here on its lines cannot be counted. */

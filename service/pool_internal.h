@@ -11,6 +11,7 @@
 void pool_work_soon(struct pool *pool);
 void pool_queue_add(struct pool *pool, struct task *task);      /* by its number */
 struct task *pool_queue_take(struct pool *pool);                /* the first, or NULL */
+void pool_queue_remove(struct task *task);                      /* harmless when it is not in it */
 void pool_set_state(struct task *task, enum task_state state);
 /* It stays, with its result (taken; or NULL), until it is dropped. Who waits is told. */
 void pool_task_ended(struct task *task, enum task_state state, struct blob *result);
@@ -18,6 +19,8 @@ void pool_task_ended(struct task *task, enum task_state state, struct blob *resu
 void pool_task_failed(struct task *task, const struct task_outcome *outcome);
 /* It was not begun: it waits again, in its place. */
 void pool_task_back(struct task *task);
+/* The pool is terminated: those at work end with their workers. */
+void pool_cancel_waiting(struct pool *pool);
 /* Into the lists of its pool, with all that follows. False: no memory. */
 bool pool_task_enter(struct pool *pool, struct task *task);
 bool pool_batch_enter(struct pool *pool, struct task_batch *batch);
@@ -52,6 +55,8 @@ void pool_worker_retire(struct pool_worker *worker);
 /* It has nothing to do now. */
 void pool_worker_rest(struct pool_worker *worker);
 void pool_feed_stop(struct pool_worker *worker);                /* it has ended */
+/* Of this task, which it was given, it has certainly read nothing. */
+bool pool_feed_is_unread(const struct pool_worker *worker, const struct task *task);
 void pool_feed_resume(struct pool_worker *worker);              /* after a restart */
 
 #endif

@@ -35,6 +35,7 @@ static void must(bool stored)
 static void leave_batch(struct task_batch *batch, const struct task *task)
 {
     batch->tasks[task->index] = NULL;
+    batch->counts[task->state]--;
     batch->dropped++;
     if (batch->dropped == batch->total) {
         struct service *service = batch->pool->object.service;
@@ -51,6 +52,7 @@ static void drop(struct task *task)
     struct service *service = pool->object.service;
     must(task_row_delete(recorder_batch(service->recorder), task->num));
     task_forget_dirty(task);
+    recorder_forget(service->recorder, &task->after);
     pool_task_unfinished(task);
     id_map_remove(&pool->by_id, &task->id);
     *(task->previous ? &task->previous->next : &pool->first) = task->next;

@@ -278,6 +278,9 @@ static void resume(struct pool *pool)
         }
     }
     fail_lost(pool);
+    if (pool->phase == POOL_TERMINATED) {
+        pool_cancel_waiting(pool);
+    }
     pool_work_soon(pool);
 }
 

@@ -248,7 +248,7 @@ static const char *phase_name(enum pool_phase phase)
 static const char *worker_state(const struct pool_worker *worker)
 {
     return worker->stopping || worker->process->state == STATE_STOPPING ? "stopping"
-           : !worker->ready && !worker->first                          ? "starting"
+           : worker->process->state == STATE_STARTING                  ? "starting"
            : worker->first                                             ? "busy"
            : worker->retiring                                          ? "retiring"
                                                                        : "idle";

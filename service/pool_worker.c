@@ -134,6 +134,9 @@ static void start_again(struct timer *timer)
 static void pause_starting(struct pool *pool)
 {
     struct loop *loop = pool->object.service->loop;
+    if (pool->again.place) {           /* of several that failed together one counts */
+        return;
+    }
     pool->pause_us = pool->pause_us ? pool->pause_us * 2 : PAUSE_US;
     pool->pause_us = pool->pause_us > PAUSE_MOST_US ? PAUSE_MOST_US : pool->pause_us;
     pool->again.due = start_again;
@@ -290,7 +293,6 @@ static struct pool_worker *launch(struct pool *pool, const struct task *task,
     }
     worker->process = launch_process(worker->ticket);
     worker->process->worker = worker;
-    pool->workers_total++;
     return worker;
 }
 
@@ -352,6 +354,8 @@ static void adopt_task(struct pool_worker *worker)
 {
     struct task *task = pool_find_task(worker->pool, &worker->process->task_id);
     if (task && task->state == TASK_QUEUED) {
+        pool_queue_remove(task);
+        timer_cancel(worker->pool->object.service->loop, &task->again);
         task_begin_attempt(task, &worker->process->id);
         pool_set_state(task, TASK_RUNNING);
         pool_worker_assign(worker, task);
@@ -382,6 +386,8 @@ void pool_worker_started(struct process *process)
     if (!worker) {
         return;
     }
+    worker->pool->workers_total++;
+    object_count(&worker->pool->object);
     if (worker->first) {
         task_touch(worker->first, worker->first->former != NULL);
     }
@@ -429,15 +435,25 @@ static void spawned_ended(struct pool_worker *worker, struct task *task)
     }
 }
 
-/* It works on one at a time, in order: what is behind the first was not begun. */
+static void not_begun(struct task *task)
+{
+    task_undo_attempt(task);
+    pool_task_back(task);
+}
+
+/* It works on one at a time, in order: what is behind the first was not begun. Nor was the first, when all of it
+   lies unread in its stdin; but one that never answered anything gets no task twice for that. */
 static void lasting_ended(struct pool_worker *worker, struct task *task)
 {
     struct task_outcome outcome = outcome_of(worker->process);
     struct task *next;
-    pool_task_failed(task, &outcome);
+    if (worker->served && pool_feed_is_unread(worker, task)) {
+        not_begun(task);
+    } else {
+        pool_task_failed(task, &outcome);
+    }
     while ((next = pool_worker_take_first(worker))) {
-        task_undo_attempt(next);
-        pool_task_back(next);
+        not_begun(next);
     }
 }
 

@@ -40,21 +40,27 @@ static void schedule(const uint8_t block[BLOCK_BYTES], uint32_t w[ROUNDS])
     }
 }
 
-/* `v` is a to h. */
+/* One round. The standard moves a to h on by one place; here the places are counted from another
+   one instead. */
+static inline void turn(uint32_t v[8], unsigned t, uint32_t word)
+{
+    uint32_t a = v[(0 - t) & 7], b = v[(1 - t) & 7], c = v[(2 - t) & 7], *d = &v[(3 - t) & 7];
+    uint32_t e = v[(4 - t) & 7], f = v[(5 - t) & 7], g = v[(6 - t) & 7], *h = &v[(7 - t) & 7];
+    uint32_t s1 = rotate(e, 6) ^ rotate(e, 11) ^ rotate(e, 25);
+    uint32_t one = *h + s1 + ((e & f) ^ (~e & g)) + constants[t] + word;
+    uint32_t s0 = rotate(a, 2) ^ rotate(a, 13) ^ rotate(a, 22);
+    *d += one;
+    *h = one + s0 + ((a & b) ^ (a & c) ^ (b & c));
+}
+
 static void compress(uint32_t hash[8], const uint8_t block[BLOCK_BYTES])
 {
     uint32_t w[ROUNDS], v[8];
     schedule(block, w);
     memcpy(v, hash, sizeof v);
+#pragma GCC unroll 8
     for (unsigned t = 0; t < ROUNDS; t++) {
-        uint32_t s1 = rotate(v[4], 6) ^ rotate(v[4], 11) ^ rotate(v[4], 25);
-        uint32_t choice = (v[4] & v[5]) ^ (~v[4] & v[6]);
-        uint32_t one = v[7] + s1 + choice + constants[t] + w[t];
-        uint32_t s0 = rotate(v[0], 2) ^ rotate(v[0], 13) ^ rotate(v[0], 22);
-        uint32_t majority = (v[0] & v[1]) ^ (v[0] & v[2]) ^ (v[1] & v[2]);
-        memmove(v + 1, v, 7 * sizeof *v);
-        v[4] += one;
-        v[0] = one + s0 + majority;
+        turn(v, t, w[t]);
     }
     for (unsigned i = 0; i < 8; i++) {
         hash[i] += v[i];

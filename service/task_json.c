@@ -147,12 +147,12 @@ static void write_place(struct text *text, const struct task *task)
 static void write_end(struct text *text, const struct task *task)
 {
     static const struct task_outcome none;
-    bool failed = task_ended(task) && task->state != TASK_DONE;
+    const struct task_outcome *outcome = task_ended(task) ? &task->last.outcome : &none;
     write_result(text, task);
     text_put(text, ",\"exitcode\":");
-    write_exitcode(text, &task->last.outcome);
+    write_exitcode(text, outcome);
     text_put(text, ",\"error\":");
-    write_error(text, failed ? &task->last.outcome : &none);
+    write_error(text, task->state == TASK_DONE ? &none : outcome);
 }
 
 void task_json(struct text *text, const struct task *task)

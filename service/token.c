@@ -39,11 +39,35 @@ static void look(struct timer *timer)
     }
 }
 
+/* ---- the secret ---- */
+
+static int hex_digit(char c)
+{
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Of the bits, not of the digits: they fill one block of the hash. False: those are no digits. */
+static bool hash_secret(const char *secret, uint8_t hash[SHA256_BYTES])
+{
+    uint8_t bits[TOKEN_SECRET_BYTES / 2];
+    for (size_t i = 0; i < sizeof bits; i++) {
+        int high = hex_digit(secret[2 * i]), low = hex_digit(secret[2 * i + 1]);
+        if (high < 0 || low < 0) {
+            return false;
+        }
+        bits[i] = (uint8_t)(high * 16 + low);
+    }
+    sha256(bits, sizeof bits, hash);
+    explicit_bzero(bits, sizeof bits);
+    return true;
+}
+
 /* ---- the table ---- */
 
 static void token_free(struct token *token)
 {
     free(token->label);
+    explicit_bzero(token->secret, sizeof token->secret);
     free(token);
 }
 
@@ -111,10 +135,11 @@ static bool token_store(struct token *token)
 
 static struct problem *refused(struct service *service)
 {
-    if (service->tokens.count < TOKENS_MAX) {
+    if (service->tokens.count < service->config->max_tokens) {
         return recorder_refuses(service->recorder);
     }
-    return problem_make(PROBLEM_LIMIT_REACHED, "there are %d tokens: delete some", TOKENS_MAX);
+    return problem_make(PROBLEM_LIMIT_REACHED, "max_tokens (%llu) are there",
+                        (unsigned long long)service->config->max_tokens);
 }
 
 /* A row of the request with a new id and secret, and the token as it is shown. False: no random
@@ -132,7 +157,7 @@ static bool token_draw(const struct token_request *request, struct token_row *ro
                               .created_at_us = now_us,
                               .expires_at_us = request->lives_us ? now_us + request->lives_us : 0};
     memcpy(row->id, id.bytes, sizeof row->id);
-    sha256(secret, TOKEN_SECRET_BYTES, row->hash);
+    hash_secret(secret, row->hash);
     id_format(&id, 'k', id_text);
     snprintf(shown, TOKEN_SHOWN_BYTES, "fkf_%s_%s", id_text + 2, secret);
     explicit_bzero(secret, sizeof secret);
@@ -181,12 +206,19 @@ struct token *token_find(struct service *service, const struct fact_id *id)
     return token;
 }
 
-bool token_matches(const struct token *token, const char *secret)
+bool token_matches(struct token *token, const char *secret)
 {
     uint8_t hash[SHA256_BYTES];
-    sha256(secret, TOKEN_SECRET_BYTES, hash);
-    return constant_time_equal((const char *)hash, sizeof hash, (const char *)token->hash,
-                               sizeof token->hash);
+    if (token->secret[0]) {
+        return constant_time_equal(secret, TOKEN_SECRET_BYTES, token->secret, TOKEN_SECRET_BYTES);
+    }
+    if (!hash_secret(secret, hash) ||
+        !constant_time_equal((const char *)hash, sizeof hash, (const char *)token->hash,
+                             sizeof token->hash)) {
+        return false;
+    }
+    memcpy(token->secret, secret, TOKEN_SECRET_BYTES);
+    return true;
 }
 
 void token_used(struct token *token)

@@ -238,7 +238,8 @@ int spawn_child(struct keeper *keeper, const struct fact_id *process, const stru
     if (table_find(keeper, process) != NULL) {
         return -EEXIST;
     }
-    if (spool_room(&keeper->spool, need, SPOOL_RESERVE_BYTES) < need) {
+    /* Half of what output leaves: a child that floods the ring must not keep others from starting. */
+    if (spool_room(&keeper->spool, need, SPOOL_RESERVE_BYTES / 2) < need) {
         return -EAGAIN;
     }
     struct child *child = table_add(keeper, process);

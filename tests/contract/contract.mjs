@@ -57,7 +57,7 @@ function eventsOf(text) {
   return text.replace(/\r\n?/g, '\n').split('\n\n').slice(0, -1).map((block) => {
     const event = { name: 'message', data: [] };
     for (const line of block.split('\n')) {
-      const [, field, value] = /^([^:]*):? ?(.*)$/.exec(line);
+      const [, field, value] = /^([^:]*):? ?(.*)$/s.exec(line);
       if (field === 'data') event.data.push(value);
       if (field === 'event') event.name = value;
       if (field === 'id') event.id = value;

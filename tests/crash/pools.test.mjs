@@ -107,6 +107,42 @@ suite('pools and the death of the server', () => {
   });
 });
 
+suite('a kill right after the answer', () => {
+  daemonTest('gives no task out twice, and leaves none behind', async (d) => {
+    const file = `${d.dir}/ran`;
+    await d.call('PUT', P, { body: { processes: 8, spec: { argv: ['sh', '-c', `read a; echo $a >>${file}; sleep 0.2`] } }, expect: 201 });
+    let count = 0;
+    for (let round = 0; round < 8; round += 1) {
+      const tasks = Array.from({ length: 16 }, () => ({ body: `${count++}\n`, content_type: 'text/plain' }));
+      const { server_pid } = await d.system({ patient: 30 });
+      const { id } = (await d.post(`${P}/batches`, { tasks }, { expect: 202 })).body;
+      await sleep(0.0005 * round);
+      process.kill(server_pid, 'SIGKILL');
+      await d.otherServer(server_pid);
+      const all = (await d.get(`${P}/batches/${id}?wait=60`)).body;
+      assert.deepEqual([all.done, all.complete], [16, true], JSON.stringify(all));
+    }
+    assert.deepEqual(executed(file).sort((a, b) => a - b), Array.from({ length: count }, (_, i) => i));
+    const pool = (await d.get(P)).body;
+    assert.deepEqual([pool.submitted_total, pool.done_total, pool.workers_total], [count, count, count]);
+  });
+
+  daemonTest('makes no second task of a call with a key that waited', async (d) => {
+    await d.call('PUT', P, { body: { processes: 1, spec: { argv: ['sh', '-c', 'sleep 1; echo 5'] } }, expect: 201 });
+    const { server_pid } = await d.system();
+    const call = () => d.call('POST', `${P}/tasks?wait=10`, { body: 1, headers: { 'Idempotency-Key': 'k' } });
+    const first = call().catch((error) => error);
+    await until('it runs', async () => (await d.get(P)).body.running === 1);
+    process.kill(server_pid, 'SIGKILL');
+    await first;
+    await d.otherServer(server_pid);
+    const again = await call();
+    assert.equal(again.status, 202);
+    assert.equal((await d.get(`${P}/tasks/${again.body.id}?wait=20`)).body.result, 5);
+    assert.equal((await d.get(P)).body.submitted_total, 1);
+  });
+});
+
 suite('a restart of the daemon', () => {
   daemonTest('keeps results and does what waited; what ran says how it ended', async (d) => {
     await d.call('PUT', P, { body: { processes: 1, spec: { argv: ['sh', '-c', 'read a; sleep $a; echo $a'] } }, expect: 201 });

@@ -20,11 +20,11 @@ async function crowd(where, count) {
 
 const port = (d) => ({ port: Number(new URL(d.url).port), host: '127.0.0.1' });
 
-/** One idle keep-alive connection that has had an answer. */
+/** One idle keep-alive connection that has shown its token and had an answer. */
 async function keepAlive(d) {
   const socket = net.connect(port(d));
   socket.on('error', () => {});
-  socket.write('GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  socket.write(`GET /v1/system HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${d.token}\r\n\r\n`);
   await new Promise((resolve) => { socket.once('data', resolve); });
   return socket;
 }

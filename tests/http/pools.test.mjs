@@ -206,6 +206,37 @@ suite('in mode stdio', () => {
     assert.equal((await d.get('/v1/processes?state=running')).body.items.length, 0);
   });
 
+  daemonTest('a worker that answers before it can have read its task is killed, and the next task is whole', async (d) => {
+    await make(d, { processes: 1, mode: 'stdio', max_attempts: 1, spec: { argv: ['python3', '-c', 'import os\nos.read(0, 10)\nos.write(1, b"\\"early\\"\\n")\nwhile os.read(0, 65536): pass'] } });
+    const first = await done(d, 'x'.repeat(900000));
+    assert.deepEqual([first.state, first.exitcode], ['failed', -9]);
+    assert.equal((await look(d)).state, 'open');
+    await d.delete(P);
+    await make(d, { processes: 1, mode: 'stdio', spec: { argv: ['cat'] } });
+    assert.equal((await done(d, 'y'.repeat(900000))).result.length, 900000);
+  });
+
+  daemonTest('the first task of a fresh worker arrives, and one that was not read goes to the next', async (d) => {
+    await make(d, { processes: 4, mode: 'stdio', max_tasks: 2, spec: { argv: ['cat'] } });
+    const { id } = await batch(d, Array.from({ length: 400 }, (_, i) => i));
+    const all = await whole(d, id);
+    assert.deepEqual([all.done, all.failed], [400, 0], JSON.stringify((await tasks(d)).find((one) => one.state === 'failed')));
+  });
+
+  daemonTest('a worker that closes its stdout hangs nothing', async (d) => {
+    await make(d, { processes: 1, mode: 'stdio', spec: sh('read a; exec >&-; sleep 60') });
+    const { value: one, seconds } = await timed(() => done(d, 1));
+    assert.equal(one.state, 'failed');
+    assert.ok(seconds < 15, `${seconds}`);
+  });
+
+  daemonTest('idle workers that may go at once do not go before they have worked', async (d) => {
+    await make(d, { processes: 3, min: 0, idle_seconds: 0, mode: 'stdio', spec: { argv: ['cat'] } });
+    const { id } = await batch(d, Array.from({ length: 200 }, (_, i) => i));
+    assert.equal((await whole(d, id)).done, 200);
+    assert.ok((await look(d)).workers_total < 100);
+  });
+
   daemonTest('what a worker writes unasked is no answer', async (d) => {
     await make(d, { processes: 1, mode: 'stdio', spec: sh('echo hello; echo again; while read -r line; do sleep 0.1; echo "$line"; done') });
     await until('it is so', async () => { const pool = await look(d); return pool.workers[0]?.state === 'idle'
@@ -426,6 +457,16 @@ suite('a pool and others', () => {
     assert.deepEqual([now.dropped, now.complete], [3, true], JSON.stringify(now));
     assert.deepEqual((await results(d, id)).items.map((one) => one.state), ['dropped', 'dropped', 'dropped', 'done']);
     problem(await d.post(`${P}/batches`, { tasks: ['q'.repeat(600000), 'r'.repeat(600000)] }), 507, 'storage_full');
+  });
+
+  daemonTest('results alone do not fill the memory', { config: 'pools.max_total_bytes = 1M\n' }, async (d) => {
+    await make(d, { processes: 2, spec: sh('head -c 300000 /dev/zero') });
+    const { id } = await batch(d, [1, 2, 3, 4, 5, 6]);
+    assert.equal((await whole(d, id)).complete, true);
+    const states = (await results(d, id, '?order=done')).items.map((one) => one.state);
+    assert.deepEqual(states, ['dropped', 'dropped', 'dropped', 'done', 'done', 'done']);
+    const now = await whole(d, id);
+    assert.deepEqual([now.done, now.dropped, now.unfinished], [3, 3, 0]);
   });
 
   daemonTest('an end is told by who ended first', async (d) => {

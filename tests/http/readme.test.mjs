@@ -70,6 +70,15 @@ suite('the README\'s lines of curl', () => {
     assert.equal(await d.logsText(deployed.id), 'deploying\n');
   });
 
+  daemonTest('about who may do what do what they say', async (d) => {
+    const begin = curlLines().split('\n').slice(0, 2).join('\n');
+    const { code, stdout, stderr } = await bash(linesFor(d, `${begin}\n${curlLines('Who may do what')}`), d);
+    assert.deepEqual([code, stderr], [0, ''], stdout);
+    const [forbidden, unauthorized, audit] = stdout.split('\n');
+    assert.deepEqual([forbidden, unauthorized], ['"code":"forbidden"', '"code":"unauthorized"']);
+    assert.deepEqual(JSON.parse(audit).items.map((one) => [one.principal, one.action]), [['admin', 'createToken'], ['admin', 'deleteToken']]);
+  });
+
   test('are about ten and fit on a screen', () => {
     const lines = curlLines().trim().split('\n');
     assert.ok(lines.length >= 9 && lines.length <= 13, `${lines.length}`);

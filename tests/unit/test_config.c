@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "service/config.h"
+#include "service/scope.h"
 
 static char path[] = "/tmp/forkful-config-XXXXXX";
 
@@ -126,6 +127,29 @@ static void a_fault_is_told_with_file_line_and_key(void **state)
     assert_refused("socket = a\tb\n",
                    ":1: socket: must not contain control characters, not \"a\tb\"");
     assert_refused("= 1\n", ":1: : there is no such key");
+}
+
+static void users_of_the_socket_get_scopes(void **state)
+{
+    static const char *const wrong[] = {
+        "read", "uid:1000", "uid:x read", "uid:-1 read", "uid:4294967295 read",
+        "user:a read", "uid:1 read,", "gid:1 read root", "uid:1\tread"};
+    char line[100], why[256];
+    struct config config;
+    assert_loads(&config, "unix.peer = uid:1000 read,logs\nunix.peer=gid:27   admin\n");
+    assert_int_equal(config.unix_peers.count, 2);
+    assert_false(config.unix_peers.items[0].is_group);
+    assert_int_equal(config.unix_peers.items[0].id, 1000);
+    assert_int_equal(config.unix_peers.items[0].scopes, SCOPE_READ | SCOPE_LOGS);
+    assert_true(config.unix_peers.items[1].is_group);
+    assert_int_equal(config.unix_peers.items[1].scopes, SCOPE_ADMIN);
+    config_free(&config);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        snprintf(line, sizeof line, "unix.peer = %s\n", wrong[i]);
+        snprintf(why, sizeof why, ":1: unix.peer: must be uid:NUMBER or gid:NUMBER, a blank, and "
+                 "some of " SCOPE_WORDS " with commas, not \"%s\"", wrong[i]);
+        assert_refused(line, why);
+    }
 }
 
 static void a_number_is_taken_whole_or_not_at_all(void **state)
@@ -328,6 +352,7 @@ int main(void)
         cmocka_unit_test(every_default_lies_within_its_own_bounds),
         cmocka_unit_test(a_file_sets_keys_of_every_type),
         cmocka_unit_test(a_fault_is_told_with_file_line_and_key),
+        cmocka_unit_test(users_of_the_socket_get_scopes),
         cmocka_unit_test(a_number_is_taken_whole_or_not_at_all),
         cmocka_unit_test(sizes_know_their_units),
         cmocka_unit_test(a_list_has_a_limit),

@@ -9,6 +9,7 @@
 #include "db/answers.h"
 #include "db/feeds.h"
 #include "db/processes.h"
+#include "db/tokens.h"
 
 /* ---- opening ---- */
 
@@ -275,7 +276,8 @@ static void sessions_are_put_replaced_and_deleted(void **state)
 {
     struct db_fixture *fixture = *state;
     struct db_error error;
-    struct session_row row = { .id = { 9 }, .token = "ee", .expires_at_us = 5, .ttl_us = 30 };
+    struct session_row row = { .id = { 9 }, .token = "ee", .expires_at_us = 5, .ttl_us = 30,
+                               .scopes = 6, .maker = { [15] = 3 } };
     struct session_row got = { 0 };
     struct batch *batch = fixture_batch(fixture);
     assert_true(session_row_put(batch, &row));
@@ -285,12 +287,49 @@ static void sessions_are_put_replaced_and_deleted(void **state)
     assert_int_equal(session_rows_load(fixture->reader, take_session, &got, &error), SQLITE_OK);
     assert_int_equal(got.expires_at_us, 8);
     assert_int_equal(got.id[0], 9);
+    assert_int_equal(got.scopes, 6);
+    assert_int_equal(got.maker[15], 3);
     batch = fixture_batch(fixture);
     assert_true(session_row_delete(batch, row.id));
     batch_free(fixture_commit(fixture, batch));
     memset(&got, 0, sizeof got);
     assert_int_equal(session_rows_load(fixture->reader, take_session, &got, &error), SQLITE_OK);
     assert_int_equal(got.ttl_us, 0);
+}
+
+static bool take_token(void *context, const struct token_row *row)
+{
+    struct token_row *out = context;
+    *out = *row;
+    assert_string_equal(row->label, "graphs");
+    return true;
+}
+
+static void tokens_are_put_replaced_and_deleted(void **state)
+{
+    struct db_fixture *fixture = *state;
+    struct db_error error;
+    struct token_row row = { .id = { 9 }, .hash = { [31] = 7 }, .scopes = 3, .label = "graphs",
+                             .created_at_us = 1, .expires_at_us = 5 };
+    struct token_row got = { 0 };
+    struct batch *batch = fixture_batch(fixture);
+    assert_true(token_row_put(batch, &row));
+    row.last_used_at_us = 4;
+    assert_true(token_row_put(batch, &row));
+    batch_free(fixture_commit(fixture, batch));
+    assert_int_equal(token_rows_load(fixture->reader, take_token, &got, &error), SQLITE_OK);
+    assert_memory_equal(got.id, row.id, sizeof got.id);
+    assert_memory_equal(got.hash, row.hash, sizeof got.hash);
+    assert_int_equal(got.scopes, 3);
+    assert_int_equal(got.created_at_us, 1);
+    assert_int_equal(got.expires_at_us, 5);
+    assert_int_equal(got.last_used_at_us, 4);
+    batch = fixture_batch(fixture);
+    assert_true(token_row_delete(batch, row.id));
+    batch_free(fixture_commit(fixture, batch));
+    memset(&got, 0, sizeof got);
+    assert_int_equal(token_rows_load(fixture->reader, take_token, &got, &error), SQLITE_OK);
+    assert_int_equal(got.scopes, 0);
 }
 
 /* ---- feeds ---- */
@@ -448,6 +487,7 @@ int main(void)
         TEST(a_process_row_comes_back_as_it_was_put),
         TEST(the_number_of_a_deleted_process_is_not_given_again),
         TEST(sessions_are_put_replaced_and_deleted),
+        TEST(tokens_are_put_replaced_and_deleted),
         TEST(changes_are_read_by_type_ref_and_page),
         TEST(the_daemon_log_is_read_by_level_and_ref),
         TEST(a_stored_answer_is_found_until_it_is_too_old),

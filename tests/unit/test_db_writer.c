@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "db/answers.h"
+#include "db/audit.h"
 #include "db/feeds.h"
 #include "db/log_store.h"
 #include "db/readers.h"
@@ -392,6 +393,10 @@ static void feeds_and_answers_are_kept_within_their_limits(void **state)
         struct change_row change = { .seq = seq, .at_us = 1, .type = "process.started" };
         assert_true(change_insert(batch, &change));
     }
+    for (uint64_t seq = 1; seq <= 500; seq++) {
+        struct audit_row row = { .seq = seq, .at_us = 1, .action = "createToken" };
+        assert_true(audit_insert(batch, &row));
+    }
     struct answer_row answer = { .principal = "admin", .key = "k", .at_us = 1, .status = 201,
                                  .content_type = "application/json", .body = "{}", .body_bytes = 2 };
     assert_true(answer_insert(batch, &answer));
@@ -402,21 +407,27 @@ static void feeds_and_answers_are_kept_within_their_limits(void **state)
     int code;
     struct log_store *store = log_store_new(db, &code);
     struct upkeep *upkeep = upkeep_new(store, &code);
-    struct writer_limits limits = { .changes_max = 100, .log_max = 1, .idempotency_age_us = 1000 };
+    struct writer_limits limits = { .changes_max = 100, .log_max = 1, .idempotency_age_us = 1000,
+                                    .audit_max = 200 };
     while (upkeep_slice(upkeep, &limits, false) == 0)
         ;
     struct feed_bounds bounds;
     assert_int_equal(changes_bounds(db, &bounds, &error), SQLITE_OK);
     assert_int_equal(bounds.first, 8901);
     assert_int_equal(bounds.last, 9000);
+    assert_int_equal(audit_bounds(db, &bounds, &error), SQLITE_OK);
+    assert_int_equal(bounds.first, 301);
+    assert_int_equal(bounds.last, 500);
     assert_int_equal(number(db, DB_STATE, "SELECT count(*) FROM answer"), 0);
     upkeep_free(upkeep);
     upkeep = upkeep_new(store, &code);
-    limits.feed_age_us = 1;
+    limits.feed_age_us = limits.audit_age_us = 1;
     while (upkeep_slice(upkeep, &limits, false) == 0)
         ;
     assert_int_equal(changes_bounds(db, &bounds, &error), SQLITE_OK);
     assert_int_equal(bounds.first, 9000);
+    assert_int_equal(audit_bounds(db, &bounds, &error), SQLITE_OK);
+    assert_int_equal(bounds.first, 500);
     upkeep_free(upkeep);
     log_store_free(store);
     db_close(db);

@@ -71,6 +71,17 @@ static void headers_that_make_readers_disagree_are_refused(void **state)
     }
 }
 
+static void control_bytes_are_no_part_of_a_value(void **state)
+{
+    static const char *const values[] = {"a\rHost: evil.test", "a\r", "\x01", "a\x7f", "\x1b[2J"};
+
+    for (size_t i = 0; i < sizeof values / sizeof values[0]; i++) {
+        assert_int_equal(status_of(&tcp, &reads, HOST, "X-Any", values[i], NULL), 400);
+        assert_int_equal(status_of(&tcp, &reads, HOST, "Authorization", values[i], NULL), 400);
+    }
+    assert_int_equal(status_of(&tcp, &reads, HOST, "X-Any", "a\tb \xc3\xa9", NULL), 0);
+}
+
 static void a_get_takes_no_body(void **state)
 {
     assert_int_equal(status_of(&tcp, &reads, HOST, "Content-Length", "1", NULL), 400);
@@ -168,6 +179,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_ordinary_request_passes),
         cmocka_unit_test(headers_that_make_readers_disagree_are_refused),
+        cmocka_unit_test(control_bytes_are_no_part_of_a_value),
         cmocka_unit_test(a_get_takes_no_body),
         cmocka_unit_test(only_our_own_names_are_answered_for),
         cmocka_unit_test(before_http_1_1_a_host_may_be_missing_but_not_be_wrong),

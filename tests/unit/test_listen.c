@@ -116,6 +116,19 @@ static void the_unix_socket_is_private_and_goes_when_the_start_fails(void **stat
     assert_int_equal(access(path, F_OK), -1);
 }
 
+static void a_shared_unix_socket_lets_everybody_connect(void **state)
+{
+    struct listeners listeners = {.count = 0};
+    struct refusal refusal;
+    struct stat status;
+    mode_t before = umask(0077);
+    assert_true(listen_unix(&listeners, path, true, &refusal));
+    assert_int_equal(umask(before), 0077);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0666);
+    listeners_close(&listeners);
+}
+
 static void a_socket_somebody_answers_on_is_left_alone(void **state)
 {
     struct listeners first = {.count = 0}, second = {.count = 0};
@@ -202,6 +215,7 @@ int main(void)
         cmocka_unit_test(a_free_port_is_named_and_a_taken_one_is_told_plainly),
         cmocka_unit_test(there_are_not_more_listeners_than_the_keeper_can_hold),
         cmocka_unit_test(the_unix_socket_is_private_and_goes_when_the_start_fails),
+        cmocka_unit_test(a_shared_unix_socket_lets_everybody_connect),
         cmocka_unit_test(a_socket_somebody_answers_on_is_left_alone),
         cmocka_unit_test(a_socket_nobody_answers_on_is_replaced),
         cmocka_unit_test(a_file_that_is_no_socket_is_left_alone),

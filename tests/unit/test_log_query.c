@@ -73,6 +73,17 @@ static void streams_are_one_or_both(void **state)
         refuses((struct log_query_text){.stream = wrong[i]}, "stream");
 }
 
+static void an_offset_is_one_streams_and_goes_with_follow_alone(void **state)
+{
+    struct log_choice choice;
+    accepts(&choice, (struct log_query_text){.offset = "7", .stream = "stderr", .follow = "true"});
+    assert_true(choice.from_offset && choice.query.begun && choice.query.whole);
+    assert_int_equal(choice.query.raw_stderr, 7);
+    refuses((struct log_query_text){.offset = "7"}, "offset");
+    refuses((struct log_query_text){.offset = "x", .stream = "stdout"}, "offset");
+    refuses((struct log_query_text){.offset = "7", .stream = "stdout", .tail = "1"}, "offset");
+}
+
 static void the_last_none_is_told_from_no_tail(void **state)
 {
     struct log_choice choice;
@@ -163,6 +174,7 @@ int main(void)
         cmocka_unit_test(no_keys_ask_for_everything),
         cmocka_unit_test(all_keys_are_read),
         cmocka_unit_test(streams_are_one_or_both),
+        cmocka_unit_test(an_offset_is_one_streams_and_goes_with_follow_alone),
         cmocka_unit_test(the_last_none_is_told_from_no_tail),
         cmocka_unit_test(last_event_id_wins_over_after),
         cmocka_unit_test(numbers_out_of_bounds_are_refused),
