@@ -176,7 +176,6 @@ static void call_gone(struct request *request, void *context)
 {
     struct claim_call *call = context;
     bool granted = call->granted;
-    (void)request;
     claim_give_up(call->claim);
     stored_cancel(&call->stored);
     if (granted && call->undo) {
@@ -184,6 +183,7 @@ static void call_gone(struct request *request, void *context)
     } else if (!granted && call->left) {
         call->left(call);
     }
+    request_keep(request);             /* that it has gone: who looks sees it at once */
 }
 
 static bool call_is_gone(struct claim *claim)

@@ -52,6 +52,16 @@ static void block_give(struct arena_block *block)
     spare_count++;
 }
 
+void batch_thread_ends(void)
+{
+    while (spare) {
+        struct arena_block *block = spare;
+        spare = block->next;
+        free(block);
+    }
+    spare_count = 0;
+}
+
 void batch_free(struct batch *batch)
 {
     if (!batch) {

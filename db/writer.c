@@ -359,6 +359,7 @@ static void *writer_main(void *context)
             wait_us = upkeep_slice(writer->upkeep, &limits, batch != NULL);
         }
     }
+    batch_thread_ends();
     return NULL;
 }
 

@@ -79,6 +79,8 @@ void writer_stop(struct writer *writer);
 
 struct batch *batch_new(void);
 void batch_free(struct batch *batch);
+/* What freed batches have left for the next ones in this thread. */
+void batch_thread_ends(void);
 /* Zeroed memory that lives as long as the batch; NULL when memory is out. */
 void *batch_alloc(struct batch *batch, size_t bytes);
 void *batch_copy(struct batch *batch, const void *data, size_t bytes); /* adds a NUL behind it */

@@ -80,7 +80,7 @@ static void a_time_limit_is_a_stop(void **state)
 static void a_tree_outlives_its_main_process_and_can_be_stopped(void **state)
 {
     struct live_output output = {0};
-    struct fact_id id = live_shell("setsid sleep 300 >/dev/null 2>&1 & echo $!; exit 4");
+    struct fact_id id = live_shell("setsid sleep 300 >/dev/null 2>&1 & echo $!; sleep 0.5; exit 4");
     struct fact_exited end = live_exited(&id, &output);
     assert_int_equal(end.status, 4);
     assert_int_equal(end.descendants, 1);
