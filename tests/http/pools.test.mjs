@@ -207,7 +207,7 @@ suite('in mode stdio', () => {
   });
 
   daemonTest('a worker that answers before it can have read its task is killed, and the next task is whole', async (d) => {
-    await make(d, { processes: 1, mode: 'stdio', max_attempts: 1, spec: { argv: ['python3', '-c', 'import os\nos.read(0, 10)\nos.write(1, b"\\"early\\"\\n")\nwhile os.read(0, 65536): pass'] } });
+    await make(d, { processes: 1, mode: 'stdio', max_attempts: 1, spec: { argv: ['python3', '-c', 'import os, time\nos.read(0, 10)\nos.write(1, b"\\"early\\"\\n")\ntime.sleep(20)\nwhile os.read(0, 65536): pass'] } });
     const first = await done(d, 'x'.repeat(900000));
     assert.deepEqual([first.state, first.exitcode], ['failed', -9]);
     assert.equal((await look(d)).state, 'open');
