@@ -31,12 +31,7 @@ struct pool *request_pool(struct request *request)
 
 struct pool *request_pool_to_change(struct request *request)
 {
-    struct problem *problem = recorder_refuses(request_app(request)->service.recorder);
-    if (problem) {
-        answer_problem(request, problem);
-        return NULL;
-    }
-    return request_holds(request) ? request_pool(request) : NULL;
+    return request_can_store(request) && request_holds(request) ? request_pool(request) : NULL;
 }
 
 static void answer_missing(struct request *request, const struct pool *pool, const char *what)

@@ -13,8 +13,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/procfs.h"
+
 #define SYSTEM_STATE_DIR "/var/lib/forkful"
 #define SYSTEM_RUNTIME_DIR "/run/forkful"
+#define LOCK_PATIENCE_US 5000000
+#define LOCK_PAUSE_US 2000
 #define STATE_PATH_MAX 480 /* SQLite takes 512 bytes, with the names of its files */
 
 static const char *environment(const char *name)
@@ -169,18 +173,48 @@ void directory_close(struct directory *directory)
     directory->fd = -1;
 }
 
-/* Why the lock cannot be had, with the pid its holder has written into it. */
-static bool refuse_lock(const struct directory *state, int fd, int error, struct refusal *refusal)
+/* ---- the lock ---- */
+
+static pid_t lock_holder(int fd)       /* who signed last; 0: nobody */
 {
-    char pid[16] = "";
+    char text[16] = "";
+    ssize_t n = pread(fd, text, sizeof text - 1, 0);
+    text[n > 0 ? n : 0] = '\0';
+    return atoi(text);
+}
+
+static bool refuse_lock(const struct directory *state, pid_t holder, int error,
+                        struct refusal *refusal)
+{
+    char name[32] = "another daemon";
     if (error != EWOULDBLOCK) {
         return refuse(refusal, "%s/lock: flock: %s", state->path, strerror(error));
     }
-    ssize_t n = pread(fd, pid, sizeof pid - 1, 0);
-    pid[n > 0 ? n : 0] = '\0';
-    pid[strspn(pid, "0123456789")] = '\0';
-    return refuse(refusal, "the state directory %s is in use by %s%s; another one can be named "
-                  "with --state-dir", state->path, *pid ? "pid " : "another daemon", pid);
+    if (holder > 0) {
+        snprintf(name, sizeof name, "pid %d", holder);
+    }
+    return refuse(refusal, "the state directory %s is in use by %s; another one can be named "
+                  "with --state-dir", state->path, name);
+}
+
+static bool is_living(pid_t pid)
+{
+    struct proc_stat stat;
+    return pid <= 0 || (proc_stat_of(pid, &stat) && stat.state != 'Z' && stat.state != 'X');
+}
+
+/* 0 or an errno. Between two looks a new keeper may have signed: it lives. */
+static int lock_of_the_living(int fd)
+{
+    int error = 0;
+    for (int64_t waited_us = 0; waited_us < LOCK_PATIENCE_US; waited_us += LOCK_PAUSE_US) {
+        error = flock(fd, LOCK_EX | LOCK_NB) < 0 ? errno : 0;
+        if (error != EWOULDBLOCK || is_living(lock_holder(fd))) {
+            break;
+        }
+        usleep(LOCK_PAUSE_US);
+    }
+    return error;
 }
 
 bool state_dir_lock(const struct directory *state, int *fd, struct refusal *refusal)
@@ -189,8 +223,9 @@ bool state_dir_lock(const struct directory *state, int *fd, struct refusal *refu
     if (*fd < 0) {
         return refuse(refusal, "%s/lock: open: %s", state->path, strerror(errno));
     }
-    if (flock(*fd, LOCK_EX | LOCK_NB) < 0) {
-        refuse_lock(state, *fd, errno, refusal);
+    int error = lock_of_the_living(*fd);
+    if (error) {
+        refuse_lock(state, lock_holder(*fd), error, refusal);
         close(*fd);
         *fd = -1;
         return false;

@@ -36,7 +36,9 @@ bool runtime_dir_open(struct directory *runtime, const char *given, const struct
                       bool standard, struct refusal *refusal);
 void directory_close(struct directory *directory);
 
-/* The lock's descriptor in *fd; refused when another daemon holds it, with that one's pid. */
+/* The lock's descriptor in *fd; refused when another daemon holds it, with that one's pid. A holder
+   that is dying is waited for, 5 s at most: a killed server keeps the lock until the last of its
+   threads has left the kernel, and who starts a daemon again then has done nothing wrong. */
 bool state_dir_lock(const struct directory *state, int *fd, struct refusal *refusal);
 /* Writes this process's pid into the lock file, for the sentence above. Failure has no effect. */
 void state_dir_lock_sign(int lock_fd);

@@ -131,9 +131,6 @@ struct task *pool_queue_take(struct pool *pool)
 
 static void tell_joiners(struct pool *pool)
 {
-    if (pool_unfinished(pool) == 0) {
-        object_ready(&pool->object);
-    }
     if (pool_is_over(pool)) {
         claims_finish_all(&pool->joiners, CLAIM_GRANTED);
     }
@@ -161,7 +158,7 @@ void pool_task_ended(struct task *task, enum task_state state, struct blob *resu
     object_count(&pool->object);
     pool_task_finished(task);
     claims_finish_all(&task->waiters, CLAIM_GRANTED);
-    object_ready(&pool->object);       /* who waits for several may wait for this task */
+    object_ready(&pool->object);       /* who waits for several may wait for this task, or for the pool */
     if (task->batch) {
         claims_finish_all(&task->batch->waiters, CLAIM_GRANTED);
     }
@@ -174,15 +171,14 @@ static void try_again(struct timer *timer)
     pool_queue_add(task->pool, task);
 }
 
+/* The first retry is at once. */
 static int64_t retry_delay(const struct task *task)
 {
-    int64_t delay_us = RETRY_US;
+    int64_t delay_us = task->last.number < 2 ? 0 : RETRY_US;
     for (unsigned n = task->last.number; n > 2 && delay_us < RETRY_MOST_US; n--) {
         delay_us *= 2;
     }
-    return task->last.number < 2            ? 0
-           : delay_us > RETRY_MOST_US ? RETRY_MOST_US
-                                            : delay_us;
+    return delay_us < RETRY_MOST_US ? delay_us : RETRY_MOST_US;
 }
 
 void pool_task_back(struct task *task)

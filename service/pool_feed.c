@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #include "service/coordination.h"
+#include "service/fault.h"
 #include "service/pool_internal.h"
 
 #define AWAY_US 1000                   /* there is no descriptor for its pipe yet; then twice as long each time */
@@ -151,6 +152,7 @@ static void feed(struct pool_worker *worker)
         ssize_t n = executor->type->stdin_write(executor, &worker->process->id,
                                                 task->payload->data + task->fed,
                                                 task->payload->bytes - (size_t)task->fed);
+        FAULT_POINT("pool_after_write");
         task->unsure = false;
         task->fed += n > 0 ? n : 0;
         put_mark(task);
@@ -174,6 +176,9 @@ bool pool_feed_is_unread(const struct pool_worker *worker, const struct task *ta
 {
     struct executor *executor = worker->pool->object.service->executor;
     int fd = executor->type->stdin_fd(executor, &worker->process->id), unread = 0;
+    if (task->unsure) {                /* more may have arrived than is noted */
+        return false;
+    }
     return task->fed == 0 ||
            (fd >= 0 && ioctl(fd, FIONREAD, &unread) == 0 && unread >= task->fed);
 }

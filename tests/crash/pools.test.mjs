@@ -1,7 +1,9 @@
 // Pools under kill -9: each task is done once, whatever of the daemon dies, and nothing waits for the dead.
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
-import { daemonTest, suite, until } from '../lib/daemon.mjs';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { test } from 'node:test';
+import { Daemon, daemonTest, suite, until } from '../lib/daemon.mjs';
 import { sleep } from '../lib/wait.mjs';
 
 const P = '/v1/pools/p';
@@ -141,6 +143,41 @@ suite('a kill right after the answer', () => {
     assert.equal((await d.get(`${P}/tasks/${again.body.id}?wait=20`)).body.result, 5);
     assert.equal((await d.get(P)).body.submitted_total, 1);
   });
+});
+
+suite('a kill between a write to a worker and the note behind it', () => {
+  const begin = async (d, passage, file, script) => {
+    const once = path.join(d.dir, 'died');
+    d.env = { FORKFUL_FAULT: `pool_after_write:${passage}`, FORKFUL_FAULT_ONCE: once };
+    await d.start();
+    await d.call('PUT', P, { body: { processes: 1, mode: 'stdio', max_attempts: 1, spec: { argv: ['sh', '-c', script(file)] } }, expect: 201 });
+    const { server_pid } = await d.system();
+    const given = d.post(`${P}/batches`, { tasks: [1, 2] }).catch((error) => error);
+    await d.otherServer(server_pid);
+    await given;
+    assert.ok(existsSync(once), 'the point was passed');
+    const [batch] = (await d.get(`${P}/batches`)).body.items;
+    return resultsOf(d, batch.id);
+  };
+
+  for (const [what, passage, script, ends] of [
+    ['makes the attempt unsure when there is no answer', 1, (file) => `while read -r a; do echo $a >>${file}; test $a = 1 && sleep 60; echo $a; done`, [['failed', 'unsure'], ['done', null]]],
+    ['takes the answer when there is one', 1, (file) => `while read -r a; do echo $a >>${file}; echo $a; done`, [['done', null], ['done', null]]],
+    ['gives the task to nobody else when its worker has died', 2, (file) => `while read -r a; do echo $a >>${file}; test $a = 2 && exit 3; echo $a; done`, [['done', null], ['failed', 'process_ended']]],
+  ]) {
+    test(what, { timeout: 120_000 }, async () => {
+      const d = new Daemon();
+      try {
+        const file = `${d.dir}/ran`;
+        const items = await begin(d, passage, file, script);
+        assert.deepEqual(items.map((one) => [one.state, one.error?.code ?? null]), ends);
+        assert.deepEqual(executed(file), [1, 2]);
+        await d.stop();
+      } finally {
+        d.sweep();
+      }
+    });
+  }
 });
 
 suite('a restart of the daemon', () => {

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "api/spool_file.h"
@@ -139,6 +140,30 @@ static void one_state_directory_serves_one_daemon(void **unused)
     assert_non_null(strstr(refusal.text, sentence));
     assert_int_equal(second, -1);
     close(first);
+    assert_true(state_dir_lock(&state, &second, &refusal));
+    close(second);
+    directory_close(&state);
+}
+
+/* A server that is killed holds the lock until its last thread has left the kernel. */
+static void a_dying_holder_of_the_lock_is_waited_for(void **unused)
+{
+    struct directory state;
+    struct refusal refusal;
+    int first, second;
+    opened(&state, "dying");
+    assert_true(state_dir_lock(&state, &first, &refusal));
+    pid_t keeper = fork();
+    if (keeper == 0) {
+        state_dir_lock_sign(first);
+        pid_t server = fork();         /* outlives the keeper, with the lock, for a while */
+        if (server == 0) {
+            usleep(300000);
+        }
+        _exit(0);
+    }
+    close(first);
+    assert_int_equal(waitpid(keeper, NULL, 0), keeper);
     assert_true(state_dir_lock(&state, &second, &refusal));
     close(second);
     directory_close(&state);
@@ -280,6 +305,7 @@ int main(void)
         cmocka_unit_test(without_an_option_the_environment_says_where_the_state_is),
         cmocka_unit_test(the_runtime_directory_follows_the_state_directory),
         cmocka_unit_test(one_state_directory_serves_one_daemon),
+        cmocka_unit_test(a_dying_holder_of_the_lock_is_waited_for),
         cmocka_unit_test(the_token_is_made_once_and_is_private),
         cmocka_unit_test(a_token_file_that_cannot_be_trusted_is_refused),
         cmocka_unit_test(a_half_made_token_of_a_crash_is_not_in_the_way),
