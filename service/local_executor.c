@@ -383,6 +383,9 @@ static bool packet_receive(struct local_executor *self)
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         return false;
     }
+    if (n < 0 && errno == ECONNRESET) {
+        return true; /* it ended with commands unread: told once, before what it had sent */
+    }
     if (n <= 0) {
         loop_unwatch(self->link.loop, &self->link.watch);
         self->events.keeper_lost(self->events.context);

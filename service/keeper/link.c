@@ -92,6 +92,9 @@ bool link_receive(struct keeper *keeper)
                                  .msg_controllen = sizeof control};
         int fds[2] = {-1, -1};
         ssize_t got = recvmsg(server->link, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+        if (got < 0 && errno == ECONNRESET) {
+            continue; /* it ended with notices unread: told once, before its last commands */
+        }
         if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
             return false;
         }

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,7 +29,7 @@ static void an_upgrade_keeps_children_bytes_and_deadlines(void **state)
     live_until(&live, FACT_EXITED, &outlived, NULL);
     live_applied(&live);
     live_stop(&stubborn, SIGTERM, 1500000);
-    live_send(&live, COMMAND_UPGRADE, NULL, self, strlen(self) + 1);
+    assert_int_equal(live_call(&live, COMMAND_UPGRADE, NULL, self, strlen(self) + 1), 0);
     live_lose_server(&live);
     live_meet(&live);
     assert_int_equal(live.welcome.keeper_pid, live.keeper);
@@ -50,7 +51,7 @@ static void an_upgrade_that_cannot_be_executed_changes_nothing(void **state)
     struct fact_id id = live_shell("echo up; sleep 0.5; exit 12");
     live_until(&live, FACT_OUTPUT, &id, NULL);
     live_applied(&live);
-    live_send(&live, COMMAND_UPGRADE, NULL, "/no/such/binary", 16);
+    assert_int_equal(live_call(&live, COMMAND_UPGRADE, NULL, "/no/such/binary", 16), 0);
     live_lose_server(&live);
     live_meet(&live);
     assert_int_equal(live.welcome.entries, 1);
@@ -59,6 +60,31 @@ static void an_upgrade_that_cannot_be_executed_changes_nothing(void **state)
     struct live_output output = {0};
     live_exited(&other, &output);
     assert_string_equal(output.bytes, "4\n");
+}
+
+/* To the kernel a socket that is closed with unread notices in it is a reset one, and it says so before
+   it hands out what had been sent. */
+static void a_servers_last_command_is_heard_behind_notices_that_it_never_read(void **state)
+{
+    char self[4096];
+    ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+    self[length] = 0;
+    live_send(&live, COMMAND_SIGNAL, &(struct fact_id){{1}}, &(struct command_signal){SIGTERM, 0},
+              sizeof(struct command_signal));
+    struct pollfd unread = {.fd = live.link, .events = POLLIN};
+    assert_int_equal(poll(&unread, 1, 10000), 1);
+    kill(live.keeper, SIGSTOP);
+    waitpid(live.keeper, NULL, WUNTRACED);
+    live_send(&live, COMMAND_UPGRADE, NULL, self, strlen(self) + 1);
+    pid_t server = live.server;
+    live_lose_server(&live);
+    live_wait_gone(server);
+    kill(live.keeper, SIGCONT);
+    live_meet(&live);
+    live_until(&live, FACT_KEEPER_STARTED, NULL, NULL);
+    const struct fact *fact = live_until(&live, FACT_KEEPER_STARTED, NULL, NULL);
+    assert_int_equal(((const struct fact_keeper_started *)fact_payload(fact))->occasion,
+                     RESUME_UPGRADE);
 }
 
 static struct resume_entry entry_of(const struct fact_id *id, bool with_slot)
@@ -239,6 +265,7 @@ int main(int argc, char **argv)
         LIVE(an_upgrade_keeps_children_bytes_and_deadlines),
         LIVE_WITHOUT_CGROUPS(an_upgrade_keeps_children_bytes_and_deadlines),
         LIVE(an_upgrade_that_cannot_be_executed_changes_nothing),
+        LIVE(a_servers_last_command_is_heard_behind_notices_that_it_never_read),
         LIVE(a_killed_keepers_children_are_adopted_with_their_exit_codes),
         LIVE_WITHOUT_CGROUPS(a_killed_keepers_children_are_adopted_with_their_exit_codes),
         {"a_child_forked_by_a_keeper_that_died_of_it_does_not_live_on",

@@ -6,6 +6,7 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -19,9 +20,17 @@ static struct loop *loop;
 static struct executor *executor;
 static int keeper; /* its end of the socket */
 
+static bool keeper_is_lost;
+
 static void nothing(void *context)
 {
     (void)context;
+}
+
+static void lost(void *context)
+{
+    (void)context;
+    keeper_is_lost = true;
 }
 
 static void no_welcome(void *context, const struct notice_welcome *welcome)
@@ -37,12 +46,13 @@ static void no_signal(void *context, int signal)
 static int setup(void **state)
 {
     (void)state;
-    const struct local_executor_events events = {no_welcome, nothing, no_signal, nothing, NULL};
+    const struct local_executor_events events = {no_welcome, nothing, no_signal, lost, NULL};
     int pair[2];
     loop = loop_new();
     if (loop == NULL || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         return -1;
     keeper = pair[0];
+    keeper_is_lost = false;
     executor = local_executor_start(loop, pair[1], &events);
     return executor != NULL ? 0 : -1;
 }
@@ -52,7 +62,8 @@ static int teardown(void **state)
     (void)state;
     local_executor_free(executor);
     loop_free(loop);
-    close(keeper);
+    if (keeper >= 0)
+        close(keeper);
     return 0;
 }
 
@@ -61,6 +72,15 @@ static void end_turn(struct timer *timer)
     (void)timer;
     loop_end(loop);
 }
+
+static void take_turn(void)
+{
+    struct timer at_once = {.due = end_turn};
+    assert_true(timer_set(loop, &at_once, 1));
+    assert_int_equal(loop_run(loop), 0);
+}
+
+static bool keeper_dies_of_it; /* with HELLO still unread: to the kernel the socket is reset */
 
 /* One packet to the server, and a turn in which it is read. */
 static void notify(enum notice_type type, const void *body, size_t bytes, const int *fds, size_t count)
@@ -79,9 +99,11 @@ static void notify(enum notice_type type, const void *body, size_t bytes, const 
         memcpy(CMSG_DATA(part), fds, count * sizeof(int));
     }
     assert_true(sendmsg(keeper, &message, 0) > 0);
-    struct timer at_once = {.due = end_turn};
-    assert_true(timer_set(loop, &at_once, 1));
-    assert_int_equal(loop_run(loop), 0);
+    if (keeper_dies_of_it) {
+        close(keeper);
+        keeper = -1;
+    }
+    take_turn();
 }
 
 static size_t held(void)
@@ -125,6 +147,16 @@ static void an_entry_goes_with_the_last_pipe_when_its_process_is_forgotten_befor
     assert_int_equal(held(), 1);
     executor->type->forget(executor, &two);
     assert_int_equal(held(), 0);
+}
+
+static void what_a_killed_keeper_had_sent_is_taken_before_its_end(void **state)
+{
+    (void)state;
+    keeper_dies_of_it = true;
+    give(one, CUSTODY_PIDFD | CUSTODY_STDOUT);
+    keeper_dies_of_it = false;
+    assert_int_equal(held(), 1);
+    assert_true(keeper_is_lost);
 }
 
 static void custody_without_descriptors_is_kept_only_of_what_the_keeper_knew_at_the_start(void **state)
@@ -229,6 +261,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(an_entry_goes_with_the_last_pipe_when_its_process_is_forgotten_before),
+        TEST(what_a_killed_keeper_had_sent_is_taken_before_its_end),
         TEST(custody_without_descriptors_is_kept_only_of_what_the_keeper_knew_at_the_start),
         TEST(descriptors_go_to_their_places),
         TEST(descriptors_that_found_no_room_are_asked_for_again),
