@@ -1,5 +1,7 @@
 /*
  * The layer: each open file is ours with SQLite's behind it; only a WAL's writes are looked at.
+ *
+ * A WAL is gathered (write_wal) and, where each commit is synced, kept longer than it is (grow_ahead).
  */
 #include "db/vfs.h"
 
@@ -13,13 +15,16 @@
 #define JOINED_BYTES 0x1ffff       /* SQLite's layer for Unix masks a write's length with it */
 #define WAL_HEAD_BYTES 32
 #define FRAME_HEAD_BYTES 24
+#define GROWN_BYTES (1 << 20)
 #define LAYER_NAME "forkful"
 
 struct joined_file {
     sqlite3_file base;
     bool is_wal;
     bool commits;              /* the frame being written does */
+    bool synced;               /* nothing was written since */
     int64_t page_bytes;        /* 0: not known yet */
+    int64_t length;            /* of the file, as far as it was written or grown by us */
     int64_t end;               /* of the last frame appended; before it frames are rewritten */
     int64_t start;             /* of what is gathered, in the file */
     int used;
@@ -37,8 +42,32 @@ static sqlite3_file *behind(sqlite3_file *file)
     return joined(file)->behind;
 }
 
+/*
+ * To sync a file that has become longer takes the file system a commit of its own journal, and about
+ * twice as long as to sync one that is written in place. So a WAL that is synced commit by commit gets
+ * zeros ahead of its end. Read as a frame they are none: page 0, and not this WAL's salt. Without room
+ * for them the file grows as it would have.
+ */
+static void grow_ahead(struct joined_file *file, int64_t end)
+{
+    static const char zeros[1 << 16];
+    int code = SQLITE_OK;
+    for (int64_t at = end; at < end + GROWN_BYTES && code == SQLITE_OK; at += (int)sizeof zeros) {
+        code = file->behind->pMethods->xWrite(file->behind, zeros, (int)sizeof zeros, at);
+        file->length = code == SQLITE_OK ? at + (int)sizeof zeros : file->length;
+    }
+}
+
 static int write_behind(struct joined_file *file, const void *data, int bytes, int64_t at)
 {
+    int64_t end = at + bytes;
+    if (end > file->length) {
+        file->length = end;
+        if (file->is_wal && file->synced && at > WAL_HEAD_BYTES) { /* its head is always synced */
+            grow_ahead(file, end);
+        }
+    }
+    file->synced = false;
     return file->behind->pMethods->xWrite(file->behind, data, bytes, at);
 }
 
@@ -127,12 +156,14 @@ static int joined_read(sqlite3_file *base, void *data, int bytes, sqlite3_int64 
 static int joined_truncate(sqlite3_file *base, sqlite3_int64 bytes)
 {
     int code = write_gathered(joined(base));
+    joined(base)->length = bytes;
     return code == SQLITE_OK ? behind(base)->pMethods->xTruncate(behind(base), bytes) : code;
 }
 
 static int joined_sync(sqlite3_file *base, int flags)
 {
     int code = write_gathered(joined(base));
+    joined(base)->synced = true;
     return code == SQLITE_OK ? behind(base)->pMethods->xSync(behind(base), flags) : code;
 }
 
@@ -232,6 +263,11 @@ static int open_joined(sqlite3_vfs *layer, sqlite3_filename name, sqlite3_file *
     int code = parent->xOpen(parent, name, file->behind, flags, out_flags);
     /* SQLite closes what has methods, also after a failed opening */
     base->pMethods = file->behind->pMethods ? &methods : NULL;
+    sqlite3_int64 length = 0;
+    if (code == SQLITE_OK && file->is_wal) {
+        file->behind->pMethods->xFileSize(file->behind, &length);
+    }
+    file->length = length;
     return code;
 }
 

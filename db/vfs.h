@@ -8,6 +8,9 @@
  * SQLite, 4.1), and until then no other connection looks at them. A failing write is thus told
  * before the commit, as SQLite expects.
  *
+ * A WAL that is synced commit by commit is kept up to 1 MiB longer than what is in it: to sync a file that
+ * has not become longer takes half as long (ext4: 130 instead of 250 us).
+ *
  * Everything else goes to the default layer unchanged.
  */
 #ifndef FORKFUL_DB_VFS_H

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 #include <sqlite3.h>
@@ -168,6 +169,56 @@ static void what_is_committed_is_seen_and_survives(void **state)
     }
 }
 
+static int64_t wal_bytes(const struct fixture *f)
+{
+    char path[80];
+    struct stat status;
+    snprintf(path, sizeof path, "%s-wal", f->path);
+    assert_int_equal(stat(path, &status), 0);
+    return status.st_size;
+}
+
+static void a_log_that_each_commit_syncs_grows_seldom_and_far(void **state)
+{
+    struct fixture *f = *state;
+    int sizes[SLOTS] = {0};
+    must(f->writer, "PRAGMA wal_checkpoint(TRUNCATE); PRAGMA synchronous=FULL");
+    put(f->writer, 1, sizes[1] = 100);
+    put(f->writer, 1, sizes[1] = 101);
+    int64_t grown = wal_bytes(f);
+    assert_true(grown > 1 << 20 && grown < 2 << 20);
+    for (int i = 2; i < 40; i++) {
+        put(f->writer, i, sizes[i] = 1000 + i);
+    }
+    assert_int_equal(wal_bytes(f), grown);
+    check_files(f, sizes, "in the grown file");
+    must(f->writer, "PRAGMA wal_checkpoint(TRUNCATE)");
+    assert_int_equal(wal_bytes(f), 0);
+    must(f->writer, "PRAGMA synchronous=NORMAL");
+    put(f->writer, 1, sizes[1] = 100);
+    put(f->writer, 1, sizes[1] = 101);
+    put(f->writer, 1, sizes[1] = 102);
+    check_files(f, sizes, "in the short one");
+}
+
+/* There may be room for a commit and none for what it would be good to have behind it. */
+static void without_room_ahead_it_commits_as_well(void **state)
+{
+    struct fixture *f = *state;
+    int sizes[SLOTS] = {0};
+    struct rlimit unlimited, small;
+    must(f->writer, "PRAGMA wal_checkpoint(TRUNCATE); PRAGMA synchronous=FULL");
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &unlimited), 0);
+    small = (struct rlimit){.rlim_cur = 400000, .rlim_max = unlimited.rlim_max};
+    signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    for (int i = 1; i < 20; i++) {
+        put(f->writer, i, sizes[i] = 1000 + i);
+    }
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &unlimited), 0);
+    check_files(f, sizes, "without room");
+}
+
 /* What cannot be written is told by the statement, and nothing of it is there afterwards. */
 static void a_write_that_fails_fails_the_transaction(void **state)
 {
@@ -197,6 +248,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_is_committed_is_seen_and_survives, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_log_that_each_commit_syncs_grows_seldom_and_far, setup, teardown),
+        cmocka_unit_test_setup_teardown(without_room_ahead_it_commits_as_well, setup, teardown),
         cmocka_unit_test_setup_teardown(a_write_that_fails_fails_the_transaction, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
