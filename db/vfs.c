@@ -261,11 +261,13 @@ static int open_joined(sqlite3_vfs *layer, sqlite3_filename name, sqlite3_file *
     struct joined_file *file = joined(base);
     *file = (struct joined_file){ .is_wal = (flags & SQLITE_OPEN_WAL) != 0 };
     int code = parent->xOpen(parent, name, file->behind, flags, out_flags);
-    /* SQLite closes what has methods, also after a failed opening */
-    base->pMethods = file->behind->pMethods ? &methods : NULL;
+    if (!file->behind->pMethods) {
+        return code;
+    }
+    base->pMethods = &methods; /* SQLite closes what has methods, also after a failed opening */
     sqlite3_int64 length = 0;
     if (code == SQLITE_OK && file->is_wal) {
-        file->behind->pMethods->xFileSize(file->behind, &length);
+        code = file->behind->pMethods->xFileSize(file->behind, &length);
     }
     file->length = length;
     return code;
