@@ -10,6 +10,8 @@
 #define LEAST_SECONDS 1e-6             /* more than none */
 #define DAY_SECONDS 86400
 #define TEN_YEARS_SECONDS 315360000
+#define CODE_SECONDS 60
+#define CODE_MOST_SECONDS 600
 
 const char *must_be_signal(const json_t *value)
 {
@@ -68,6 +70,15 @@ static const struct field token_fields[] = {
     {.name = "expires_in_seconds", .type = FIELD_NUMBER, .min = LEAST_SECONDS,
      .max = TEN_YEARS_SECONDS},
     {0}};
+
+static const struct field login_code_fields[] = {
+    {.name = "scopes", .type = FIELD_ARRAY, .min = 1, .max = 5, .items = scope_items},
+    {.name = "expires_in_seconds", .type = FIELD_NUMBER, .min = LEAST_SECONDS,
+     .max = CODE_MOST_SECONDS},
+    {0}};
+
+static const struct field login_fields[] = {
+    {.name = "code", .type = FIELD_STRING, .required = true, .min = 1, .max = 255}, {0}};
 
 static const struct field shutdown_fields[] = {
     {.name = "wait_seconds", .type = FIELD_NUMBER, .min = 0, .max = DAY_SECONDS},
@@ -160,20 +171,44 @@ struct problem *actions_body_read(const json_t *body, struct order *order)
     return problem;
 }
 
+/* Of a body that was checked; 0 where it names none. */
+static unsigned read_scopes(const json_t *body)
+{
+    const json_t *wanted = field_value(body, "scopes");
+    unsigned set = 0;
+    for (size_t i = 0; i < json_array_size(wanted); i++) {
+        const json_t *scope = json_array_get(wanted, i);
+        scopes_add(&set, json_string_value(scope), json_string_length(scope));
+    }
+    return set;
+}
+
 struct problem *token_body_read(const json_t *body, struct token_request *out)
 {
     struct problem *problem = schema_check(body, token_fields);
-    const json_t *wanted = field_value(body, "scopes");
     *out = (struct token_request){.label = field_text(body, "label", NULL)};
-    if (problem) {
-        return problem;
+    if (!problem) {
+        out->scopes = read_scopes(body);
+        out->lives_us = field_seconds_us(body, "expires_in_seconds", 0);
     }
-    for (size_t i = 0; i < json_array_size(wanted); i++) {
-        const json_t *scope = json_array_get(wanted, i);
-        scopes_add(&out->scopes, json_string_value(scope), json_string_length(scope));
+    return problem;
+}
+
+struct problem *login_code_body_read(const json_t *body, struct token_request *out)
+{
+    struct problem *problem = schema_check(body, login_code_fields);
+    *out = (struct token_request){.scopes = SCOPE_ADMIN};
+    if (!problem) {
+        out->scopes = field_value(body, "scopes") ? read_scopes(body) : SCOPE_ADMIN;
+        out->lives_us = field_seconds_us(body, "expires_in_seconds", CODE_SECONDS * SECOND_US);
     }
-    out->lives_us = field_seconds_us(body, "expires_in_seconds", 0);
-    return NULL;
+    return problem;
+}
+
+struct problem *login_body_read(const json_t *body, const char **code)
+{
+    *code = field_text(body, "code", "");
+    return schema_check(body, login_fields);
 }
 
 struct problem *session_body_read(const json_t *body, int64_t *ttl_us)

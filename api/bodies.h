@@ -18,6 +18,10 @@ struct problem *order_body_read(const json_t *body, struct order *order);
 struct problem *actions_body_read(const json_t *body, struct order *order);
 /* The label in `out` is the body's. */
 struct problem *token_body_read(const json_t *body, struct token_request *out);
+/* The scopes of the token to come, and how long the code lives. */
+struct problem *login_code_body_read(const json_t *body, struct token_request *out);
+/* *code is the body's. */
+struct problem *login_body_read(const json_t *body, const char **code);
 struct problem *session_body_read(const json_t *body, int64_t *ttl_us);
 /* Leaves *wait_us alone when the body does not say. */
 struct problem *shutdown_body_read(const json_t *body, int64_t *wait_us);

@@ -51,6 +51,14 @@ void handle_list_tokens(struct request *request);
 void handle_get_token(struct request *request);
 void handle_delete_token(struct request *request);
 
+/* ---- own_token.c ---- */
+void handle_get_own_token(struct request *request);
+void handle_delete_own_token(struct request *request);
+
+/* ---- logins.c ---- */
+void handle_create_login_code(struct request *request);
+void handle_create_login(struct request *request);
+
 /* ---- system.c ---- */
 void handle_get_health(struct request *request);
 void handle_get_readiness(struct request *request);

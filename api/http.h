@@ -140,6 +140,10 @@ void answer_header(struct request *request, const char *name, const char *value)
    the commit calls this, so that both are in one batch: `status` is what the answer will have. */
 void http_audit(struct request *request, int status);
 
+/* The request has shown a token or code that is wrong, for which `problem` (given away) is the answer:
+   that, or, where its peer has failed too often, 429 instead. */
+struct problem *http_failed_login(struct request *request, struct problem *problem);
+
 /* ---- parking ---- */
 struct park {
     void (*gone)(struct request *request, void *context);

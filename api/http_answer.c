@@ -224,7 +224,7 @@ void answer_problem(struct request *request, struct problem *problem)
     char seconds[16];
     int status = problem_status(problem);
 
-    if (problem->code == PROBLEM_UNAUTHORIZED || problem->code == PROBLEM_OWNER_ENDED) {
+    if (status == MHD_HTTP_UNAUTHORIZED) {
         answer_header(request, "WWW-Authenticate", "Bearer");
     }
     if (problem->retry_after_seconds > 0) {

@@ -3,10 +3,10 @@
  *
  * One row a request, written once: with the change where the handler says so in time (http_audit),
  * else when it is answered, and when its client has left without an answer. What programs
- * coordinate with is too frequent (`quiet` in the route table). Refusals (401, 403), of whatever
- * route, are bounded: one a second for each peer, and so many in all, because anybody can cause
- * them. A row has the path without its query, and nothing of headers, bodies or answers but the
- * request's id.
+ * coordinate with is too frequent (`quiet` in the route table). Refusals (401, 403, too many
+ * failures), of whatever route, are bounded: one a second for each peer, and so many in all,
+ * because anybody can cause them. A row has the path without its query, and nothing of headers,
+ * bodies or answers but the request's id.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -161,6 +161,13 @@ void http_audit(struct request *request, int status)
     }
 }
 
+static bool is_refusal(const struct request *request, int status)
+{
+    return status == MHD_HTTP_UNAUTHORIZED || status == MHD_HTTP_FORBIDDEN ||
+           (request->code != NULL &&
+            strcmp(request->code, problem_word(PROBLEM_TOO_MANY_FAILURES)) == 0);
+}
+
 void audit_answered(struct request *request, int status)
 {
     struct remote remote;
@@ -168,7 +175,7 @@ void audit_answered(struct request *request, int status)
     if (request->audited) {
         return;
     }
-    if (status != MHD_HTTP_UNAUTHORIZED && status != MHD_HTTP_FORBIDDEN) {
+    if (!is_refusal(request, status)) {
         http_audit(request, status);
         return;
     }

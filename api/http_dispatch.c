@@ -219,12 +219,13 @@ static struct problem *check_token(struct request *request)
     if (request->route->scope == SCOPE_PUBLIC) {
         return NULL;
     }
+    const char *shown = request->head.values[HEADER_AUTHORIZATION];
     struct problem *problem =
-        auth_check(request->http->app, request->head.values[HEADER_AUTHORIZATION],
-                   request->peer->fd, request->peer->port->rules.is_unix, request->route->scope,
-                   &request->principal);
+        auth_check(request->http->app, shown, request->peer->fd, request->peer->port->rules.is_unix,
+                   request->route->scope, &request->principal);
     request->peer->known = request->peer->known || problem == NULL;
-    return problem;
+    bool wrong = shown != NULL && problem != NULL && problem->code == PROBLEM_UNAUTHORIZED;
+    return wrong ? http_failed_login(request, problem) : problem;
 }
 
 /* `OPTIONS *` asks about the server as a whole (RFC 9110 section 9.3.7). */

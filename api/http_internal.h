@@ -4,7 +4,8 @@
  * http_server.c runs the MHD daemons; http_accept.c takes connections in; http_peer.c keeps the connections with their deadlines and
  * notices closed ones; http_dispatch.c takes a request from its first header to its handler;
  * http_answer.c and http_stream.c make what goes back; http_park.c holds what must wait;
- * http_audit.c writes down who asked for what; http_request.c is the request object.
+ * http_audit.c writes down who asked for what; http_failures.c counts wrong tokens; http_request.c is
+ * the request object.
  *
  * Life of a request: made when MHD has read the request line, freed when MHD says it is completed.
  * In between MHD asks for it (the access handler) and each question is answered by its stage.
@@ -14,6 +15,7 @@
 
 #include <microhttpd.h>
 
+#include "api/failures.h"
 #include "api/guard.h"
 #include "api/http.h"
 #include "api/query.h"
@@ -158,6 +160,7 @@ struct http {
     unsigned parked, owing;
     unsigned crowd; /* most connections since the last trim */
     struct timer trim;
+    struct failures failures;
     struct request *parked_first;
     struct stream *streams;     /* all open ones */
     struct deferred tell_rooms; /* to the owners of those that wait to hear of it */

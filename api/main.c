@@ -13,6 +13,7 @@
 
 #include "api/exec_keeper.h"
 #include "api/launcher.h"
+#include "api/login.h"
 #include "api/options.h"
 #include "api/routes.h"
 #include "api/run.h"
@@ -117,6 +118,7 @@ static const struct {
 } commands[] = {
     {"serve", run_serve},
     {"run", run_command},
+    {"login", login_command},
     {"--server", run_server},
     {"--resume", run_resume},
     {"--self-check", run_self_check},
@@ -135,6 +137,7 @@ static void print_usage(FILE *out)
           "  forkful serve [OPTION]...     run the daemon in the foreground\n"
           "  forkful run [OPTION]... [--] PROGRAM [ARGUMENT]...\n"
           "                                run a program through it (forkful run --help)\n"
+          "  forkful login [OPTION]...     log a browser in (forkful login --help)\n"
           "  forkful --version [--json]    print the version\n"
           "  forkful help                  print this\n"
           "\n"

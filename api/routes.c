@@ -162,8 +162,12 @@ const struct route routes[] = {
 
     POST("/v1/tokens", SCOPE_ADMIN, "createToken", handle_create_token),
     GET("/v1/tokens", SCOPE_ADMIN, page_params, "listTokens", handle_list_tokens),
+    GET("/v1/tokens/me", SCOPE_READ, NULL, "getOwnToken", handle_get_own_token),
+    DELETE("/v1/tokens/me", SCOPE_READ, NULL, "deleteOwnToken", handle_delete_own_token),
     GET("/v1/tokens/{id}", SCOPE_ADMIN, NULL, "getToken", handle_get_token),
     DELETE("/v1/tokens/{id}", SCOPE_ADMIN, NULL, "deleteToken", handle_delete_token),
+    POST("/v1/login", SCOPE_PUBLIC, "createLogin", handle_create_login),
+    CALL("/v1/login/codes", SCOPE_ADMIN, "createLoginCode", handle_create_login_code),
 
     GET("/v1/holds", SCOPE_READ, holds_params, "listHolds", handle_list_holds),
     OFTEN("/v1/holds/actions", BODY_JSON, "actOnHolds", handle_act_on_holds),

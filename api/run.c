@@ -260,7 +260,7 @@ int run_command(int argc, char **argv)
     int status;
     open_standard();
     bool good = run_options_take(&options, argc, argv, &refusal) &&
-                (options.help || run_target(&client, &options, &refusal));
+                (options.help || client_target(&client, &options.place, &refusal));
     if (!good) {
         status = refusal_status(&refusal);
     } else if (options.help) {

@@ -6,8 +6,8 @@
  * that breaks is asked again: the start has an Idempotency-Key, output goes on at the byte it has
  * come to, join can be repeated, so a killed server changes nothing of what is seen.
  *
- * run_options.c reads the command line, run_target.c finds the daemon, run_streams.c moves bytes,
- * run_calls.c speaks to the daemon, run.c holds it together.
+ * run_options.c reads the command line, run_streams.c moves bytes, run_calls.c speaks to the daemon,
+ * run.c holds it together.
  */
 #ifndef FORKFUL_API_RUN_H
 #define FORKFUL_API_RUN_H
@@ -18,7 +18,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "api/client.h"
+#include "api/client_target.h"
 #include "service/text.h"
 
 enum {
@@ -32,7 +32,7 @@ enum {
 /* ---- the command line ---- */
 
 struct run_options {
-    const char *state_dir, *url;      /* NULL: not given */
+    struct client_place place;
     json_t *spec;                     /* the body of POST /v1/processes; owned */
     bool help, detach, feed;          /* feed: our standard input is the program's */
 };
@@ -41,10 +41,6 @@ struct run_options {
 bool run_options_take(struct run_options *options, int argc, char **argv, struct refusal *refusal);
 void run_options_free(struct run_options *options);
 void run_options_usage(FILE *out);
-
-/* Where the daemon is and which token it is shown: the options, else what a child of the daemon
-   has in its environment, else the state directory of this user. */
-bool run_target(struct client *client, const struct run_options *options, struct refusal *refusal);
 
 /* ---- what is under way ---- */
 

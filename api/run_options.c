@@ -38,14 +38,14 @@ static bool set_in(struct run_options *options, const char *group, const char *k
 
 static bool take_state_dir(struct run_options *options, const char *value, struct refusal *refusal)
 {
-    options->state_dir = value;
+    options->place.state_dir = value;
     return *value || refuse(refusal, "--state-dir needs a path");
 }
 
 static bool take_url(struct run_options *options, const char *value, struct refusal *refusal)
 {
     (void)refusal;
-    options->url = value;
+    options->place.url = value;
     return true;
 }
 

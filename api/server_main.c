@@ -33,7 +33,6 @@
 #include "service/local_executor.h"
 #include "service/server_fds.h"
 
-#define LISTENERS_MAX 16
 #define DRAIN_US (3 * SECOND_US)
 
 struct server {
@@ -76,38 +75,57 @@ static void copy_env(char *out, size_t bytes, const char *name)
 
 /* ---- descriptors ---- */
 
-static void listener_address(struct server *server, int fd, struct text *json)
+union address {
+    struct sockaddr any;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+    struct sockaddr_un un;
+};
+
+static void tcp_url(const union address *address, char url[PAGE_URL_BYTES])
 {
-    union {
-        struct sockaddr any;
-        struct sockaddr_in in;
-        struct sockaddr_in6 in6;
-        struct sockaddr_un un;
-    } address;
-    char text[INET6_ADDRSTRLEN], url[320];
+    char text[INET6_ADDRSTRLEN] = "";
+    bool six = address->any.sa_family == AF_INET6;
+    const void *bytes = six ? (const void *)&address->in6.sin6_addr : &address->in.sin_addr;
+    inet_ntop(address->any.sa_family, bytes, text, sizeof text);
+    snprintf(url, PAGE_URL_BYTES, six ? "http://[%s]:%u" : "http://%s:%u", text,
+             ntohs(six ? address->in6.sin6_port : address->in.sin_port));
+}
+
+static void take_tcp(struct app *app, const union address *address, struct text *json)
+{
+    char *url = app->pages[app->page_count++];
+    tcp_url(address, url);
+    text_json_string(json, url);
+    if (!app->service.url[0]) {
+        snprintf(app->service.url, sizeof app->service.url, "%s", url);
+    }
+}
+
+static void take_unix(struct service *service, const union address *address, struct text *json)
+{
+    char url[sizeof "unix:" + sizeof service->socket_path];
+    snprintf(service->socket_path, sizeof service->socket_path, "%s", address->un.sun_path);
+    snprintf(url, sizeof url, "unix:%s", service->socket_path);
+    text_json_string(json, url);
+}
+
+static void take_listener(struct server *server, int fd, struct text *json)
+{
+    union address address;
     socklen_t bytes = sizeof address;
     memset(&address, 0, sizeof address);
-    struct service *service = &server->app.service;
     struct http_listener *listener = &server->listeners[server->listener_count++];
     if (getsockname(fd, &address.any, &bytes) < 0) {
         return;
     }
     *listener = (struct http_listener){.fd = fd, .is_unix = address.any.sa_family == AF_UNIX};
-    if (listener->is_unix) {
-        snprintf(url, sizeof url, "unix:%s", address.un.sun_path);
-        snprintf(service->socket_path, sizeof service->socket_path, "%s", address.un.sun_path);
-    } else if (address.any.sa_family == AF_INET) {
-        inet_ntop(AF_INET, &address.in.sin_addr, text, sizeof text);
-        snprintf(url, sizeof url, "http://%s:%u", text, ntohs(address.in.sin_port));
-    } else {
-        inet_ntop(AF_INET6, &address.in6.sin6_addr, text, sizeof text);
-        snprintf(url, sizeof url, "http://[%s]:%u", text, ntohs(address.in6.sin6_port));
-    }
-    if (!listener->is_unix && !service->url[0]) {
-        snprintf(service->url, sizeof service->url, "%s", url);
-    }
     text_json_comma(json);
-    text_json_string(json, url);
+    if (listener->is_unix) {
+        take_unix(&server->app.service, &address, json);
+    } else {
+        take_tcp(&server->app, &address, json);
+    }
 }
 
 static void take_descriptors(struct server *server)
@@ -121,7 +139,7 @@ static void take_descriptors(struct server *server)
     }
     text_putc(&json, '[');
     for (int i = 0; i < count && i < LISTENERS_MAX; i++) {
-        listener_address(server, SERVER_FD_LISTENERS + i, &json);
+        take_listener(server, SERVER_FD_LISTENERS + i, &json);
     }
     text_putc(&json, ']');
     snprintf(server->app.listening, sizeof server->app.listening, "%s",

@@ -79,6 +79,7 @@ struct config {
     int64_t shutdown_wait_us;         /* default of POST /v1/shutdown wait_seconds */
 
     struct config_list http_hosts;    /* accepted in Host besides localhost and addresses */
+    uint64_t auth_failures;           /* wrong tokens and codes of one peer at once */
     uint64_t http_connections;        /* open at once over TCP; as many more on the Unix socket */
     uint64_t http_body_bytes;         /* a JSON body, where the route has no limit of its own */
     int64_t http_header_us;           /* from a request's first byte to its header's last */

@@ -76,6 +76,7 @@ static const struct config_key keys[] = {
     SECONDS("stop.grace_seconds", stop_grace_us, "10", 0, YEAR),
     SECONDS("shutdown.wait_seconds", shutdown_wait_us, "10", 0, YEAR),
 
+    COUNT("auth.failures", auth_failures, "20", 1, COUNTS, true),
     LIST("http.host", http_hosts),
     COUNT("http.connections", http_connections, "16384", 16, 1000000, false),
     BYTES("http.body_bytes", http_body_bytes, "1M", 1024, 64 * MIB, true),

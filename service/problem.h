@@ -20,6 +20,7 @@
     X(INVALID_PAGE_TOKEN, "invalid_page_token", 400, "The page token does not belong to this list") \
     X(UNAUTHORIZED, "unauthorized", 401, "A valid token is needed")                             \
     X(OWNER_ENDED, "owner_ended", 401, "The process or session of this token has ended")        \
+    X(LOGIN_FAILED, "login_failed", 401, "That is no code to log in with, or not any more")     \
     X(FORBIDDEN, "forbidden", 403, "This token may not do that")                                \
     X(DAEMONIC_PARENT, "daemonic_parent", 403, "A daemon process may not make processes")       \
     X(NOT_FOUND, "not_found", 404, "There is no such thing")                                    \
@@ -65,6 +66,7 @@
     X(UPGRADE_FAILED, "upgrade_failed", 422, "The new binary did not pass its check")           \
     X(FULL, "full", 429, "There is no room in it now")                                          \
     X(LIMIT_REACHED, "limit_reached", 429, "A limit of this daemon is reached")                 \
+    X(TOO_MANY_FAILURES, "too_many_failures", 429, "Too many wrong tokens came from there")     \
     X(INTERNAL, "internal", 500, "Something went wrong on our side")                            \
     X(NOT_SUPPORTED, "not_supported", 501, "This daemon cannot do that")                        \
     X(UNAVAILABLE, "unavailable", 503, "The machine has no room for that now")                  \

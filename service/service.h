@@ -15,6 +15,7 @@
 #include "service/executor.h"
 #include "service/hold.h"
 #include "service/journal.h"
+#include "service/login.h"
 #include "service/process.h"
 #include "service/recorder.h"
 #include "service/session.h"
@@ -47,6 +48,7 @@ struct service {
     struct process_table processes;
     struct session_table sessions;
     struct token_table tokens;
+    struct login_codes logins;
     struct object_table objects;
     struct hold_table holds;
     struct wait_notes waits;

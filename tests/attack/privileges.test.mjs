@@ -9,6 +9,8 @@ import { alive, childrenOf, cmdline, marked, send } from '../lib/proc.mjs';
 import { load } from '../contract/generate.mjs';
 import { answersSoon, victim } from './wire.mjs';
 
+/** Every try is looked at, however many there are: that too many are refused is in login.test.mjs. */
+const stranger = { args: ['--auth-failures=100000'] };
 const root = process.getuid() === 0;
 const asRoot = root ? daemonTest : (name) => daemonTest(`needs root: ${name}`, async () => {});
 
@@ -20,7 +22,7 @@ function guarded(id) {
 }
 
 suite('a stranger', () => {
-  daemonTest('tries every route without a token, with wrong ones and with dead ones', async (d) => {
+  daemonTest('tries every route without a token, with wrong ones and with dead ones', stranger, async (d) => {
     const target = await victim(d);
     const dead = await liver(d);
     const ended = await session(d);
@@ -39,7 +41,7 @@ suite('a stranger', () => {
     await target.intact();
   });
 
-  daemonTest('spells the token in other ways', async (d) => {
+  daemonTest('spells the token in other ways', stranger, async (d) => {
     for (const value of [`Basic ${Buffer.from(`admin:${d.token}`).toString('base64')}`, `Basic ${Buffer.from(`${d.token}:`).toString('base64')}`, d.token, `Token ${d.token}`, `Bearer\t${d.token}`, `Bearer${d.token}`,
       `Bearer ${d.token},x`, `Bearer ${d.token} x`, `Bearer "${d.token}"`, `Bearer ${encodeURIComponent(` ${d.token}`)}`, `Negotiate ${d.token}`, 'Bearer', 'Bearer null', 'Bearer undefined', `Bearer ${'x'.repeat(20000)}`]) {
       problem(await d.call('GET', '/v1/system', { token: null, headers: { Authorization: value } }), 401, 'unauthorized');

@@ -1,15 +1,17 @@
 /*
- * Where `forkful run` finds the daemon. Options come before the environment: who names a daemon
- * does not want that of which this happens to be a child, nor show its token there.
+ * Where commands find the daemon; see client_target.h. Options come before the environment: who
+ * names a daemon does not want that of which this happens to be a child, nor show its token there.
  */
+#include "api/client_target.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "api/run.h"
 #include "api/state_dir.h"
 
 static const char *environment(const char *name)
@@ -29,11 +31,11 @@ static bool take_token(struct client *client, const char *token, struct refusal 
 }
 
 /* A file in the state directory. */
-static bool state_path(char out[PATH_MAX], const struct run_options *options, const char *name,
+static bool state_path(char out[PATH_MAX], const struct client_place *place, const char *name,
                        struct refusal *refusal)
 {
     bool standard;
-    if (!state_dir_choose(out, options->state_dir, &standard, refusal)) {
+    if (!state_dir_choose(out, place->state_dir, &standard, refusal)) {
         return false;
     }
     size_t bytes = strlen(out);
@@ -44,11 +46,11 @@ static bool state_path(char out[PATH_MAX], const struct run_options *options, co
     return true;
 }
 
-static bool read_token(struct client *client, const struct run_options *options,
+static bool read_token(struct client *client, const struct client_place *place,
                        struct refusal *refusal)
 {
     char path[PATH_MAX], text[TOKEN_TEXT_BYTES] = "";
-    if (!state_path(path, options, "token", refusal)) {
+    if (!state_path(path, place, "token", refusal)) {
         return false;
     }
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -65,36 +67,40 @@ static bool read_token(struct client *client, const struct run_options *options,
     return take_token(client, text, refusal);
 }
 
-static bool at_url(struct client *client, const struct run_options *options,
+static bool at_url(struct client *client, const struct client_place *place,
                    struct refusal *refusal)
 {
-    const char *token = options->state_dir ? NULL : environment("FORKFUL_TOKEN");
+    const char *token = place->state_dir ? NULL : environment("FORKFUL_TOKEN");
     refusal->usage = true;
-    if (!client_at_url(client, options->url, refusal)) {
+    if (!client_at_url(client, place->url, refusal)) {
         return false;
     }
     refusal->usage = false;
-    return token ? take_token(client, token, refusal) : read_token(client, options, refusal);
+    return token ? take_token(client, token, refusal) : read_token(client, place, refusal);
 }
 
 /* On the socket a daemon's own user and root need no token. */
-static bool at_state_dir(struct client *client, const struct run_options *options,
+static bool at_state_dir(struct client *client, const struct client_place *place,
                          struct refusal *refusal)
 {
     char path[PATH_MAX];
-    return state_path(path, options, "forkful.sock", refusal) &&
+    return state_path(path, place, "forkful.sock", refusal) &&
            client_at_socket(client, path, refusal);
 }
 
-bool run_target(struct client *client, const struct run_options *options, struct refusal *refusal)
+bool client_target(struct client *client, const struct client_place *place,
+                   struct refusal *refusal)
 {
     const char *path = environment("FORKFUL_SOCKET"), *url = environment("FORKFUL_URL");
     refusal->usage = false;
-    if (options->url) {
-        return at_url(client, options, refusal);
+    if (place->url) {
+        return at_url(client, place, refusal);
     }
-    if (options->state_dir || (!path && !url)) {
-        return at_state_dir(client, options, refusal);
+    if (place->socket) {
+        return client_at_socket(client, place->socket, refusal);
+    }
+    if (place->state_dir || (!path && !url)) {
+        return at_state_dir(client, place, refusal);
     }
     /* A child that runs as somebody else may not use the socket. */
     bool by_path = path && (!url || access(path, W_OK) == 0);
