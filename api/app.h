@@ -45,6 +45,8 @@ struct process *find_process(struct request *request);
 struct process *find_process_to_act_on(struct request *request);
 /* Who makes what this caller makes: itself, or nobody for the admin. */
 struct owner principal_owner(const struct principal *principal);
+/* To whom what he makes is charged; see service/account.h. */
+struct fact_id principal_account(const struct principal *principal);
 /* A process or session acts on itself and on what it or its descendants made, all others on
    everything. */
 bool principal_may_act_on(const struct app *app, const struct principal *principal,

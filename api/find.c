@@ -4,6 +4,8 @@
  * Which scope a call needs was looked at before (auth.c). A process or session moreover acts only
  * on itself, on what it made, and on what those made.
  */
+#include <string.h>
+
 #include "api/app.h"
 #include "api/respond.h"
 
@@ -30,6 +32,16 @@ struct owner principal_owner(const struct principal *principal)
         owner.id = principal->id;
     }
     return owner;
+}
+
+struct fact_id principal_account(const struct principal *principal)
+{
+    struct fact_id account = principal->id;
+    if (principal->kind == PRINCIPAL_PEER) {
+        memcpy(account.bytes, &principal->uid, sizeof principal->uid);
+        account.bytes[sizeof account.bytes - 1] = 1; /* also uid 0 is not the admin's */
+    }
+    return account;
 }
 
 static bool is_self(const struct principal *principal, const struct process *process)

@@ -52,6 +52,7 @@ static struct problem *read_request(struct request *request, const json_t *confi
     out->name = request_segment(request, 0, &bytes);
     out->config = config;
     out->owner = request_owner(request);
+    out->account = principal_account(request_principal(request));
     out->ends_with_owner = strcmp(field_text(config, "lifetime", ""), "owner") == 0;
     out->durable = field_bool(config, "durable", true);
     if (!object_name_valid(out->name, bytes)) {

@@ -96,7 +96,8 @@ static void wait_for(struct launching *launching, struct problem *problem)
 void handle_create_process(struct request *request)
 {
     struct app *app = request_app(request);
-    struct owner maker = principal_owner(request_principal(request));
+    const struct principal *principal = request_principal(request);
+    struct asker asker = {principal_owner(principal), principal_account(principal)};
     json_t *body = request_json(request);
     struct spec *spec = NULL;
     struct problem *problem = spawn_body_read(body, &app->config, &spec);
@@ -109,7 +110,7 @@ void handle_create_process(struct request *request)
         spec_free(spec);
         return;
     }
-    wait_for(launching, service_spawn(&app->service, spec, body, &maker, idempotency_key(request),
+    wait_for(launching, service_spawn(&app->service, spec, body, &asker, idempotency_key(request),
                                       (struct spawned){launched, launching, storing},
                                       &launching->ticket));
 }

@@ -195,6 +195,7 @@ const struct field spawn_fields[] = {
     {.name = "stderr", .type = FIELD_STRING, .words = stderr_words},
     {.name = "user", ACCOUNT},
     {.name = "group", ACCOUNT},
+    {.name = "no_new_privs", FLAG},
     {.name = "umask", .type = FIELD_STRING, .check = must_be_umask},
     {.name = "nice", .type = FIELD_INTEGER, .min = -20, .max = 19},
     {.name = "rlimits", .type = FIELD_OBJECT, .fields = rlimits_fields},

@@ -9,6 +9,7 @@
 #include "api/page.h"
 #include "api/respond.h"
 #include "api/routes.h"
+#include "service/policy.h"
 
 #ifndef FORKFUL_VERSION
 #define FORKFUL_VERSION "0.0.0"
@@ -248,6 +249,8 @@ void handle_get_capabilities(struct request *request)
     words_json(&body, executor->capabilities);
     text_put(&body, ",\"not_supported\":");
     words_json(&body, not_supported);
+    text_put(&body, ",\"spawn\":");
+    policy_json(&body, &request_app(request)->config);
     text_putc(&body, '}');
     answer_json(request, 200, &body);
 }

@@ -120,9 +120,12 @@ static void start(struct bonds *bonds)
     }
     struct problem *problem =
         launch_pending(process->service, process, (struct spawned){started, bonds, NULL}, &ticket);
-    if (problem && problem->code == PROBLEM_PARENT_ENDED) {
+    if (problem && problem_status(problem) < 429) { /* to wait would not help */
+        int error = problem->error                        ? problem->error
+                    : problem->code == PROBLEM_PARENT_ENDED ? EIDRM
+                                                            : EACCES;
         problem_free(problem);
-        fail(bonds);
+        launch_impossible(process->service, process, error);
     } else if (problem) {
         started(bonds, NULL, problem, NULL);
     }

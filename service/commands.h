@@ -20,17 +20,19 @@
 
 #include "service/facts.h"
 
-#define COMMANDS_VERSION 2
+#define COMMANDS_VERSION 3
 #define COMMAND_PACKET_BYTES 65536u
 #define COMMANDS_PER_PACKET 64u         /* and notices */
 #define COMMAND_BODY_LIMIT (16u << 20)  /* of a spawn body in a memfd */
+#define COMMAND_SPAWN_FDS 5             /* with a spawn command, at most */
 #define COMMAND_FDS_MAX 64              /* descriptors in one packet, either way */
 
 enum command_type {
     COMMAND_NONE = 0,
     COMMAND_HELLO,         /* body: struct command_hello; first packet of every server */
     COMMAND_READY,         /* the server answers requests (keeper prints the first line, sd_notify) */
-    COMMAND_SPAWN,         /* body: struct command_spawn + strings; fds: [body memfd] [stdin file] */
+    COMMAND_SPAWN,         /* body: struct command_spawn + strings; fds: [body memfd] [stdin file]
+                              [program] [directory] [Landlock ruleset], as the flags say */
     COMMAND_SIGNAL,        /* body: struct command_signal */
     COMMAND_STOP,          /* body: struct command_stop */
     COMMAND_PAUSE,         /* whole tree */
@@ -75,7 +77,13 @@ enum spawn_flags {
     SPAWN_OUTPUT_BLOCK = 1u << 9,       /* at max_output_bytes: stop reading until credit */
     SPAWN_OUTPUT_DROP_NEWEST = 1u << 10,/* at max_output_bytes: read on, throw away, count */
     SPAWN_SEARCH_PATH = 1u << 11,       /* argv[0] has no slash: look it up in the child's PATH */
+    SPAWN_PROGRAM_FILE = 1u << 12,      /* what argv[0] finds must be the passed file (O_PATH) */
+    SPAWN_PROGRAM_SCRIPT = 1u << 13,    /* and its interpreter must find it: as /dev/fd/N */
+    SPAWN_CWD_FILE = 1u << 14,          /* what cwd names must be the passed directory (O_PATH) */
 };
+
+/* Where a name is looked for when the child has no PATH. */
+#define SPAWN_STANDARD_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 #define SPAWN_RLIMITS 16                /* RLIM_NLIMITS of Linux */
 

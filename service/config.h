@@ -22,12 +22,13 @@
 #include "service/spec.h"
 
 #define CONFIG_LIST_MAX 15            /* listeners besides the Unix socket; host names */
+#define CONFIG_POLICY_MAX 64          /* names and paths of the spawn policy, of each kind */
 #define CONFIG_FILE_BYTES_MAX (1u << 20)
 
 enum config_sync { CONFIG_SYNC_NORMAL, CONFIG_SYNC_FULL };
 
 struct config_list {
-    char *items[CONFIG_LIST_MAX];     /* owned */
+    char *items[CONFIG_POLICY_MAX];   /* owned */
     size_t count;
 };
 
@@ -39,6 +40,12 @@ struct config_peer {                  /* "uid:1000 read,logs": a user of the Uni
 struct config_peers {
     struct config_peer items[CONFIG_LIST_MAX];
     size_t count;
+};
+
+struct config_limits {                /* "nofile=1024": what a process may have at most */
+    uint64_t most[SPAWN_RLIMITS];     /* by RLIMIT_*; in the limit's unit */
+    uint32_t mask;                    /* bit r: most[r] counts */
+    uint32_t reserved;                /* 0: compared with the rest */
 };
 
 /* Durations are microseconds, sizes bytes. */
@@ -78,6 +85,16 @@ struct config {
     int64_t stop_grace_us;            /* default of its stop.grace_seconds */
     int64_t shutdown_wait_us;         /* default of POST /v1/shutdown wait_seconds */
 
+    /* The spawn policy; see policy.h. Empty lists and 0 say nothing. */
+    int spawn_no_new_privs;           /* 1: where a spawn does not say */
+    int spawn_allow_new_privs;        /* 1: a spawn may say that it does without */
+    struct config_list spawn_users, spawn_groups;       /* names or numbers */
+    struct config_list spawn_executables;               /* files, or directories with a '/' at the end */
+    struct config_list spawn_directories;
+    struct config_list spawn_env_allow, spawn_env_deny; /* names, or beginnings with a '*' behind */
+    struct config_limits spawn_max_rlimits;
+    uint64_t spawn_max_processes_per_owner;
+
     struct config_list http_hosts;    /* accepted in Host besides localhost and addresses */
     uint64_t auth_failures;           /* wrong tokens and codes of one peer at once */
     uint64_t http_connections;        /* open at once over TCP; as many more on the Unix socket */
@@ -87,8 +104,11 @@ struct config {
     int64_t http_idle_us;             /* between two requests of a connection */
 };
 
-enum config_type {
+enum config_type {                    /* those whose keys repeat stand first, up to CONFIG_PEERS */
     CONFIG_LIST,                      /* struct config_list; the key repeats */
+    CONFIG_PATHS,                     /* a list of absolute paths */
+    CONFIG_VARIABLES,                 /* a list of names of variables, a '*' at the end perhaps */
+    CONFIG_LIMITS,                    /* struct config_limits; the key repeats */
     CONFIG_PEERS,                     /* struct config_peers; the key repeats */
     CONFIG_TEXT,                      /* char * */
     CONFIG_COUNT,                     /* uint64_t */
@@ -107,7 +127,7 @@ struct config_key {
     enum config_type type;
     size_t offset;                    /* of the field in struct config */
     const char *standard;             /* the default as it would be written; NULL: empty */
-    int64_t least, most;              /* COUNT and BYTES: units; SECONDS: microseconds */
+    int64_t least, most;              /* COUNT and BYTES: units; SECONDS: microseconds; lists: items */
     const struct config_word *words;  /* CONFIG_WORD; ends with text NULL */
     bool reload;                      /* SIGHUP may change it */
 };

@@ -23,12 +23,14 @@ static const struct config_word sync_words[] = {
     {"normal", CONFIG_SYNC_NORMAL}, {"full", CONFIG_SYNC_FULL}, {NULL, 0}};
 static const struct config_word level_words[] = {
     {"debug", 10}, {"info", 20}, {"warning", 30}, {"error", 40}, {NULL, 0}};
+static const struct config_word truth_words[] = {{"false", 0}, {"true", 1}, {NULL, 0}};
 static const struct config_word when_full_words[] = {
     {"drop_oldest", FULL_DROP_OLDEST}, {"drop_newest", FULL_DROP_NEWEST},
     {"block", FULL_BLOCK}, {NULL, 0}};
 
 #define FIELD(field) offsetof(struct config, field)
-#define LIST(name, field) {name, CONFIG_LIST, FIELD(field), NULL, 0, 0, NULL, false}
+#define LIST(name, field) {name, CONFIG_LIST, FIELD(field), NULL, 0, CONFIG_LIST_MAX, NULL, false}
+#define POLICY(name, type, field) {name, type, FIELD(field), NULL, 0, CONFIG_POLICY_MAX, NULL, true}
 #define TEXT(name, field) {name, CONFIG_TEXT, FIELD(field), NULL, 0, 0, NULL, false}
 #define COUNT(name, field, standard, least, most, reload)                                          \
     {name, CONFIG_COUNT, FIELD(field), standard, least, most, NULL, reload}
@@ -77,6 +79,17 @@ static const struct config_key keys[] = {
     SECONDS("shutdown.wait_seconds", shutdown_wait_us, "10", 0, YEAR),
 
     COUNT("auth.failures", auth_failures, "20", 1, COUNTS, true),
+    WORD("spawn.no_new_privs", spawn_no_new_privs, "true", truth_words),
+    WORD("spawn.allow_new_privs", spawn_allow_new_privs, "false", truth_words),
+    POLICY("spawn.users", CONFIG_LIST, spawn_users),
+    POLICY("spawn.groups", CONFIG_LIST, spawn_groups),
+    POLICY("spawn.executables", CONFIG_PATHS, spawn_executables),
+    POLICY("spawn.directories", CONFIG_PATHS, spawn_directories),
+    POLICY("spawn.env_allow", CONFIG_VARIABLES, spawn_env_allow),
+    POLICY("spawn.env_deny", CONFIG_VARIABLES, spawn_env_deny),
+    {"spawn.max_rlimits", CONFIG_LIMITS, FIELD(spawn_max_rlimits), NULL, 0, 0, NULL, true},
+    COUNT("spawn.max_processes_per_owner", spawn_max_processes_per_owner, "0", 0, 1000000, true),
+
     LIST("http.host", http_hosts),
     COUNT("http.connections", http_connections, "16384", 16, 1000000, false),
     BYTES("http.body_bytes", http_body_bytes, "1M", 1024, 64 * MIB, true),
@@ -93,7 +106,7 @@ const struct config_key *config_keys(size_t *count)
 
 bool config_key_repeats(const struct config_key *key)
 {
-    return key->type == CONFIG_LIST || key->type == CONFIG_PEERS;
+    return key->type <= CONFIG_PEERS;
 }
 
 static char option_letter(char c)
@@ -174,12 +187,32 @@ static bool read_list(const struct reading *in)
     if (!plain_text(in)) {
         return false;
     }
-    if (list->count == CONFIG_LIST_MAX) {
-        snprintf(in->why, in->why_bytes, "may stand %d times at most", CONFIG_LIST_MAX);
+    if (list->count == (size_t)in->key->most) {
+        snprintf(in->why, in->why_bytes, "may stand %d times at most", (int)in->key->most);
         return false;
     }
     list->items[list->count] = text_copy(in);
     return list->items[list->count] && ++list->count;
+}
+
+static bool read_path(const struct reading *in)
+{
+    if (*in->value != '/') {
+        snprintf(in->why, in->why_bytes, "must be an absolute path");
+        return false;
+    }
+    return read_list(in);
+}
+
+static bool read_variable(const struct reading *in)
+{
+    const char *star = strchr(in->value, '*');
+    if (strchr(in->value, '=') || (star && star[1])) {
+        snprintf(in->why, in->why_bytes,
+                 "must be the name of a variable, or how it begins and a '*'");
+        return false;
+    }
+    return read_list(in);
 }
 
 /* Digits up to *end, no sign, no blank. */
@@ -223,6 +256,24 @@ static bool read_peer(const struct reading *in)
         return false;
     }
     peers->items[peers->count++] = peer;
+    return true;
+}
+
+/* "nofile=1024" */
+static bool read_limit(const struct reading *in)
+{
+    struct config_limits *limits = in->field;
+    size_t name = strcspn(in->value, "=");
+    int resource = spec_limit_resource(in->value, name);
+    int64_t amount;
+    char *end;
+    if (resource < 0 || in->value[name] != '=' ||
+        !read_digits(in->value + name + 1, &end, &amount) || *end) {
+        snprintf(in->why, in->why_bytes, "must be the name of a limit, '=' and a whole number");
+        return false;
+    }
+    limits->mask |= 1u << resource;
+    limits->most[resource] = (uint64_t)amount;
     return true;
 }
 
@@ -341,6 +392,9 @@ static const struct {
     size_t field_bytes;
 } types[] = {
     [CONFIG_LIST] = {read_list, sizeof(struct config_list)},
+    [CONFIG_PATHS] = {read_path, sizeof(struct config_list)},
+    [CONFIG_VARIABLES] = {read_variable, sizeof(struct config_list)},
+    [CONFIG_LIMITS] = {read_limit, sizeof(struct config_limits)},
     [CONFIG_PEERS] = {read_peer, sizeof(struct config_peers)},
     [CONFIG_TEXT] = {read_text, sizeof(char *)},
     [CONFIG_COUNT] = {read_count, sizeof(uint64_t)},
@@ -356,6 +410,11 @@ bool config_set(struct config *config, const struct config_key *key, const char 
     return types[key->type].read(&in);
 }
 
+static bool is_list(const struct config_key *key)
+{
+    return key->type <= CONFIG_VARIABLES;
+}
+
 size_t config_value_bytes(const struct config_key *key)
 {
     return types[key->type].field_bytes;
@@ -366,7 +425,7 @@ void config_value_clear(struct config *config, const struct config_key *key)
     if (key->type == CONFIG_TEXT) {
         char **text = field_of(config, key);
         free(*text);
-    } else if (key->type == CONFIG_LIST) {
+    } else if (is_list(key)) {
         struct config_list *list = field_of(config, key);
         while (list->count) {
             free(list->items[--list->count]);
@@ -393,7 +452,7 @@ bool config_value_equal(const struct config *a, const struct config *b,
                         const struct config_key *key)
 {
     const void *one = field_in(a, key), *other = field_in(b, key);
-    if (key->type == CONFIG_LIST) {
+    if (is_list(key)) {
         return lists_equal(one, other);
     }
     if (key->type == CONFIG_TEXT) {

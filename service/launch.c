@@ -14,6 +14,7 @@
 #include "service/bonds.h"
 #include "service/id.h"
 #include "service/launch_command.h"
+#include "service/policy.h"
 #include "service/pool.h"
 #include "service/service.h"
 
@@ -193,6 +194,17 @@ static struct problem *inherit(struct service *service, const struct owner *pare
     return maker ? privileges_inherit(maker->privileges, spec) : NULL;
 }
 
+/* As what it is made, now. */
+static struct problem *fit(struct service *service, const struct asker *asker, struct spec *spec)
+{
+    struct problem *problem = inherit(service, &asker->owner, spec);
+    if (!problem) {
+        policy_complete(service->config, spec);
+        problem = policy_check(service, spec);
+    }
+    return problem ? problem : policy_check_count(service, &asker->account);
+}
+
 static struct problem *refused(struct service *service, const struct owner *parent)
 {
     struct problem *problem = recorder_refuses(service->recorder);
@@ -231,7 +243,7 @@ static void unmake(struct service *service, struct process *process)
 }
 
 static struct process *make(struct service *service, struct spec *spec, const json_t *body,
-                            const struct owner *parent)
+                            const struct asker *asker)
 {
     struct fact_id id = id_make();
     struct process *process =
@@ -241,13 +253,15 @@ static struct process *make(struct service *service, struct spec *spec, const js
     }
     service->processes.last_num++;
     process->service = service;
-    process->parent = *parent;
+    process->parent = asker->owner;
+    process->account = asker->account;
     process->created_at_us = time_now_us();
     if (!spec->cwd) {
         spec->cwd = strdup(service->cwd);
     }
     bool at_once = spec->start && !spec->requires_lock;
     if (!spec->cwd || !process_fix(process, spec, at_once ? NULL : body) ||
+        !process_table_charge(&service->processes, process) ||
         (process->api && !random_hex(32, process->token))) {
         unmake(service, process);
         return NULL;
@@ -280,13 +294,13 @@ static void make_pending(struct service *service, struct process *process)
 }
 
 struct problem *service_spawn(struct service *service, struct spec *spec, const json_t *body,
-                              const struct owner *parent, const struct answer_key *key,
+                              const struct asker *asker, const struct answer_key *key,
                               struct spawned spawned, struct launch_ticket **ticket)
 {
-    struct problem *problem = refused(service, parent);
+    struct problem *problem = refused(service, &asker->owner);
     problem = problem ? problem : bonds_check(service, spec);
-    problem = problem ? problem : inherit(service, parent, spec);
-    struct process *process = problem ? NULL : make(service, spec, body, parent);
+    problem = problem ? problem : fit(service, asker, spec);
+    struct process *process = problem ? NULL : make(service, spec, body, asker);
     struct launch_ticket *made = process ? ticket_make(service, process, key, spawned) : NULL;
     if (!problem && !made) {
         problem = problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for a process");
@@ -324,13 +338,15 @@ static char *spec_text_without_body(const struct process *process)
     return text;
 }
 
-/* What it runs as was decided when it was made. */
+/* What it runs as was decided when it was made; whether that may be is decided again. */
 static struct problem *fit_again(struct service *service, const struct process *process,
                                  struct spec *spec)
 {
-    return privileges_apply(process->privileges, spec)
-               ? inherit(service, &process->parent, spec)
-               : problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the groups");
+    if (!privileges_apply(process->privileges, spec)) {
+        return problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the groups");
+    }
+    struct problem *problem = inherit(service, &process->parent, spec);
+    return problem ? problem : policy_check(service, spec);
 }
 
 /* A daemon process does not outlive its parent; it is not started after it either. */

@@ -96,6 +96,9 @@ static void fill_command(const struct process *process, const struct spec *spec,
     command->flags |= spec->when_full == FULL_BLOCK         ? SPAWN_OUTPUT_BLOCK
                       : spec->when_full == FULL_DROP_NEWEST ? SPAWN_OUTPUT_DROP_NEWEST
                                                             : 0;
+    command->flags |= spec->program >= 0 ? SPAWN_PROGRAM_FILE : 0;
+    command->flags |= spec->is_script ? SPAWN_PROGRAM_SCRIPT : 0;
+    command->flags |= spec->directory >= 0 ? SPAWN_CWD_FILE : 0;
     command->argc = spec->argc;
     command->uid = spec->uid;
     command->gid = spec->gid;
@@ -138,7 +141,8 @@ struct problem *launch_compose(struct service *service, const struct process *pr
                                const struct answer_key *key, struct text *tail,
                                struct launch *launch)
 {
-    *launch = (struct launch){.stdin_fd = -1};
+    *launch = (struct launch){
+        .stdin_fd = -1, .program = spec->program, .directory = spec->directory};
     text_room(tail, USUAL_BYTES);
     fill_command(process, spec, &launch->command);
     for (unsigned i = 0; i < spec->argc; i++) {

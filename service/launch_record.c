@@ -51,7 +51,8 @@ struct process *launch_from_record(struct service *service, const struct fact_id
         process = refresh_created(process, root);
     } else if (num > 0 && (process = process_table_add(&service->processes, id, num))) {
         process->service = service;
-        if (fix_from_record(process, root)) {
+        if (fix_from_record(process, root) &&
+            process_table_charge(&service->processes, process)) {
             service->processes.last_num =
                 num > service->processes.last_num ? num : service->processes.last_num;
             key_from_record(service, process, json_object_get(root, "answer"));

@@ -106,7 +106,8 @@ static struct problem *local_spawn(struct executor *executor, const struct fact_
                              {(void *)&launch->command, sizeof launch->command},
                              {(void *)launch->tail, launch->tail_bytes}};
     size_t count = launch->tail_bytes ? 3 : 2;
-    int fds[2];
+    const int files[] = {launch->stdin_fd, launch->program, launch->directory};
+    int fds[COMMAND_SPAWN_FDS];
     int fd_count = 0;
     int body_fd = -1;
     struct problem *problem = NULL;
@@ -120,8 +121,10 @@ static struct problem *local_spawn(struct executor *executor, const struct fact_
         fds[fd_count++] = body_fd;
         count = 1;
     }
-    if (launch->stdin_fd >= 0) {
-        fds[fd_count++] = launch->stdin_fd;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (files[i] >= 0) {
+            fds[fd_count++] = files[i];
+        }
     }
     command.request = keeper_link_expect(&self->link, reply);
     if (!command.request || !keeper_link_send(&self->link, parts, count, fds, fd_count)) {

@@ -299,6 +299,7 @@ struct object *object_put(struct service *service, enum object_kind kind,
     wanted->ends_with_owner = request->ends_with_owner;
     wanted->durable = request->durable;
     wanted->owner = request->owner;
+    wanted->account = request->account;
     *problem = wanted->type->configure(service, wanted, request->config);
     if (!*problem) {
         *problem = there ? compare(there, wanted) : refuse_new(service, request);

@@ -103,6 +103,7 @@ struct object {
     bool deleted;
     bool dirty, inserted;              /* its row must be written; it has a row */
     struct owner owner;                /* who made it */
+    struct fact_id account;            /* to which its processes are charged; see account.h */
     struct pending making;             /* until it is safe, nobody is told that it is there */
     struct wait_list observers;        /* who waits for several: woken by object_ready */
     struct hold *holds;                /* live ones, oldest first */
@@ -134,6 +135,7 @@ struct object_request {
     const json_t *config;              /* or NULL */
     bool ends_with_owner, durable;
     struct owner owner;                /* PARENT_NONE: the admin */
+    struct fact_id account;
 };
 /* What PUT asks: *made tells whether it is new. NULL: *problem tells (config_differs, limit_reached …). A new
    one's row is in the open batch: whoever tells of it asks object_settled first. */

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "service/policy.h"
 #include "service/pool_internal.h"
 
 #define IDLE_US 60000000ll             /* of a pool that says no idle_seconds */
@@ -136,6 +137,10 @@ static struct problem *check_spec(struct service *service, const struct pool *po
     struct problem *problem = spec_from_json(pool->spec, &defaults, &spec);
     if (!problem && maker) {
         problem = privileges_inherit(maker->privileges, spec);
+    }
+    if (!problem) {
+        policy_complete(service->config, spec);
+        problem = policy_check(service, spec);
     }
     spec_free(spec);
     return within_spec(problem);
@@ -317,11 +322,15 @@ static bool ready(const struct object *object, const struct object_point *point)
 static void save(struct text *text, const struct object *object)
 {
     const struct pool *pool = const_pool_of(object);
+    char account[ID_TEXT_BYTES];
     write_number(text, "phase", (int64_t)pool->phase);
     write_totals(text, pool);
     if (pool->privileges) {
         privileges_json(text, pool->privileges);
     }
+    id_format(&object->account, 'a', account);
+    text_json_key(text, "account");
+    text_json_string(text, account);
 }
 
 static uint64_t saved_number(const json_t *saved, const char *key)
@@ -344,6 +353,10 @@ static bool restore(struct service *service, struct object *object, const json_t
         char key[32];
         snprintf(key, sizeof key, "%s_total", task_state_name((enum task_state)state));
         pool->ended_totals[state] = saved_number(saved, key);
+    }
+    const json_t *account = json_object_get(saved, "account");
+    if (json_is_string(account)) {
+        id_parse(json_string_value(account), json_string_length(account), 'a', &object->account);
     }
     return privileges_from_json(saved, &pool->privileges);
 }

@@ -176,7 +176,9 @@ static void start_failed(struct pool *pool, struct task *task, const struct prob
     }
     task = victim(pool, task);
     if (task) {
-        struct task_outcome outcome = {.error = TASK_SPAWN_FAILED, .error_number = problem->error};
+        bool denied = problem->code == PROBLEM_SPAWN_DENIED;
+        struct task_outcome outcome = {.error = TASK_SPAWN_FAILED,
+                                       .error_number = denied ? EACCES : problem->error};
         for (unsigned stage = 0; stage < STAGES && problem->stage; stage++) {
             if (strcmp(spawn_stage_name(stage), problem->stage) == 0) {
                 outcome.stage = stage;
@@ -210,7 +212,7 @@ static struct problem *read_spec(struct pool *pool, struct spec **out)
     /* As in multiprocessing, unless the spec says otherwise: they end with the daemon, and make no processes. */
     spec->daemon = !json_is_false(json_object_get(pool->spec, "daemon"));
     spec->when_full = FULL_DROP_OLDEST; /* whatever the daemon's standard is: results must not wait for a reader */
-    if (!labels || (pool->privileges && !privileges_apply(pool->privileges, spec))) {
+    if (!labels) {
         return problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for a worker");
     }
     return privileges_inherit(pool->privileges, spec);
@@ -273,7 +275,7 @@ static void sign(const struct pool *pool, const struct task *task, struct spec *
 static struct pool_worker *launch(struct pool *pool, const struct task *task,
                                   struct problem **problem)
 {
-    static const struct owner nobody;
+    const struct asker asker = {.account = pool->object.account};
     struct spec *spec = NULL;
     *problem = read_spec(pool, &spec);
     *problem = *problem ? *problem : set_stdin(pool, task, spec);
@@ -285,7 +287,7 @@ static struct pool_worker *launch(struct pool *pool, const struct task *task,
         return NULL;
     }
     sign(pool, task, spec);
-    *problem = service_spawn(pool->object.service, spec, NULL, &nobody, NULL,
+    *problem = service_spawn(pool->object.service, spec, NULL, &asker, NULL,
                              (struct spawned){launched, worker, NULL}, &worker->ticket);
     if (*problem) {
         pool_worker_free(worker);

@@ -19,10 +19,14 @@ static bool copy_groups(uint32_t **to, const uint32_t *from, uint32_t count)
     return copy != NULL;
 }
 
+/* What most processes have is one for all of them. */
+static struct privileges only_no_new_privs = {.no_new_privs = true};
+
 bool privileges_from_spec(const struct spec *spec, struct privileges **out)
 {
     *out = NULL;
     if (!(spec->flags & (SPAWN_SET_IDS | SPAWN_SET_NICE)) && !spec->rlimit_mask) {
+        *out = spec->flags & SPAWN_NO_NEW_PRIVS ? &only_no_new_privs : NULL;
         return true;
     }
     struct privileges *made = calloc(1, sizeof *made);
@@ -35,6 +39,7 @@ bool privileges_from_spec(const struct spec *spec, struct privileges **out)
     made->gid = spec->gid;
     made->group_count = spec->group_count;
     made->has_nice = spec->flags & SPAWN_SET_NICE;
+    made->no_new_privs = spec->flags & SPAWN_NO_NEW_PRIVS;
     made->nice = spec->nice;
     made->rlimit_mask = spec->rlimit_mask;
     memcpy(made->rlimits, spec->rlimits, sizeof made->rlimits);
@@ -44,7 +49,7 @@ bool privileges_from_spec(const struct spec *spec, struct privileges **out)
 
 void privileges_free(struct privileges *privileges)
 {
-    if (privileges) {
+    if (privileges && privileges != &only_no_new_privs) {
         free(privileges->groups);
         free(privileges);
     }
@@ -80,7 +85,7 @@ static void give_limit(const struct privileges *from, struct spec *spec, unsigne
 
 bool privileges_apply(const struct privileges *privileges, struct spec *spec)
 {
-    spec->flags &= ~(unsigned)(SPAWN_SET_IDS | SPAWN_SET_NICE);
+    spec->flags &= ~(unsigned)(SPAWN_SET_IDS | SPAWN_SET_NICE | SPAWN_NO_NEW_PRIVS);
     spec->rlimit_mask = 0;
     spec->user_given = spec->group_given = privileges && privileges->has_ids;
     if (!privileges) {
@@ -89,6 +94,7 @@ bool privileges_apply(const struct privileges *privileges, struct spec *spec)
     if (privileges->has_nice) {
         give_nice(privileges, spec);
     }
+    spec->flags |= privileges->no_new_privs ? SPAWN_NO_NEW_PRIVS : 0;
     for (unsigned r = 0; r < SPAWN_RLIMITS; r++) {
         if (privileges->rlimit_mask >> r & 1) {
             give_limit(privileges, spec, r);
@@ -155,9 +161,13 @@ struct problem *privileges_inherit(const struct privileges *maker, struct spec *
     }
     bool bound = maker->has_ids && maker->uid != geteuid();
     struct problem *problem = bound ? check_bounds(maker, spec) : NULL;
+    if (maker->no_new_privs && spec->new_privs_asked) {
+        problem = too_much(problem, "/no_new_privs", "is set for the process that asks");
+    }
     if (problem) {
         return problem;
     }
+    spec->flags |= maker->no_new_privs ? SPAWN_NO_NEW_PRIVS : 0;
     if (maker->has_nice && !(spec->flags & SPAWN_SET_NICE)) {
         give_nice(maker, spec);
     }
@@ -186,6 +196,9 @@ void privileges_json(struct text *text, const struct privileges *privileges)
     }
     if (privileges && privileges->has_nice) {
         text_printf(text, ",\"nice\":%d", privileges->nice);
+    }
+    if (privileges && privileges->no_new_privs) {
+        text_put(text, ",\"no_new_privs\":true");
     }
     if (privileges && privileges->rlimit_mask) {
         text_put(text, ",\"rlimits\":[");
@@ -220,10 +233,12 @@ bool privileges_from_json(const json_t *object, struct privileges **out)
     const json_t *uid = json_object_get(object, "uid"), *nice = json_object_get(object, "nice");
     const json_t *limits = json_object_get(object, "rlimits");
     const json_t *groups = json_object_get(object, "groups");
-    *out = NULL;
+    bool no_new_privs = json_is_true(json_object_get(object, "no_new_privs"));
     if (!uid && !nice && !limits) {
+        *out = no_new_privs ? &only_no_new_privs : NULL;
         return true;
     }
+    *out = NULL;
     struct privileges *made = calloc(1, sizeof *made);
     size_t count = json_array_size(groups);
     if (made) {
@@ -240,6 +255,7 @@ bool privileges_from_json(const json_t *object, struct privileges **out)
     for (size_t i = 0; i < count; i++) {
         made->groups[i] = (uint32_t)json_integer_value(json_array_get(groups, i));
     }
+    made->no_new_privs = no_new_privs;
     made->has_nice = nice != NULL;
     made->nice = (int)json_integer_value(nice);
     limits_from_json(limits, made);

@@ -1,11 +1,12 @@
 /*
- * With whose rights a process runs: user and groups, niceness, limits; and what a process may give
- * to those it makes.
+ * With whose rights a process runs: user and groups, niceness, limits, whether an exec may give it
+ * more; and what a process may give to those it makes.
  *
  * A process asks the daemon, which may be root's, to make processes. So what was set for the maker
  * is what counts where its request says nothing, and a maker that runs as another user than the
  * daemon gets no more by asking than it has: not another user or group, no niceness below its own,
- * no limit above its own. Sessions are the admin's, who may do all that the daemon may.
+ * no limit above its own. What an exec must not give the maker it must not give those it makes,
+ * whoever it runs as. Sessions are the admin's, who may do all that the daemon may.
  */
 #ifndef FORKFUL_SERVICE_PRIVILEGES_H
 #define FORKFUL_SERVICE_PRIVILEGES_H
@@ -14,6 +15,7 @@
 
 struct privileges {                    /* what was set for a process; the rest is the daemon's */
     bool has_ids, has_nice;
+    bool no_new_privs;                 /* prctl(2), PR_SET_NO_NEW_PRIVS */
     uint32_t uid, gid, *groups, group_count;
     int nice;
     uint32_t rlimit_mask;

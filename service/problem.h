@@ -22,6 +22,7 @@
     X(OWNER_ENDED, "owner_ended", 401, "The process or session of this token has ended")        \
     X(LOGIN_FAILED, "login_failed", 401, "That is no code to log in with, or not any more")     \
     X(FORBIDDEN, "forbidden", 403, "This token may not do that")                                \
+    X(SPAWN_DENIED, "spawn_denied", 403, "The spawn policy does not allow it")                  \
     X(DAEMONIC_PARENT, "daemonic_parent", 403, "A daemon process may not make processes")       \
     X(NOT_FOUND, "not_found", 404, "There is no such thing")                                    \
     X(METHOD_NOT_ALLOWED, "method_not_allowed", 405, "The path does not take this method")      \

@@ -246,6 +246,20 @@ static void live_leave(struct process_table *table, struct process *process)
     }
 }
 
+bool process_table_charge(struct process_table *table, struct process *process)
+{
+    process->charged = account_enter(&table->accounts, &process->account);
+    return process->charged;
+}
+
+static void discharge(struct process_table *table, struct process *process)
+{
+    if (process->charged) {
+        account_leave(&table->accounts, &process->account);
+        process->charged = false;
+    }
+}
+
 void process_set_state(struct process_table *table, struct process *process,
                        enum process_state state)
 {
@@ -259,7 +273,10 @@ void process_set_state(struct process_table *table, struct process *process,
     } else if (was_alive && !process_alive(process)) {
         live_leave(table, process);
     }
-    table->ended += (size_t)(!had_ended && process_ended(process));
+    if (!had_ended && process_ended(process)) {
+        table->ended++;
+        discharge(table, process);
+    }
 }
 
 void process_table_remove(struct process_table *table, struct process *process)
@@ -267,6 +284,7 @@ void process_table_remove(struct process_table *table, struct process *process)
     if (process_alive(process)) {
         live_leave(table, process);
     }
+    discharge(table, process);
     table->ended -= (size_t)process_ended(process);
     table->states[process->state]--;
     table->count--;
@@ -300,6 +318,7 @@ void process_table_free(struct process_table *table)
         process_free(process);
     }
     free(table->by_num);
+    account_table_free(&table->accounts);
     id_map_free(&table->by_id);
     *table = (struct process_table){0};
 }

@@ -15,6 +15,7 @@
 
 #include "db/logs.h"
 #include "db/processes.h"
+#include "service/account.h"
 #include "service/facts.h"
 #include "service/id.h"
 #include "service/id_map.h"
@@ -57,6 +58,8 @@ struct process {
     char *spec_text;                   /* what the database keeps; NULL once it is stored and started */
     json_t *labels;                    /* or NULL */
     struct owner parent;
+    struct fact_id account;            /* who asked for it; see account.h */
+    bool charged;                      /* to the account; until it has ended */
     int64_t pool_num, pool_at_us;      /* the pool that made it; 0: none did */
     struct fact_id task_id;            /* for this task of it; zeroed: none of its own */
     struct bonds *bonds;               /* NULL: it requires nothing, and nobody is told of its end */
@@ -122,6 +125,7 @@ struct process_table {
     struct process *first, *last;
     struct process *first_live, *first_daemon;
     struct id_map by_id;
+    struct account_table accounts;
     struct process **by_num;
     size_t num_buckets;                /* a power of two */
     size_t count, live, ended;         /* shown records; started and not ended; ended */
@@ -162,6 +166,8 @@ struct process *process_table_find(struct process_table *table, const struct fac
 struct process *process_table_find_text(struct process_table *table, const char *text,
                                         size_t bytes);
 struct process *process_table_find_num(struct process_table *table, int64_t num);
+/* To its account. False: no memory. */
+bool process_table_charge(struct process_table *table, struct process *process);
 /* The one way to change a state: keeps the live list and the counts. */
 void process_set_state(struct process_table *table, struct process *process,
                        enum process_state state);

@@ -201,6 +201,8 @@ static void fixed_json(struct text *t, const struct process *p, const struct spe
     text_json_string(t, spec->cwd);
     text_put(t, ",\"env_keys\":");
     env_keys_json(t, spec);
+    text_put(t, ",\"no_new_privs\":");
+    text_json_bool(t, spec->flags & SPAWN_NO_NEW_PRIVS);
     text_put(t, ",\"labels\":");
     labels_json(t, p->labels);
 }
@@ -228,6 +230,17 @@ static void pool_from_object(struct process *p, const json_t *keep)
     }
 }
 
+static void account_json(struct text *t, const struct process *p)
+{
+    static const struct fact_id admin;
+    char id[ID_TEXT_BYTES];
+    if (!id_equal(&p->account, &admin)) {
+        id_format(&p->account, 'a', id);
+        text_json_key(t, "account");
+        text_json_string(t, id);
+    }
+}
+
 static void keep_json(struct text *t, const struct process *p)
 {
     text_printf(t,
@@ -239,6 +252,7 @@ static void keep_json(struct text *t, const struct process *p)
     privileges_json(t, p->privileges);
     bonds_json(t, p->bonds);
     pool_json(t, p);
+    account_json(t, p);
     text_putc(t, '}');
 }
 
@@ -328,6 +342,10 @@ static bool keep_from_object(struct process *p, const json_t *keep)
     p->grace_us = json_integer_value(json_object_get(keep, "grace_us"));
     p->timeout_us = json_integer_value(json_object_get(keep, "timeout_us"));
     pool_from_object(p, keep);
+    const json_t *account = json_object_get(keep, "account");
+    if (json_is_string(account)) {
+        id_parse(json_string_value(account), json_string_length(account), 'a', &p->account);
+    }
     return privileges_from_json(keep, &p->privileges) && bonds_from_json(keep, p, &p->bonds);
 }
 

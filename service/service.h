@@ -113,6 +113,10 @@ struct answer_key {                    /* of an Idempotency-Key; strings borrowe
     const char *principal, *key;
     uint64_t request_hash;
 };
+struct asker {                         /* of a process: */
+    struct owner owner;                /* the process or session whose token it was; PARENT_NONE: neither */
+    struct fact_id account;            /* to which it is charged; see account.h */
+};
 struct spawned {
     /* `process` NULL: `problem` (given away) tells. `stored_answer`: the body that was stored for
        the key, or NULL. */
@@ -125,7 +129,7 @@ struct spawned {
 /* Takes `spec`. `body` is the request (kept while start is false). *ticket, unless NULL, can be
    given to launch_abandon when the caller is gone; the process is made all the same. */
 struct problem *service_spawn(struct service *service, struct spec *spec, const json_t *body,
-                              const struct owner *parent, const struct answer_key *key,
+                              const struct asker *asker, const struct answer_key *key,
                               struct spawned spawned, struct launch_ticket **ticket);
 struct problem *service_start(struct service *service, struct process *process,
                               struct spawned spawned, struct launch_ticket **ticket);

@@ -72,6 +72,7 @@ static void read_shell(struct reading *r, const json_t *value)
         r->out_of_memory = true;
         return;
     }
+    r->spec->by_shell = true;
     const char *words[3] = {"/bin/sh", "-c", json_string_value(value)};
     for (unsigned i = 0; i < 3; i++) {
         r->spec->argv[i] = copy(r, words[i]);
@@ -314,6 +315,12 @@ static void take_groups(struct reading *r)
     spec->group_count = (uint32_t)count;
 }
 
+static void read_no_new_privs(struct reading *r, const json_t *value)
+{
+    r->spec->new_privs_asked = json_is_false(value);
+    r->spec->flags |= json_is_true(value) ? SPAWN_NO_NEW_PRIVS : 0;
+}
+
 static void read_umask(struct reading *r, const json_t *value)
 {
     const char *text = json_string_value(value);
@@ -354,6 +361,16 @@ const char *spec_limit_name(unsigned resource)
     return NULL;
 }
 
+int spec_limit_resource(const char *name, size_t bytes)
+{
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        if (strlen(limits[i].name) == bytes && memcmp(limits[i].name, name, bytes) == 0) {
+            return (int)limits[i].resource;
+        }
+    }
+    return -1;
+}
+
 /* The kernel sends SIGXCPU at the soft limit and SIGKILL at the hard one: a little later, so that
    the first is seen. Only root may go above its own hard limit. */
 static uint64_t hard_cpu_limit(uint64_t soft)
@@ -364,20 +381,22 @@ static uint64_t hard_cpu_limit(uint64_t soft)
     return hard > own.rlim_max && soft <= own.rlim_max ? own.rlim_max : hard;
 }
 
+void spec_set_limit(struct spec *spec, unsigned resource, uint64_t amount)
+{
+    spec->rlimit_mask |= 1u << resource;
+    spec->rlimits[resource].soft = amount;
+    spec->rlimits[resource].hard = resource == RLIMIT_CPU ? hard_cpu_limit(amount) : amount;
+}
+
 static void read_rlimits(struct reading *r, const json_t *value)
 {
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
         const json_t *item = json_object_get(value, limits[i].name);
-        if (!json_is_integer(item)) {
-            continue;
+        if (json_is_integer(item)) {
+            spec_set_limit(r->spec, limits[i].resource, (uint64_t)json_integer_value(item));
         }
-        unsigned resource = limits[i].resource;
-        uint64_t amount = (uint64_t)json_integer_value(item);
-        r->spec->rlimit_mask |= 1u << resource;
-        r->spec->rlimits[resource].soft = amount;
-        r->spec->rlimits[resource].hard =
-            resource == RLIMIT_CPU ? hard_cpu_limit(amount) : amount;
     }
+    r->spec->rlimits_asked = r->spec->rlimit_mask;
 }
 
 /* ---- the end ---- */
@@ -426,7 +445,7 @@ static const struct {
     {"group", read_group},     {"umask", read_umask},     {"nice", read_nice},
     {"rlimits", read_rlimits}, {"timeout_seconds", read_timeout}, {"stop", read_stop},
     {"output", read_output},   {"labels", read_labels},   {"api", read_api},
-    {"requires", read_requires}, {"on_exit", read_on_exit},
+    {"requires", read_requires}, {"on_exit", read_on_exit}, {"no_new_privs", read_no_new_privs},
 };
 
 struct problem *spec_from_json(const json_t *body, const struct spec_defaults *defaults,
@@ -439,7 +458,8 @@ struct problem *spec_from_json(const json_t *body, const struct spec_defaults *d
     }
     *spec = (struct spec){.start = true, .api = true, .stop_signal = 15,
                           .grace_us = defaults->grace_us, .when_full = defaults->when_full,
-                          .max_output_bytes = defaults->max_output_bytes};
+                          .max_output_bytes = defaults->max_output_bytes, .program = -1,
+                          .directory = -1};
     struct reading r = {.spec = spec};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         const json_t *value = json_object_get(body, fields[i].field);
@@ -484,5 +504,11 @@ void spec_free(struct spec *spec)
     free(spec->on_exit_queue);
     free(spec->groups);
     json_decref(spec->labels);
+    if (spec->program >= 0) {
+        close(spec->program);
+    }
+    if (spec->directory >= 0) {
+        close(spec->directory);
+    }
     free(spec);
 }

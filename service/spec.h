@@ -40,17 +40,22 @@ struct spec {
     enum stdin_mode stdin_mode;
     enum when_full when_full;
     bool clear_env, daemon, start, api;
+    bool by_shell;               /* the request says `shell`, not `argv` */
     bool user_given, group_given; /* the request names them */
+    bool new_privs_asked;        /* it says "no_new_privs": false */
     unsigned flags;              /* enum spawn_flags, without the stdin and output policy bits */
     uint32_t uid, gid, *groups, group_count;
     uint32_t umask;
     int nice;
-    uint32_t rlimit_mask;
+    uint32_t rlimit_mask, rlimits_asked; /* those to be set; those of them that the request names */
     struct { uint64_t soft, hard; } rlimits[SPAWN_RLIMITS];
     int64_t timeout_us, grace_us;
     int stop_signal;
     uint64_t max_output_bytes;
     struct pool_order pool_order;
+    /* Where the spawn policy opened them: what argv[0] and cwd must find; else -1. Owned. */
+    int program, directory;
+    bool is_script;
 };
 
 struct spec_defaults {
@@ -70,6 +75,10 @@ int signal_from_text(const char *text);
 int signal_from_json(const json_t *value);
 void signal_name(int signal, char out[16]);
 
+/* The RLIMIT_* that this field of `rlimits` sets; -1: there is no such field. */
+int spec_limit_resource(const char *name, size_t bytes);
+/* Sets it, with the hard limit that belongs to it. */
+void spec_set_limit(struct spec *spec, unsigned resource, uint64_t amount);
 /* The field of `rlimits` that sets this RLIMIT_*; NULL: none does. */
 const char *spec_limit_name(unsigned resource);
 

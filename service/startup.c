@@ -56,7 +56,8 @@ static bool load_process(void *context, const struct process_row *row)
     process_from_row(process, row);
     process_set_state(&service->processes, process, (enum process_state)row->state);
     process->inserted = true;
-    if (!load_totals(loading, process)) {
+    if ((!process_ended(process) && !process_table_charge(&service->processes, process)) ||
+        !load_totals(loading, process)) {
         loading->failed = true;
         return false;
     }

@@ -9,11 +9,13 @@
  * successful exec closes it.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include "service/keeper/keeper.h"
 #include "service/keeper/plan.h"
@@ -73,8 +75,55 @@ static void set_ids(const struct plan *plan)
     must(plan, STAGE_USER, raw_call(SYS_setresuid, uid, uid, uid, 0));
 }
 
+/* Of a descriptor. */
+static bool identify(int fd, struct statx *out)
+{
+    return raw_call5(SYS_statx, (uintptr_t)fd, address(""), AT_EMPTY_PATH, STATX_INO,
+                     address(out)) == 0;
+}
+
+static bool is_same(int fd, int expected)
+{
+    struct statx one = {0}, other = {0};
+    return identify(fd, &one) && identify(expected, &other) && one.stx_ino == other.stx_ino &&
+           one.stx_dev_major == other.stx_dev_major && one.stx_dev_minor == other.stx_dev_minor;
+}
+
+/* Found with the child's own rights, and then compared: so the passed descriptor lets it in nowhere,
+   and what was put into the place of the directory meanwhile is not entered. */
+static void change_directory(const struct plan *plan)
+{
+    must(plan, STAGE_CWD, raw_call(SYS_chdir, address(plan->cwd), 0, 0, 0));
+    if (plan->directory >= 0) {
+        long here = raw_call(SYS_openat, (uintptr_t)AT_FDCWD, address("."), O_PATH | O_CLOEXEC, 0);
+        must(plan, STAGE_CWD, here);
+        must(plan, STAGE_CWD, is_same((int)here, plan->directory) ? 0 : -EACCES);
+    }
+}
+
+/* As with the directory. An interpreter opens its script by the name /dev/fd/N, which must be open
+   for it. */
+static long execute_passed(const struct plan *plan, const char *path)
+{
+    long found = raw_call(SYS_openat, (uintptr_t)AT_FDCWD, address(path), O_PATH | O_CLOEXEC, 0);
+    if (found < 0) {
+        return found;
+    }
+    if (!is_same((int)found, plan->program)) {
+        return -EACCES;
+    }
+    if (plan->fixed.flags & SPAWN_PROGRAM_SCRIPT) {
+        raw_call(SYS_fcntl, (uintptr_t)plan->program, F_SETFD, 0, 0);
+    }
+    return raw_call5(SYS_execveat, (uintptr_t)plan->program, address(""),
+                     address(plan->arguments), address(plan->environment), AT_EMPTY_PATH);
+}
+
 static long execute(const struct plan *plan, const char *path)
 {
+    if (plan->program >= 0) {
+        return execute_passed(plan, path);
+    }
     return raw_call(SYS_execve, address(path), address(plan->arguments),
                     address(plan->environment), 0);
 }
@@ -152,7 +201,7 @@ void child_run(void *context)
         set_ids(plan);
     }
     if (*plan->cwd != 0) {
-        must(plan, STAGE_CWD, raw_call(SYS_chdir, address(plan->cwd), 0, 0, 0));
+        change_directory(plan);
     }
     for (unsigned i = 0; i < 3; i++) {
         must(plan, STAGE_STDIO, raw_call(SYS_dup3, (uintptr_t)plan->standard[i], i, 0, 0));

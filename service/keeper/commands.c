@@ -32,15 +32,34 @@ static int act_ready(struct keeper *keeper, struct child *child, struct packet *
     return 0;
 }
 
+/* Those that its flags name, in their order, and no more. */
+static bool take_files(struct spawn *spawn, const int *fds, const int *end)
+{
+    const struct { uint32_t flag; int *file; } places[] = {
+        {SPAWN_STDIN_FILE, &spawn->stdin_file},
+        {SPAWN_PROGRAM_FILE, &spawn->program},
+        {SPAWN_CWD_FILE, &spawn->directory},
+    };
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        if (spawn->fixed.flags & places[i].flag) {
+            *places[i].file = fds < end ? *fds++ : -1;
+            if (*places[i].file < 0) {
+                return false;
+            }
+        }
+    }
+    return fds == end || *fds < 0;
+}
+
 static int run_spawn(struct keeper *keeper, struct packet *packet, const unsigned char *body,
-                     int stdin_file)
+                     unsigned first_file)
 {
     struct spawn spawn;
     if (decode_spawn(body, packet->command.body_bytes, &spawn) != 0 ||
-        ((spawn.fixed.flags & SPAWN_STDIN_FILE) != 0) != (stdin_file >= 0)) {
+        !take_files(&spawn, packet->fds + first_file, packet->fds + COMMAND_SPAWN_FDS)) {
         return -EPROTO;
     }
-    return spawn_child(keeper, &packet->command.process, &spawn, stdin_file, &packet->stage);
+    return spawn_child(keeper, &packet->command.process, &spawn, &packet->stage);
 }
 
 static int act_spawn(struct keeper *keeper, struct child *child, struct packet *packet)
@@ -52,7 +71,7 @@ static int act_spawn(struct keeper *keeper, struct child *child, struct packet *
         return -EMFILE;
     }
     if (packet->body != NULL) {
-        return run_spawn(keeper, packet, packet->body, packet->fds[0]);
+        return run_spawn(keeper, packet, packet->body, 0);
     }
     /* Copied, not mapped: whoever holds the memfd could still change it under the decoder. */
     unsigned char *body = mmap(NULL, bytes + 1, PROT_READ | PROT_WRITE,
@@ -63,7 +82,7 @@ static int act_spawn(struct keeper *keeper, struct child *child, struct packet *
     }
     int error = -EPROTO;
     if (pread(packet->fds[0], body, bytes, 0) == (ssize_t)bytes) {
-        error = run_spawn(keeper, packet, body, packet->fds[1]);
+        error = run_spawn(keeper, packet, body, 1);
     }
     munmap(body, bytes + 1);
     return error;

@@ -55,7 +55,9 @@ size_t decode_length(const unsigned char *bytes, size_t size)
 int decode_packet(const unsigned char *bytes, size_t size, struct packet *packet)
 {
     memset(packet, 0, sizeof *packet);
-    packet->fds[0] = packet->fds[1] = -1;
+    for (unsigned i = 0; i < COMMAND_SPAWN_FDS; i++) {
+        packet->fds[i] = -1;
+    }
     if (size < sizeof packet->command) {
         return -EPROTO;
     }
@@ -113,6 +115,7 @@ static int spawn_is_sound(const struct command_spawn *fixed)
 int decode_spawn(const unsigned char *body, size_t size, struct spawn *spawn)
 {
     memset(spawn, 0, sizeof *spawn);
+    spawn->stdin_file = spawn->program = spawn->directory = -1;
     if (size < sizeof spawn->fixed || size > COMMAND_BODY_LIMIT) {
         return -EPROTO;
     }

@@ -15,7 +15,7 @@
 struct packet {
     struct command command;
     const unsigned char *body;    /* NULL when it lies in a descriptor */
-    int fds[2];                   /* what came with it, -1: none; link.c fills and closes them */
+    int fds[COMMAND_SPAWN_FDS];   /* what came with it, -1: none; link.c fills and closes them */
     bool fds_lost;                /* more would have come, but we may have no more open */
     uint32_t stage;               /* for the reply to a spawn: enum spawn_stage */
     union {                       /* by command.type; what has a fixed body */
@@ -33,6 +33,7 @@ struct spawn {
     const char *cwd;              /* the last of them; empty: stay */
     const unsigned char *record;
     const unsigned char *groups;  /* group_count uint32_t, not aligned */
+    int stdin_file, program, directory; /* what came with it, -1: none; commands.c fills them in */
 };
 
 /* How many of the bytes are the first command; 0: not even its header is whole. */

@@ -173,7 +173,7 @@ void child_release(struct keeper *keeper, struct child *child); /* when all is o
 
 /* spawn.c, child.c */
 int spawn_child(struct keeper *keeper, const struct fact_id *process, const struct spawn *spawn,
-                int stdin_file, uint32_t *stage);
+                uint32_t *stage);
 bool spawn_settle(struct keeper *keeper, struct child *child); /* reads the exec status */
 void spawn_attend(struct keeper *keeper, struct child *child); /* it lives: pipes and custody */
 void spawn_reaped(struct keeper *keeper, struct child *child); /* one that never came to exec */

@@ -23,8 +23,8 @@ static unsigned char packet_bytes[COMMAND_PACKET_BYTES];
 
 /* ---- in ---- */
 
-/* Takes the descriptors out of a message: the first two are kept, more are closed. */
-static void take_fds(struct msghdr *message, int kept[2])
+/* Takes the descriptors out of a message; those that no command has are closed. */
+static void take_fds(struct msghdr *message, int kept[COMMAND_SPAWN_FDS])
 {
     size_t count = 0;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(message); part != NULL;
@@ -36,7 +36,7 @@ static void take_fds(struct msghdr *message, int kept[2])
         for (size_t i = 0; i < fds; i++) {
             int fd;
             memcpy(&fd, CMSG_DATA(part) + i * sizeof fd, sizeof fd);
-            if (count < 2) {
+            if (count < COMMAND_SPAWN_FDS) {
                 kept[count++] = fd;
             } else {
                 close(fd);
@@ -46,23 +46,23 @@ static void take_fds(struct msghdr *message, int kept[2])
 }
 
 static bool command_run(struct keeper *keeper, const unsigned char *bytes, size_t size,
-                        const int fds[2], bool fds_lost)
+                        const int fds[COMMAND_SPAWN_FDS], bool fds_lost)
 {
     struct packet packet;
     if (decode_packet(bytes, size, &packet) != 0) {
         return false;
     }
-    packet.fds[0] = fds[0];
-    packet.fds[1] = fds[1];
+    memcpy(packet.fds, fds, sizeof packet.fds);
     packet.fds_lost = fds_lost;
     bool greeting = packet.command.type == COMMAND_HELLO;
     return greeting != keeper->server.greeted && command_act(keeper, &packet) == 0;
 }
 
 /* The first command has the descriptors, the others have none. */
-static bool packet_run(struct keeper *keeper, size_t size, const int fds[2], bool fds_lost)
+static bool packet_run(struct keeper *keeper, size_t size, const int fds[COMMAND_SPAWN_FDS],
+                       bool fds_lost)
 {
-    static const int none[2] = {-1, -1};
+    static const int none[COMMAND_SPAWN_FDS] = {-1, -1, -1, -1, -1};
     const unsigned char *at = packet_bytes;
     for (unsigned count = 0; size > 0; count++) {
         size_t length = decode_length(at, size);
@@ -90,7 +90,7 @@ bool link_receive(struct keeper *keeper)
         struct iovec vector = {packet_bytes, sizeof packet_bytes};
         struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1, .msg_control = control,
                                  .msg_controllen = sizeof control};
-        int fds[2] = {-1, -1};
+        int fds[COMMAND_SPAWN_FDS] = {-1, -1, -1, -1, -1};
         ssize_t got = recvmsg(server->link, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
         if (got < 0 && errno == ECONNRESET) {
             continue; /* it ended with notices unread: told once, before its last commands */
@@ -101,7 +101,7 @@ bool link_receive(struct keeper *keeper)
         take_fds(&message, fds);
         bool sound = got > 0 && !(message.msg_flags & MSG_TRUNC) &&
                      packet_run(keeper, (size_t)got, fds, (message.msg_flags & MSG_CTRUNC) != 0);
-        for (int f = 0; f < 2; f++) {
+        for (unsigned f = 0; f < COMMAND_SPAWN_FDS; f++) {
             if (fds[f] >= 0) {
                 close(fds[f]);
             }

@@ -11,7 +11,6 @@
 
 #define PLAN_BYTES 131072u /* of a kept region: what lies in a packet always fits */
 #define KEPT_MAX 32u       /* each has a handful of pages in use */
-#define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static struct plan *kept;
 static unsigned kept_count;
@@ -67,7 +66,7 @@ static const char *search_path(char *const *environment)
             return *environment + 5;
         }
     }
-    return DEFAULT_PATH;
+    return SPAWN_STANDARD_PATH;
 }
 
 struct plan *plan_make(const struct spawn *spawn)
@@ -89,6 +88,8 @@ struct plan *plan_make(const struct spawn *spawn)
     plan->environment = point_at(&strings, fixed->argc, plan->arguments);
     point_at(&strings, fixed->envc, plan->environment);
     plan->cwd = strings;
+    plan->program = spawn->program;
+    plan->directory = spawn->directory;
     plan->search_path = search_path(plan->environment);
     plan->exec_error = FAULT_ERRNO("execve");
     plan->stack = (char *)plan + plan->bytes - PLAN_STACK_BYTES;

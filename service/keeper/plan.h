@@ -24,6 +24,7 @@ struct plan {
     const char *search_path;      /* where a name without slash is looked for */
     gid_t *groups;                /* fixed.group_count */
     int standard[3];              /* what becomes stdin, stdout, stderr; all above 2 */
+    int program, directory;       /* what argv[0] and cwd must find; -1: whatever they do */
     int status_fd;                /* takes {errno, stage} when the way ends before exec */
     uint64_t soft_nofile;
     int exec_error;               /* not 0: fail so instead of executing (fault points) */

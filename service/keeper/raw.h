@@ -3,7 +3,7 @@
  *
  * That child runs in the keeper's memory while the keeper runs on, so it must not touch the
  * library's state: errno above all, which is the keeper's. raw_call gives the result or a
- * negative errno; a fifth argument, where there is one (prctl), is 0. Where the call's
+ * negative errno; a fifth argument, where there is one, is 0, or that of raw_call5. Where the call's
  * instruction is not written down here, and where a sanitizer watches the stack, KEEPER_SHARES is
  * 0: there children are forked, and own their errno.
  */
@@ -27,11 +27,12 @@
 #if defined(__x86_64__) && defined(__LP64__) && !defined(KEEPER_SANITIZED)
 #define KEEPER_SHARES 1
 
-static inline long raw_call(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d)
+static inline long raw_call5(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d,
+                             uintptr_t e)
 {
     long result;
     register uintptr_t fourth __asm__("r10") = d;
-    register uintptr_t fifth __asm__("r8") = 0;
+    register uintptr_t fifth __asm__("r8") = e;
     __asm__ volatile("syscall"
                      : "=a"(result)
                      : "a"(number), "D"(a), "S"(b), "d"(c), "r"(fourth), "r"(fifth)
@@ -64,14 +65,15 @@ static inline long raw_clone(const struct clone_args *arguments, void (*run)(voi
 #elif defined(__aarch64__) && defined(__LP64__) && !defined(KEEPER_SANITIZED)
 #define KEEPER_SHARES 1
 
-static inline long raw_call(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d)
+static inline long raw_call5(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d,
+                             uintptr_t e)
 {
     register long which __asm__("x8") = number;
     register uintptr_t first __asm__("x0") = a;
     register uintptr_t second __asm__("x1") = b;
     register uintptr_t third __asm__("x2") = c;
     register uintptr_t fourth __asm__("x3") = d;
-    register uintptr_t fifth __asm__("x4") = 0;
+    register uintptr_t fifth __asm__("x4") = e;
     __asm__ volatile("svc #0"
                      : "+r"(first)
                      : "r"(which), "r"(second), "r"(third), "r"(fourth), "r"(fifth)
@@ -103,9 +105,10 @@ static inline long raw_clone(const struct clone_args *arguments, void (*run)(voi
 #else
 #define KEEPER_SHARES 0
 
-static inline long raw_call(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d)
+static inline long raw_call5(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d,
+                             uintptr_t e)
 {
-    long result = syscall(number, a, b, c, d, 0);
+    long result = syscall(number, a, b, c, d, e);
     return result < 0 ? -errno : result;
 }
 
@@ -116,4 +119,10 @@ static inline long raw_clone(const struct clone_args *arguments, void (*run)(voi
 }
 
 #endif
+
+static inline long raw_call(long number, uintptr_t a, uintptr_t b, uintptr_t c, uintptr_t d)
+{
+    return raw_call5(number, a, b, c, d, 0);
+}
+
 #endif

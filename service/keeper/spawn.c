@@ -193,8 +193,7 @@ static void spawn_failed(struct keeper *keeper, struct child *child, enum spawn_
 }
 
 /* Everything but the fork that can fail goes first, so that a failure has nobody to kill. */
-static void spawn_start(struct keeper *keeper, struct child *child, const struct spawn *spawn,
-                        int stdin_file)
+static void spawn_start(struct keeper *keeper, struct child *child, const struct spawn *spawn)
 {
     int ends[3] = {-1, -1, -1}, status_fd = -1;
     enum spawn_stage stage = STAGE_PIPE;
@@ -208,7 +207,8 @@ static void spawn_start(struct keeper *keeper, struct child *child, const struct
                           table_index(keeper, child));
     }
     if (error == 0) {
-        int standard[3] = {stdin_file >= 0 ? stdin_file : ends[0], ends[1], ends[2]};
+        int stdin_end = spawn->stdin_file >= 0 ? spawn->stdin_file : ends[0];
+        int standard[3] = {stdin_end, ends[1], ends[2]};
         stage = STAGE_FORK;
         pid = fork_planned(keeper, child, spawn, standard, status_fd);
         error = pid < 0 ? pid : 0;
@@ -230,7 +230,7 @@ static void spawn_start(struct keeper *keeper, struct child *child, const struct
 }
 
 int spawn_child(struct keeper *keeper, const struct fact_id *process, const struct spawn *spawn,
-                int stdin_file, uint32_t *stage)
+                uint32_t *stage)
 {
     const struct command_spawn *fixed = &spawn->fixed;
     size_t need = sizeof(struct fact_started) + fixed->record_bytes;
@@ -256,7 +256,7 @@ int spawn_child(struct keeper *keeper, const struct fact_id *process, const stru
     child->grace_us = fixed->grace_us;
     child->timeout_deadline_us = fixed->timeout_us; /* counts from exec: spawn_settle */
     child->max_output_bytes = fixed->max_output_bytes;
-    spawn_start(keeper, child, spawn, stdin_file);
+    spawn_start(keeper, child, spawn);
     *stage = STAGE_NONE;
     return 0;
 }

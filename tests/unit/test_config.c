@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -149,6 +150,34 @@ static void users_of_the_socket_get_scopes(void **state)
         snprintf(why, sizeof why, ":1: unix.peer: must be uid:NUMBER or gid:NUMBER, a blank, and "
                  "some of " SCOPE_WORDS " with commas, not \"%s\"", wrong[i]);
         assert_refused(line, why);
+    }
+}
+
+static void the_spawn_policy_is_read_and_what_it_cannot_mean_refused(void **state)
+{
+    static const struct { const char *line, *why; } wrong[] = {
+        {"spawn.executables = bin/sh", "must be an absolute path"},
+        {"spawn.directories = ./x", "must be an absolute path"},
+        {"spawn.env_deny = A=B", "must be the name of a variable, or how it begins and a '*'"},
+        {"spawn.env_allow = *A", "must be the name of a variable, or how it begins and a '*'"},
+        {"spawn.max_rlimits = files=1", "must be the name of a limit, '=' and a whole number"},
+        {"spawn.max_rlimits = nofile", "must be the name of a limit, '=' and a whole number"},
+        {"spawn.max_rlimits = nofile=1K", "must be the name of a limit, '=' and a whole number"},
+        {"spawn.no_new_privs = yes", "must be one of false true"}};
+    struct config config;
+    assert_loads(&config, "spawn.users = nobody\nspawn.users = 7\nspawn.env_deny = LD_*\n"
+                          "spawn.max_rlimits = nofile=9\nspawn.max_rlimits = nproc=0\n");
+    assert_int_equal(config.spawn_users.count, 2);
+    assert_string_equal(config.spawn_env_deny.items[0], "LD_*");
+    assert_int_equal(config.spawn_max_rlimits.mask, 1u << RLIMIT_NOFILE | 1u << RLIMIT_NPROC);
+    assert_int_equal(config.spawn_max_rlimits.most[RLIMIT_NOFILE], 9);
+    assert_true(config.spawn_no_new_privs && !config.spawn_allow_new_privs);
+    config_free(&config);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char why[256], *value = strchr(wrong[i].line, '=') + 2;
+        snprintf(why, sizeof why, ":1: %.*s: %s, not \"%s\"", (int)(value - wrong[i].line - 3),
+                 wrong[i].line, wrong[i].why, value);
+        assert_refused(wrong[i].line, why);
     }
 }
 
@@ -353,6 +382,7 @@ int main(void)
         cmocka_unit_test(a_file_sets_keys_of_every_type),
         cmocka_unit_test(a_fault_is_told_with_file_line_and_key),
         cmocka_unit_test(users_of_the_socket_get_scopes),
+        cmocka_unit_test(the_spawn_policy_is_read_and_what_it_cannot_mean_refused),
         cmocka_unit_test(a_number_is_taken_whole_or_not_at_all),
         cmocka_unit_test(sizes_know_their_units),
         cmocka_unit_test(a_list_has_a_limit),

@@ -219,6 +219,64 @@ static void a_process_for_later_keeps_the_directory_chosen_at_its_creation(void 
     free(process.spec_text);
 }
 
+static void an_account_counts_what_has_not_ended(void **state)
+{
+    (void)state;
+    struct process_table table = {0};
+    struct fact_id id = id_make(), nobody = {{0}};
+    struct process *kept[3];
+    for (int i = 0; i < 3; i++) {
+        struct fact_id own = id_make();
+        kept[i] = process_table_add(&table, &own, i + 1);
+        kept[i]->account = i < 2 ? id : nobody;
+        assert_true(process_table_charge(&table, kept[i]));
+    }
+    assert_int_equal(account_processes(&table.accounts, &id), 2);
+    process_set_state(&table, kept[0], STATE_RUNNING);
+    process_set_state(&table, kept[0], STATE_EXITED);
+    process_set_state(&table, kept[0], STATE_LOST);
+    assert_int_equal(account_processes(&table.accounts, &id), 1);
+    process_table_remove(&table, kept[1]);
+    process_free(kept[1]);
+    assert_int_equal(account_processes(&table.accounts, &id), 0);
+    assert_int_equal(account_processes(&table.accounts, &nobody), 1);
+    process_table_free(&table);
+}
+
+static void privileges_read_back_from_their_stored_form(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "{\"argv\":[\"true\"]}", "{\"argv\":[\"true\"],\"no_new_privs\":true}",
+        "{\"argv\":[\"true\"],\"no_new_privs\":true,\"nice\":3,\"rlimits\":{\"nofile\":9}}"};
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        json_t *body = json_loads(bodies[i], 0, NULL), *stored;
+        struct privileges *made, *again;
+        struct spec *spec;
+        struct text text = {0}, same = {0};
+        assert_null(spec_from_json(body, &defaults, &spec));
+        assert_true(privileges_from_spec(spec, &made));
+        text_put(&text, "{\"x\":0");
+        privileges_json(&text, made);
+        text_putc(&text, '}');
+        stored = json_loadb(text.data, text.bytes, 0, NULL);
+        assert_true(privileges_from_json(stored, &again));
+        assert_int_equal(made && made->no_new_privs, i > 0);
+        assert_int_equal(again && again->no_new_privs, i > 0);
+        text_put(&same, "{\"x\":0");
+        privileges_json(&same, again);
+        text_putc(&same, '}');
+        assert_string_equal(text.data, same.data);
+        text_free(&text);
+        text_free(&same);
+        privileges_free(made);
+        privileges_free(again);
+        spec_free(spec);
+        json_decref(stored);
+        json_decref(body);
+    }
+}
+
 static void custody_survives_growth_and_removal(void **state)
 {
     (void)state;
@@ -263,6 +321,8 @@ int main(void)
         cmocka_unit_test(a_record_reads_back_from_its_stored_form),
         cmocka_unit_test(waiters_are_served_once_and_in_order),
         cmocka_unit_test(a_process_for_later_keeps_the_directory_chosen_at_its_creation),
+        cmocka_unit_test(an_account_counts_what_has_not_ended),
+        cmocka_unit_test(privileges_read_back_from_their_stored_form),
         cmocka_unit_test(custody_survives_growth_and_removal),
         cmocka_unit_test(custody_closes_what_it_held),
     };
