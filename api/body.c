@@ -88,8 +88,12 @@ static struct problem *not_parsed(const json_error_t *error)
     if (json_error_code(error) == json_error_out_of_memory) {
         return problem_make(PROBLEM_OUT_OF_MEMORY, "x");
     }
-    return problem_make(PROBLEM_INVALID_JSON, "The body is not valid JSON: line %d, column %d: %s.",
-                        error->line, error->column, error->text);
+    /* Not what stands there: it may be a secret. */
+    const char *near = strstr(error->text, " near '");
+    int bytes = near ? (int)(near - error->text) : (int)strlen(error->text);
+    return problem_make(PROBLEM_INVALID_JSON,
+                        "The body is not valid JSON: line %d, column %d: %.*s.", error->line,
+                        error->column, bytes, error->text);
 }
 
 struct problem *body_parse(const char *data, size_t bytes, json_t **out)

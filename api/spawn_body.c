@@ -63,6 +63,12 @@ static const char *must_be_absolute(const json_t *value)
     return *json_string_value(value) == '/' ? NULL : "an absolute path";
 }
 
+static const char *must_be_plain_path(const json_t *value)
+{
+    bool good = !has_nul(value) && spec_path_is_plain(json_string_value(value));
+    return good ? NULL : "an absolute path without \"..\"";
+}
+
 static const char *must_be_account(const json_t *value)
 {
     size_t bytes = json_is_string(value) ? json_string_length(value) : 1;
@@ -144,6 +150,11 @@ static const char *const when_full_words[] = {"drop_oldest", "drop_newest", "blo
 
 static const struct field argument = {.name = "argument", .type = FIELD_STRING, .min = 0,
                                       .max = ARGUMENT_BYTES_MAX, .check = must_have_no_nul};
+static const struct field secret_fields[] = {
+    {.name = "file", .type = FIELD_STRING, .required = true, .min = 1, .max = 4095,
+     .check = must_be_plain_path},
+    {0}};
+static const struct field secret = {.name = "secret", .type = FIELD_OBJECT, .fields = secret_fields};
 static const struct field label = {.name = "label", .type = FIELD_STRING,
                                    .check = must_be_label_value};
 
@@ -186,6 +197,8 @@ const struct field spawn_fields[] = {
     {.name = "cwd", .type = FIELD_STRING, .min = 1, .max = 4095, .check = must_be_absolute},
     {.name = "env", .type = FIELD_OBJECT, .open = true, .min = 0, .max = 4096,
      .items = &argument, .check = must_be_environment},
+    {.name = "env_from", .type = FIELD_OBJECT, .open = true, .min = 0, .max = 256, .items = &secret,
+     .check = must_be_environment},
     {.name = "clear_env", FLAG},
     {.name = "daemon", FLAG},
     {.name = "start", FLAG},

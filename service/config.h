@@ -92,6 +92,8 @@ struct config {
     struct config_list spawn_executables;               /* files, or directories with a '/' at the end */
     struct config_list spawn_directories;
     struct config_list spawn_env_allow, spawn_env_deny; /* names, or beginnings with a '*' behind */
+    struct config_list spawn_secret_directories;        /* where files of env_from lie; empty: nowhere */
+    int spawn_secrets_for_processes;  /* 1: processes may ask for them too */
     struct config_limits spawn_max_rlimits;
     uint64_t spawn_max_processes_per_owner;
 

@@ -87,6 +87,8 @@ static const struct config_key keys[] = {
     POLICY("spawn.directories", CONFIG_PATHS, spawn_directories),
     POLICY("spawn.env_allow", CONFIG_VARIABLES, spawn_env_allow),
     POLICY("spawn.env_deny", CONFIG_VARIABLES, spawn_env_deny),
+    POLICY("spawn.secret_directories", CONFIG_PATHS, spawn_secret_directories),
+    WORD("spawn.secrets_for_processes", spawn_secrets_for_processes, "false", truth_words),
     {"spawn.max_rlimits", CONFIG_LIMITS, FIELD(spawn_max_rlimits), NULL, 0, 0, NULL, true},
     COUNT("spawn.max_processes_per_owner", spawn_max_processes_per_owner, "0", 0, 1000000, true),
 

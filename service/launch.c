@@ -15,6 +15,7 @@
 #include "service/id.h"
 #include "service/launch_command.h"
 #include "service/policy.h"
+#include "service/secrets.h"
 #include "service/pool.h"
 #include "service/service.h"
 
@@ -158,14 +159,15 @@ static void ticket_when_stored(struct service *service, struct process *process)
 static void reply_spawn(void *context, int error, unsigned stage);
 
 static struct problem *launch_send(struct service *service, struct process *process,
-                                   const struct spec *spec, const char *spec_text)
+                                   struct spec *spec, const char *spec_text)
 {
     struct launch_ticket *ticket = process->ticket;
     struct answer_key key = {ticket->principal, ticket->key, ticket->request_hash};
     struct text tail = {0};
-    struct launch launch;
-    struct problem *problem =
-        launch_compose(service, process, spec, spec_text, ticket->key ? &key : NULL, &tail, &launch);
+    struct launch launch = {.stdin_fd = -1};
+    struct problem *problem = secrets_read(spec);
+    problem = problem ? problem : launch_compose(service, process, spec, spec_text,
+                                                 ticket->key ? &key : NULL, &tail, &launch);
     if (!problem) {
         struct reply reply = {reply_spawn, ticket};
         problem = service->executor->type->spawn(service->executor, &process->id, &launch, reply);
@@ -200,7 +202,7 @@ static struct problem *fit(struct service *service, const struct asker *asker, s
     struct problem *problem = inherit(service, &asker->owner, spec);
     if (!problem) {
         policy_complete(service->config, spec);
-        problem = policy_check(service, spec);
+        problem = policy_check(service, &asker->owner, spec);
     }
     return problem ? problem : policy_check_count(service, &asker->account);
 }
@@ -346,7 +348,7 @@ static struct problem *fit_again(struct service *service, const struct process *
         return problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the groups");
     }
     struct problem *problem = inherit(service, &process->parent, spec);
-    return problem ? problem : policy_check(service, spec);
+    return problem ? problem : policy_check(service, &process->parent, spec);
 }
 
 /* A daemon process does not outlive its parent; it is not started after it either. */
@@ -521,7 +523,7 @@ const char *spawn_stage_name(unsigned stage)
 {
     static const char *const names[STAGES] = {
         "none", "fork", "pipe", "cgroup", "session", "nice", "rlimit", "groups", "group",
-        "user", "cwd",  "stdio", "exec", "limit"};
+        "user", "cwd",  "stdio", "exec", "limit", "env", "sandbox"};
     return stage < STAGES ? names[stage] : "unknown";
 }
 

@@ -24,6 +24,11 @@ static bool is_overridden(const struct spec *spec, const char *pair)
             return true;
         }
     }
+    for (unsigned i = 0; i < spec->secret_count; i++) {
+        if (strncmp(spec->secrets[i].pair, pair, key) == 0) {
+            return true;
+        }
+    }
     return false;
 }
 
@@ -33,6 +38,16 @@ static void put_env(struct text *tail, const char *key, const char *value, uint3
     text_putc(tail, '=');
     put_string(tail, value);
     ++*count;
+}
+
+/* What the daemon tells its children nobody else does. */
+static bool put_asked(struct text *tail, const char *pair)
+{
+    bool is_ours = strncmp(pair, "FORKFUL_", 8) == 0;
+    if (!is_ours) {
+        put_string(tail, pair);
+    }
+    return !is_ours;
 }
 
 static uint32_t put_environment(struct service *service, const struct process *process,
@@ -47,10 +62,10 @@ static uint32_t put_environment(struct service *service, const struct process *p
         }
     }
     for (unsigned i = 0; i < spec->envc; i++) {
-        if (strncmp(spec->env[i], "FORKFUL_", 8) != 0) {
-            put_string(tail, spec->env[i]);
-            count++;
-        }
+        count += put_asked(tail, spec->env[i]);
+    }
+    for (unsigned i = 0; i < spec->secret_count; i++) {
+        count += put_asked(tail, spec->secrets[i].pair);
     }
     put_env(tail, "FORKFUL_PROCESS_ID", process->id_text, &count);
     put_env(tail, "FORKFUL_PROCESS_NAME", process->name, &count);

@@ -9,6 +9,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "service/secrets.h"
+
 #define OWN_GROUPS_MAX 256
 
 static struct problem *deny(struct problem *problem, const char *pointer, const char *why)
@@ -146,18 +148,22 @@ static bool lists_variable(const struct config_list *list, const char *name, siz
     return false;
 }
 
-/* `member`/NAME, a JSON pointer. */
+void policy_pointer(struct text *text, const char *member, const char *name, size_t bytes)
+{
+    text_put(text, member);
+    text_putc(text, '/');
+    for (size_t i = 0; i < bytes; i++) {
+        name[i] == '~'   ? text_put(text, "~0")
+        : name[i] == '/' ? text_put(text, "~1")
+                         : text_putc(text, name[i]);
+    }
+}
+
 static struct problem *deny_variable(struct problem *problem, const char *member, const char *name,
                                      size_t bytes, const char *why)
 {
     struct text pointer = {0};
-    text_put(&pointer, member);
-    text_putc(&pointer, '/');
-    for (size_t i = 0; i < bytes; i++) {
-        name[i] == '~'   ? text_put(&pointer, "~0")
-        : name[i] == '/' ? text_put(&pointer, "~1")
-                         : text_putc(&pointer, name[i]);
-    }
+    policy_pointer(&pointer, member, name, bytes);
     problem = deny(problem, pointer.failed ? member : pointer.data, why);
     text_free(&pointer);
     return problem;
@@ -184,6 +190,9 @@ static struct problem *check_environment(const struct config *config, const stru
     }
     for (unsigned i = 0; i < spec->envc; i++) {
         problem = check_variable(config, "/env", spec->env[i], problem);
+    }
+    for (unsigned i = 0; i < spec->secret_count; i++) {
+        problem = check_variable(config, "/env_from", spec->secrets[i].name, problem);
     }
     return problem;
 }
@@ -217,12 +226,14 @@ static struct problem *check_limits(const struct config_limits *limits, const st
     return problem;
 }
 
-struct problem *policy_check(const struct service *service, struct spec *spec)
+struct problem *policy_check(const struct service *service, const struct owner *asker,
+                             struct spec *spec)
 {
     const struct config *config = service->config;
     struct problem *problem = check_new_privs(config, spec, NULL);
     problem = check_ids(config, spec, problem);
     problem = check_environment(config, spec, problem);
+    problem = secrets_check(service, asker, spec, problem);
     problem = policy_check_files(service, spec, problem);
     return check_limits(&config->spawn_max_rlimits, spec, problem);
 }
@@ -278,6 +289,9 @@ void policy_json(struct text *text, const struct config *config)
     list_json(text, "directories", &config->spawn_directories);
     list_json(text, "env_allow", &config->spawn_env_allow);
     list_json(text, "env_deny", &config->spawn_env_deny);
+    list_json(text, "secret_directories", &config->spawn_secret_directories);
+    text_json_key(text, "secrets_for_processes");
+    text_json_bool(text, config->spawn_secrets_for_processes);
     limits_json(text, &config->spawn_max_rlimits);
     text_json_key(text, "max_processes_per_owner");
     config->spawn_max_processes_per_owner

@@ -18,7 +18,8 @@ void policy_complete(const struct config *config, struct spec *spec);
 
 /* Names each rule that the spec breaks: 403 spawn_denied, or 422 where only limits are too high.
    NULL: it may be; `spec` then has the descriptors that its launch needs. */
-struct problem *policy_check(const struct service *service, struct spec *spec);
+struct problem *policy_check(const struct service *service, const struct owner *asker,
+                             struct spec *spec);
 
 /* One process more of this account: 429 where it has as many as it may have. */
 struct problem *policy_check_count(const struct service *service, const struct fact_id *account);
@@ -26,7 +27,14 @@ struct problem *policy_check_count(const struct service *service, const struct f
 /* The keys' values, an object. */
 void policy_json(struct text *text, const struct config *config);
 
-/* ---- policy_files.c, for policy_check ---- */
+/* ---- for its parts ---- */
+
+/* The JSON pointer `member`/NAME. */
+void policy_pointer(struct text *text, const char *member, const char *name, size_t bytes);
+
+/* Is the open file one of these, or at or below a directory of them? Those with a '/' at the end are
+   directories, or all of them. Items may be reached through links; `fd` lies where it lies. */
+bool policy_list_has(const struct config_list *list, bool all_directories, int fd);
 
 /* Opens the directory and the program where a list names any. Adds to `problem`. */
 struct problem *policy_check_files(const struct service *service, struct spec *spec,

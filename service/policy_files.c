@@ -50,7 +50,7 @@ static bool item_has(const char *item, bool is_directory, const char *place)
     return known && (strcmp(place, root) == 0 || (is_directory && is_beneath(place, root)));
 }
 
-static bool list_has(const struct config_list *list, bool all_directories, int fd)
+bool policy_list_has(const struct config_list *list, bool all_directories, int fd)
 {
     char place[PATH_MAX];
     bool known = place_of(fd, place);
@@ -157,7 +157,7 @@ static struct problem *check_directory(const struct service *service, struct spe
     if (spec->directory < 0) {
         return problem ? problem : not_there(errno, STAGE_CWD);
     }
-    if (roots->count && !list_has(roots, true, spec->directory)) {
+    if (roots->count && !policy_list_has(roots, true, spec->directory)) {
         problem = problem_add(problem, PROBLEM_SPAWN_DENIED, FAULT_POINTER, "/cwd",
                               "it lies in no directory of spawn.directories");
     }
@@ -172,7 +172,7 @@ static struct problem *check_program(const struct service *service, struct spec 
         return problem ? problem : not_there(-spec->program, STAGE_EXEC);
     }
     spec->is_script = is_script(spec->program);
-    if (!list_has(&service->config->spawn_executables, false, spec->program)) {
+    if (!policy_list_has(&service->config->spawn_executables, false, spec->program)) {
         problem = problem_add(problem, PROBLEM_SPAWN_DENIED, FAULT_POINTER,
                               spec->by_shell ? "/shell" : "/argv/0",
                               "spawn.executables does not have the program");

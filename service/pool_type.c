@@ -140,7 +140,7 @@ static struct problem *check_spec(struct service *service, const struct pool *po
     }
     if (!problem) {
         policy_complete(service->config, spec);
-        problem = policy_check(service, spec);
+        problem = policy_check(service, &pool->object.owner, spec);
     }
     spec_free(spec);
     return within_spec(problem);

@@ -181,6 +181,10 @@ static void env_keys_json(struct text *t, const struct spec *spec)
         text_json_comma(t);
         text_json_bytes(t, spec->env[i], (size_t)(strchr(spec->env[i], '=') - spec->env[i]));
     }
+    for (unsigned i = 0; i < spec->secret_count; i++) {
+        text_json_comma(t);
+        text_json_string(t, spec->secrets[i].name);
+    }
     text_putc(t, ']');
 }
 

@@ -139,6 +139,49 @@ static void read_env(struct reading *r, const json_t *value)
     }
 }
 
+bool spec_path_is_plain(const char *path)
+{
+    for (const char *at = path; *at == '/'; at = strchrnul(at + 1, '/')) {
+        if (strncmp(at, "/..", 3) == 0 && (at[3] == '/' || !at[3])) {
+            return false;
+        }
+    }
+    return *path == '/';
+}
+
+static bool sets(const struct spec *spec, const char *name)
+{
+    size_t bytes = strlen(name);
+    for (unsigned i = 0; i < spec->envc; i++) {
+        if (strncmp(spec->env[i], name, bytes) == 0 && spec->env[i][bytes] == '=') {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void read_env_from(struct reading *r, const json_t *value)
+{
+    const char *key;
+    json_t *item;
+    r->spec->secrets = calloc(json_object_size(value) + 1, sizeof *r->spec->secrets);
+    if (!r->spec->secrets) {
+        r->out_of_memory = true;
+        return;
+    }
+    json_object_foreach((json_t *)value, key, item) {
+        const char *file = json_string_value(json_object_get(item, "file"));
+        if (!file || !spec_path_is_plain(file)) {
+            fault(r, "/env_from", "must map names to {\"file\":…}, an absolute path without \"..\"");
+        } else if (sets(r->spec, key)) {
+            fault(r, "/env_from", "must not name a variable that env sets");
+        } else {
+            struct secret *secret = &r->spec->secrets[r->spec->secret_count++];
+            *secret = (struct secret){.name = copy(r, key), .file = copy(r, file), .fd = -1};
+        }
+    }
+}
+
 static void read_clear_env(struct reading *r, const json_t *value)
 {
     r->spec->clear_env = json_is_true(value);
@@ -440,6 +483,7 @@ static const struct {
 } fields[] = {
     {"argv", read_argv},       {"shell", read_shell},     {"name", read_name},
     {"cwd", read_cwd},         {"env", read_env},         {"clear_env", read_clear_env},
+    {"env_from", read_env_from},
     {"daemon", read_daemon},   {"start", read_start},     {"stdin", read_stdin},
     {"stdout", read_stdout},   {"stderr", read_stderr},   {"user", read_user},
     {"group", read_group},     {"umask", read_umask},     {"nice", read_nice},
@@ -484,6 +528,20 @@ struct problem *spec_from_json(const json_t *body, const struct spec_defaults *d
     return NULL;
 }
 
+static void free_secrets(struct spec *spec)
+{
+    for (unsigned i = 0; i < spec->secret_count; i++) {
+        struct secret *secret = &spec->secrets[i];
+        free(secret->name);
+        free(secret->file);
+        free(secret->pair);
+        if (secret->fd >= 0) {
+            close(secret->fd);
+        }
+    }
+    free(spec->secrets);
+}
+
 void spec_free(struct spec *spec)
 {
     if (!spec) {
@@ -495,6 +553,7 @@ void spec_free(struct spec *spec)
     for (unsigned i = 0; i < spec->envc; i++) {
         free(spec->env[i]);
     }
+    free_secrets(spec);
     free(spec->argv);
     free(spec->env);
     free(spec->name);

@@ -26,11 +26,20 @@ struct pool_order {              /* of a process that a pool makes; zeroed: none
     char task_id[ID_TEXT_BYTES]; /* likewise; "" where there is none */
 };
 
+struct secret {                  /* a variable whose value lies in a file; see secrets.h */
+    char *name, *file;
+    int fd;                      /* the file, once it may be read (O_PATH); -1: not open, `error` says why */
+    int error;
+    char *pair;                  /* "NAME=value", once it was read */
+};
+
 struct spec {
     char **argv;                 /* argc strings and NULL */
     unsigned argc;
     char **env;                  /* "K=V", what the request sets; envc strings and NULL */
     unsigned envc;
+    struct secret *secrets;      /* what it sets besides; secret_count of them */
+    unsigned secret_count;
     char *name;                  /* NULL: the default name */
     char *cwd;                   /* NULL: the daemon's */
     char *requires_lock, *on_exit_queue; /* names, or NULL */
@@ -74,6 +83,9 @@ int signal_from_text(const char *text);
 /* A JSON string or integer. */
 int signal_from_json(const json_t *value);
 void signal_name(int signal, char out[16]);
+
+/* Absolute, and says by itself where it leads: no ".." in it. */
+bool spec_path_is_plain(const char *path);
 
 /* The RLIMIT_* that this field of `rlimits` sets; -1: there is no such field. */
 int spec_limit_resource(const char *name, size_t bytes);

@@ -247,9 +247,9 @@ suite('processes at once', () => {
 });
 
 suite('the policy', () => {
-  daemonTest('is shown', { config: 'spawn.users = nobody\nspawn.groups = 7\nspawn.executables = /usr/bin/\nspawn.directories = /tmp\nspawn.env_allow = A*\nspawn.env_deny = B\nspawn.max_rlimits = nofile=9\nspawn.max_processes_per_owner = 3\nspawn.no_new_privs = false\nspawn.allow_new_privs = true\n' }, async (d) => {
+  daemonTest('is shown', { config: 'spawn.users = nobody\nspawn.groups = 7\nspawn.executables = /usr/bin/\nspawn.directories = /tmp\nspawn.env_allow = A*\nspawn.env_deny = B\nspawn.max_rlimits = nofile=9\nspawn.max_processes_per_owner = 3\nspawn.no_new_privs = false\nspawn.allow_new_privs = true\nspawn.secret_directories = /s\nspawn.secrets_for_processes = true\n' }, async (d) => {
     assert.deepEqual((await d.get('/v1/capabilities')).body.spawn, {
-      no_new_privs: false, allow_new_privs: true, users: ['nobody'], groups: ['7'], executables: ['/usr/bin/'], directories: ['/tmp'], env_allow: ['A*'], env_deny: ['B'], max_rlimits: { nofile: 9 }, max_processes_per_owner: 3,
+      no_new_privs: false, allow_new_privs: true, users: ['nobody'], groups: ['7'], executables: ['/usr/bin/'], directories: ['/tmp'], env_allow: ['A*'], env_deny: ['B'], secret_directories: ['/s'], secrets_for_processes: true, max_rlimits: { nofile: 9 }, max_processes_per_owner: 3,
     });
   });
 });

@@ -183,11 +183,28 @@ static void each_fault_is_named_by_its_place(void **state)
     assert_fault("{\"argv\":[\"a\"],\"name\":\"a\\nb\"}", "/name");
     assert_fault("{\"argv\":[\"a\"],\"cwd\":\"tmp\"}", "/cwd");
     assert_fault("{\"argv\":[\"a\"],\"env\":{\"A=B\":\"c\"}}", "/env/A=B");
+    assert_fault("{\"argv\":[\"a\"],\"env_from\":{\"A\":{\"file\":\"x\"}}}", "/env_from");
+    assert_fault("{\"argv\":[\"a\"],\"env_from\":{\"A\":{\"file\":\"/x/../y\"}}}", "/env_from");
+    assert_fault("{\"argv\":[\"a\"],\"env_from\":{\"A\":{}}}", "/env_from");
+    assert_fault("{\"argv\":[\"a\"],\"env\":{\"A\":\"\"},\"env_from\":{\"A\":{\"file\":\"/x\"}}}", "/env_from");
     assert_fault("{\"argv\":[\"a\"],\"stdin\":\"file\"}", "/stdin");
     assert_fault("{\"argv\":[\"a\"],\"stdin\":{\"base64\":\"=\"}}", "/stdin/base64");
     assert_fault("{\"argv\":[\"a\"],\"umask\":\"9\"}", "/umask");
     assert_fault("{\"argv\":[\"a\"],\"stop\":{\"signal\":\"NOPE\"}}", "/stop/signal");
     assert_fault("{\"argv\":[\"a\"],\"user\":\"no-such-user-here\"}", "/user");
+}
+
+static void a_plain_path_says_where_it_leads(void **state)
+{
+    (void)state;
+    static const char *const plain[] = {"/", "/a", "/a/", "//a", "/a/..b/...", "/..a", "/a/./b"};
+    static const char *const others[] = {"", "a", "../a", "/..", "/../a", "/a/..", "/a/../b", "/a/../", "//.."};
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
+        assert_true(spec_path_is_plain(plain[i]));
+    }
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        assert_false(spec_path_is_plain(others[i]));
+    }
 }
 
 static void all_faults_come_at_once(void **state)
@@ -211,6 +228,7 @@ int main(void)
         cmocka_unit_test(limits_have_a_field_each_and_a_cpu_limit_ends_softly),
         cmocka_unit_test(an_account_that_is_our_own_needs_no_privileges),
         cmocka_unit_test(each_fault_is_named_by_its_place),
+        cmocka_unit_test(a_plain_path_says_where_it_leads),
         cmocka_unit_test(all_faults_come_at_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
