@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -123,6 +124,15 @@ static bool read_config(struct start *start)
         options_config_path(start->config_path);
     }
     return config_load(&start->config, &options_given()->source, &start->refusal);
+}
+
+/* From here on the admin token may be in this memory. */
+static bool keep_memory_secret(struct start *start)
+{
+    if (start->config.core_dumps == CONFIG_OFF) {
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    }
+    return true;
 }
 
 /* Before anything is made: an address that cannot be right. */
@@ -306,6 +316,7 @@ static void fill_head(const struct start *start, struct resume *head)
         .notify_fd = start->notify_fd,
         .cgroup_fd = -1,
         .listener_count = (int32_t)start->listeners.count,
+        .core_dumps = start->config.core_dumps == CONFIG_ON,
         .soft_nofile = soft_nofile(),
         .keeper_started_at_us = time_now_us(),
     };
@@ -336,9 +347,9 @@ static bool become_keeper(struct start *start)
 }
 
 static bool (*const steps[])(struct start *start) = {
-    take_environment, read_config, check_addresses, open_state, open_runtime, bind_all,
-    open_spool, open_notify, open_binary, clean_environment, write_first_line, tell_people,
-    become_keeper,
+    take_environment, read_config, keep_memory_secret, check_addresses, open_state, open_runtime,
+    bind_all, open_spool, open_notify, open_binary, clean_environment, write_first_line,
+    tell_people, become_keeper,
 };
 
 int launcher_serve(int argc, char **argv)

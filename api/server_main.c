@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -158,6 +159,15 @@ static void take_environment(struct server *server)
     boot_id_read(app->boot_id);
     app->service.cwd = getcwd(NULL, 0);
     service_environment(&app->service, environ);
+}
+
+/* Tokens and what passes through are in this memory: no core holds it, and no other process of this
+   user may read it. */
+static void keep_memory_secret(void)
+{
+    if (!env_number(SERVER_ENV_CORE_DUMPS, 0)) {
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    }
 }
 
 /* ---- configuration ---- */
@@ -403,6 +413,7 @@ static void fill_resume(const struct server *server, struct resume *head)
         .cgroup_fd = env_number(SERVER_ENV_CGROUP_FD, -1), .first_line_printed = 1,
         .listener_count = server->listener_count,
         .server_restarts = server->app.server_restarts + 1,
+        .core_dumps = (uint32_t)env_number(SERVER_ENV_CORE_DUMPS, 0),
         .soft_nofile = (uint64_t)env_number(SERVER_ENV_SOFT_NOFILE, 1024),
         .keeper_started_at_us = started_at ? strtoll(started_at, NULL, 10) : time_now_us(),
         .state = server->app.service.keeper.state};
@@ -611,6 +622,7 @@ int server_main(void)
     signal(SIGTERM, SIG_IGN);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN);          /* a write beyond a limit is an error to handle, no death */
+    keep_memory_secret();
     take_descriptors(server);
     take_environment(server);
     struct problem *problem = start(server);

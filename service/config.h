@@ -26,6 +26,7 @@
 #define CONFIG_FILE_BYTES_MAX (1u << 20)
 
 enum config_sync { CONFIG_SYNC_NORMAL, CONFIG_SYNC_FULL };
+enum config_switch { CONFIG_OFF, CONFIG_ON };
 
 struct config_list {
     char *items[CONFIG_POLICY_MAX];   /* owned */
@@ -61,6 +62,7 @@ struct config {
     uint64_t max_holds;               /* live ones */
     uint64_t max_payload_bytes;       /* one message, one stdin write */
     enum config_sync sync;            /* how durably facts about processes are committed */
+    enum config_switch core_dumps;    /* may keeper and server write any? */
     int log_level;                    /* 10 debug, 20 info, 30 warning, 40 error */
 
     uint64_t retention_ended_count;

@@ -49,6 +49,8 @@ struct resume {
        server_argc */
     uint32_t server_argc;
     int32_t oom_score_adj;           /* upgrade: what children get, for the keeper has lowered its own */
+    uint32_t core_dumps;             /* 1: keeper and server may write them, for debugging */
+    uint32_t reserved;
 };
 
 enum resume_entry_flags {

@@ -69,6 +69,15 @@ static int begin_signals(struct keeper *keeper)
     return keeper->signals < 0 ? -errno : 0;
 }
 
+/* What we hold is of others: their tokens are in their environments. An exec takes this back, so
+   children, and they alone, dump as their limits say. */
+static void begin_secrecy(const struct keeper *keeper)
+{
+    if (!keeper->resume.core_dumps) {
+        prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    }
+}
+
 static void begin_limits(struct keeper *keeper)
 {
     struct rlimit limit;
@@ -167,6 +176,7 @@ static int begin(struct keeper *keeper, const char *blob_fd)
         keeper->resume.keeper_started_at_us = keeper->now_us;
     }
     keeper->server.restarts = keeper->resume.server_restarts;
+    begin_secrecy(keeper);
     begin_limits(keeper);
     oom_begin(keeper);
     begin_features(keeper);

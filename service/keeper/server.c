@@ -92,6 +92,7 @@ static void set_environment(const struct keeper *keeper)
     set_number(SERVER_ENV_LISTENERS, resume->listener_count);
     set_number(SERVER_ENV_RESTARTS, resume->server_restarts);
     set_number(SERVER_ENV_SOFT_NOFILE, (int64_t)resume->soft_nofile);
+    set_number(SERVER_ENV_CORE_DUMPS, resume->core_dumps);
     set_number(SERVER_ENV_STARTED_AT, resume->keeper_started_at_us);
 }
 

@@ -57,6 +57,8 @@ export class Daemon {
       writeFileSync(file, this.config);
       args.push('--config', file);
     }
+    // Who is not root may not look at its descriptors and environment otherwise, and these tests do.
+    if (process.getuid() !== 0 && !this.args.includes('--core-dumps')) args.push('--core-dumps', 'on');
     return [...args, ...this.args];
   }
 
