@@ -288,11 +288,48 @@ static void tree_add(struct growing *tree, pid_t pid, unsigned depth)
     tree->members[tree->count++] = (struct proc_member){stat, depth};
 }
 
-static void add_roots(struct procfs *procfs, const struct process *process, struct growing *tree)
+/* Who lives in the process's own cgroup, sorted. False: it has none, or none that we may read. */
+static bool cgroup_members(const struct procfs *procfs, const struct process *process,
+                           struct pids *out)
 {
-    if (process_alive(process)) {
-        tree_add(tree, process->pid, 0);
+    char path[48];
+    pid_t pid;
+    snprintf(path, sizeof path, "s%u/cgroup.procs", process->in_cgroup - 1);
+    int fd = process->in_cgroup ? openat(procfs->service->cgroup_fd, path, O_RDONLY | O_CLOEXEC)
+                                : -1;
+    FILE *file = fd >= 0 ? fdopen(fd, "r") : NULL;
+    if (!file) {
+        if (fd >= 0) {
+            close(fd);
+        }
+        return false;
     }
+    while (fscanf(file, "%d", &pid) == 1) {
+        pids_add(out, pid);
+    }
+    fclose(file);
+    if (out->count) {
+        qsort(out->items, out->count, sizeof *out->items, compare_pids);
+    }
+    return true;
+}
+
+/* Those whose parent lives elsewhere. A main process in there is the next user of the cgroup: then the
+   last of ours has ended, and the fact of it is on its way. */
+static void add_outermost(const struct procfs *procfs, const struct process *process,
+                          const struct pids *members, struct growing *tree)
+{
+    struct proc_stat stat;
+    for (size_t i = 0; i < members->count; i++) {
+        if (proc_stat_of(members->items[i], &stat) && !pids_hold(members, stat.parent) &&
+            !is_main_of_another(procfs->service, process, stat.pid)) {
+            tree_add(tree, stat.pid, 1);
+        }
+    }
+}
+
+static void add_orphans(struct procfs *procfs, const struct process *process, struct growing *tree)
+{
     if (!procfs->orphans_known) {
         find_orphans(procfs, process);
     }
@@ -301,6 +338,20 @@ static void add_roots(struct procfs *procfs, const struct process *process, stru
             tree_add(tree, procfs->orphans[i].pid, 1);
         }
     }
+}
+
+static void add_roots(struct procfs *procfs, const struct process *process, struct growing *tree)
+{
+    struct pids members = {0};
+    if (process_alive(process)) {
+        tree_add(tree, process->pid, 0);
+    }
+    if (cgroup_members(procfs, process, &members)) {
+        add_outermost(procfs, process, &members, tree);
+    } else {
+        add_orphans(procfs, process, tree);
+    }
+    free(members.items);
 }
 
 static bool can_have_members(const struct process *process)

@@ -4,8 +4,8 @@
  * A tree is walked by /proc/PID/task/TID/children, so that a look costs what the tree is large,
  * not what the machine runs (reading every /proc/PID/stat of 2,000 processes takes 20 ms, a tree
  * of ten 0.1 ms). Kernels without that file get one scan of /proc instead. What has lost its
- * parent comes back to the keeper, and is told apart by FORKFUL_PROCESS_ID in its environment, or
- * by its session.
+ * parent is found in the process's cgroup. A process without one has its orphans among the keeper's
+ * children, told apart by FORKFUL_PROCESS_ID in their environment, or by their session.
  *
  * A pid is good here while our record says that its process lives: the keeper has not reaped it.
  * Everything is a picture of one moment, and may be over when it is told. Loop thread only.

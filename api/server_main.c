@@ -157,6 +157,7 @@ static void take_environment(struct server *server)
     copy_env(app->config_path, sizeof app->config_path, SERVER_ENV_CONFIG);
     app->server_restarts = (unsigned)env_number(SERVER_ENV_RESTARTS, 0);
     boot_id_read(app->boot_id);
+    app->service.cgroup_fd = env_number(SERVER_ENV_CGROUP_FD, -1);
     app->service.cwd = getcwd(NULL, 0);
     service_environment(&app->service, environ);
 }
@@ -410,7 +411,7 @@ static void fill_resume(const struct server *server, struct resume *head)
     *head = (struct resume){
         .occasion = RESUME_ADOPT, .spool_fd = SERVER_FD_SPOOL, .lock_fd = SERVER_FD_LOCK,
         .binary_fd = server->app.binary_fd, .notify_fd = env_number(SERVER_ENV_NOTIFY_FD, -1),
-        .cgroup_fd = env_number(SERVER_ENV_CGROUP_FD, -1), .first_line_printed = 1,
+        .cgroup_fd = server->app.service.cgroup_fd, .first_line_printed = 1,
         .listener_count = server->listener_count,
         .server_restarts = server->app.server_restarts + 1,
         .core_dumps = (uint32_t)env_number(SERVER_ENV_CORE_DUMPS, 0),

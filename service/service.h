@@ -61,6 +61,7 @@ struct service {
     uint64_t ends[REASONS];            /* ends seen since this server began, by their reason */
     enum log_level log_level;
     char *cwd;                         /* the daemon's, used where a spec has none */
+    int cgroup_fd;                     /* directory of the processes' cgroups; -1: there are none */
     char **base_env;                   /* what children inherit: our environment without FORKFUL_* */
     char url[320], socket_path[256];   /* for FORKFUL_URL and FORKFUL_SOCKET */
     struct notice_welcome keeper;      /* as the keeper told it */

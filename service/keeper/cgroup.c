@@ -126,7 +126,7 @@ static int make_top(struct keeper *keeper, const char *parent)
         if (getrandom(&word, sizeof word, 0) < 0 ||
             snprintf(path, sizeof keeper->cgroup_path, "%s/" PREFIX "%d-%06x", parent,
                      (int)keeper->pid, word & 0xffffff) >= (int)sizeof keeper->cgroup_path ||
-            mkdir(path, 0700) < 0) {
+            mkdir(path, 0755) < 0) {
             return -1;
         }
         int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -227,7 +227,7 @@ static int slot_make(int32_t slot)
     snprintf(name, sizeof name, "s%d", slot);
     slot_close(slot);
     unlinkat(top, name, AT_REMOVEDIR);
-    if (mkdirat(top, name, 0700) < 0) {
+    if (mkdirat(top, name, 0755) < 0) {
         return -errno;
     }
     slots[slot].worn = false;

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { daemonTest, suite, until } from '../lib/daemon.mjs';
 import { problem, TIME } from '../lib/check.mjs';
-import { alive } from '../lib/proc.mjs';
+import { alive, childrenOf, cmdline, send } from '../lib/proc.mjs';
 
 suite('tree', () => {
   daemonTest('lists the living descendants, parents first, with what escaped', async (d) => {
@@ -19,6 +19,30 @@ suite('tree', () => {
       if (place.has(one.ppid)) assert.ok(place.get(one.ppid) < place.get(one.pid), 'a parent stands before its child');
     }
     assert.equal((await d.process(id)).descendants, items.length - 1);
+  });
+
+  daemonTest('and the count of descendants know what has shed parent, session and environment, where cgroups can be written', async (d) => {
+    const { kernel } = await d.system();
+    const { id } = await d.python(`
+import os, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork(): os._exit(0)
+    print(os.getpid(), flush=True)
+    if os.fork() == 0: os.execve("/bin/sleep", ["inner", "1000"], {})
+    os.execve("/bin/sleep", ["outer", "1000"], {})
+os.wait()
+time.sleep(1000)`);
+    const outer = Number(await until('it has told', async () => (await d.logsText(id)).trim()));
+    const inner = await until('both sleep', () => cmdline(outer) === 'outer 1000' && childrenOf(outer).find((pid) => cmdline(pid) === 'inner 1000'));
+    try {
+      const { items } = (await d.get(`/v1/processes/${id}/tree`)).body;
+      assert.deepEqual(items.slice(1).map((one) => [one.pid, one.depth, one.argv[0]]), kernel.cgroup ? [[outer, 1, 'outer'], [inner, 2, 'inner']] : []);
+      for (const where of ['', '/stats']) assert.equal((await d.get(`/v1/processes/${id}${where}`)).body.descendants, items.length - 1);
+      await d.post(`/v1/processes/${id}/stop`, { grace_seconds: 0 }, { expect: 202 });
+      await d.join(id);
+      if (kernel.cgroup) await until('all have ended', () => !alive(outer) && !alive(inner));
+    } finally { for (const pid of [outer, inner]) if (/^(inn|out)er 1000$/.test(cmdline(pid))) send(pid, 'SIGKILL'); }
   });
 
   daemonTest('of an ended process is empty, or what it left behind', async (d) => {
