@@ -110,6 +110,17 @@ static void set_inherited(void *context, int fd)
     fcntl(fd, F_SETFD, *flags);
 }
 
+/* After an upgrade the blob's descriptor is still that of the old binary, but the servers to come are
+   of this one, as the keeper is. */
+static void take_own_binary(int binary_fd)
+{
+    int own = binary_fd >= 0 ? open("/proc/self/exe", O_PATH | O_CLOEXEC) : -1;
+    if (own >= 0) {
+        dup3(own, binary_fd, O_CLOEXEC);
+        close(own);
+    }
+}
+
 int exec_keeper_with_blob(int blob_fd)
 {
     struct resume_blob blob;
@@ -118,6 +129,7 @@ int exec_keeper_with_blob(int blob_fd)
     if (error) {
         return error;
     }
+    take_own_binary(blob.head.binary_fd);
     state_dir_lock_sign(blob.head.lock_fd);
     set_inherited(&inherited, blob_fd);
     resume_blob_each_fd(&blob, set_inherited, &inherited);

@@ -1,6 +1,6 @@
 // POST /v1/upgrade: another binary in the same process, and no child, listener or byte is lost.
 import assert from 'node:assert/strict';
-import { chmodSync, copyFileSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, copyFileSync, mkdtempSync, readlinkSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -33,6 +33,28 @@ suite('an upgrade', () => {
     exitedWith(await d.join(lines.id), 7);
     assert.equal(await d.logsText(lines.id), range(1, 300).map((i) => `line ${i}\n`).join(''));
     assert.equal((await d.unix.call('GET', '/v1/system')).status, 200);
+  });
+
+  test('is one of the server too: it runs the new file, not the one that was there before', async () => {
+    const dir = mkdtempSync(path.join(tmpdir(), 'forkful-test-bin-'));
+    const own = path.join(dir, 'forkful');
+    copyFileSync(BINARY, own);
+    const d = new Daemon({ bin: own });
+    try {
+      await d.start();
+      for (let i = 0; i < 2; i += 1) {
+        copyFileSync(BINARY, `${own}.new`);
+        renameSync(`${own}.new`, own);
+        const { server_pid } = await upgrade(d);
+        assert.equal(readlinkSync(`/proc/${server_pid}/exe`), own);
+      }
+      await d.killServer();
+      assert.equal(readlinkSync(`/proc/${(await d.system()).server_pid}/exe`), own);
+      await d.stop();
+    } finally {
+      d.sweep();
+      rmSync(dir, { recursive: true, force: true });
+    }
   });
 
   daemonTest('keeps deadlines: a stop and a timeout begun before still end', async (d) => {
