@@ -181,6 +181,16 @@ static const struct field output_fields[] = {
     {.name = "when_full", .type = FIELD_STRING, .words = when_full_words},
     {0}};
 
+static const struct field sandbox_path = {.name = "path", .type = FIELD_STRING, .min = 1, .max = 4095,
+                                          .check = must_be_plain_path};
+static const char *const seccomp_words[] = {"default", NULL};
+static const struct field sandbox_fields[] = {
+    {.name = "read", .type = FIELD_ARRAY, .min = 0, .max = 64, .items = &sandbox_path},
+    {.name = "write", .type = FIELD_ARRAY, .min = 0, .max = 64, .items = &sandbox_path},
+    {.name = "seccomp", .type = FIELD_STRING, .words = seccomp_words},
+    {.name = "require", FLAG},
+    {0}};
+
 static const struct field on_exit_fields[] = {
     {.name = "queue", .type = FIELD_STRING, .required = true, .check = must_be_object_name},
     {0}};
@@ -209,6 +219,7 @@ const struct field spawn_fields[] = {
     {.name = "user", ACCOUNT},
     {.name = "group", ACCOUNT},
     {.name = "no_new_privs", FLAG},
+    {.name = "sandbox", .type = FIELD_OBJECT, .fields = sandbox_fields},
     {.name = "umask", .type = FIELD_STRING, .check = must_be_umask},
     {.name = "nice", .type = FIELD_INTEGER, .min = -20, .max = 19},
     {.name = "rlimits", .type = FIELD_OBJECT, .fields = rlimits_fields},

@@ -10,6 +10,7 @@
 #include "api/respond.h"
 #include "api/routes.h"
 #include "service/policy.h"
+#include "service/sandbox.h"
 
 #ifndef FORKFUL_VERSION
 #define FORKFUL_VERSION "0.0.0"
@@ -239,6 +240,14 @@ static void words_json(struct text *t, const char *const *words)
     text_putc(t, ']');
 }
 
+static void sandboxes_json(struct text *t)
+{
+    struct sandbox_layers layers = sandbox_available();
+    text_put(t, ",\"sandbox\":{\"landlock_abi\":");
+    layers.landlock_abi ? text_number(t, layers.landlock_abi) : text_put(t, "null");
+    text_put(t, layers.seccomp ? ",\"seccomp\":[\"default\"]}" : ",\"seccomp\":[]}");
+}
+
 void handle_get_capabilities(struct request *request)
 {
     const struct executor_type *executor = request_app(request)->service.executor->type;
@@ -251,6 +260,7 @@ void handle_get_capabilities(struct request *request)
     words_json(&body, not_supported);
     text_put(&body, ",\"spawn\":");
     policy_json(&body, &request_app(request)->config);
+    sandboxes_json(&body);
     text_putc(&body, '}');
     answer_json(request, 200, &body);
 }

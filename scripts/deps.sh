@@ -17,7 +17,7 @@ missing_command() {
 }
 
 wanted_build() {
-    missing build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev
+    missing build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev libseccomp-dev
 }
 
 wanted_test() {
@@ -46,7 +46,7 @@ install() {
 }
 
 if ! command -v dpkg-query > /dev/null; then
-    echo "forkful: not a Debian system: install gcc, make, pkg-config, libmicrohttpd, jansson and sqlite3 yourself" >&2
+    echo "forkful: not a Debian system: install gcc, make, pkg-config, libmicrohttpd, jansson, sqlite3 and libseccomp yourself" >&2
     exit 0
 fi
 packages=$("wanted_$1")

@@ -80,16 +80,20 @@ enum spawn_flags {
     SPAWN_PROGRAM_FILE = 1u << 12,      /* what argv[0] finds must be the passed file (O_PATH) */
     SPAWN_PROGRAM_SCRIPT = 1u << 13,    /* and its interpreter must find it: as /dev/fd/N */
     SPAWN_CWD_FILE = 1u << 14,          /* what cwd names must be the passed directory (O_PATH) */
+    SPAWN_LANDLOCK = 1u << 15,          /* the passed ruleset is put on */
 };
 
 /* Where a name is looked for when the child has no PATH. */
 #define SPAWN_STANDARD_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+#define SPAWN_FILTER_UNIT 8u            /* sizeof(struct sock_filter) */
+#define SPAWN_FILTER_MAX (4096u * SPAWN_FILTER_UNIT) /* BPF_MAXINSNS */
 #define SPAWN_RLIMITS 16                /* RLIM_NLIMITS of Linux */
 
 /* After the struct, without padding between them: argv strings, env strings ("K=V"), cwd (empty:
    the keeper's), all NUL-terminated, then `record_bytes` of record, then `group_count` uint32
-   groups (not aligned: copy them). strings_bytes counts argv, env and cwd with their NULs. */
+   groups, then `filter_bytes` of a seccomp filter (neither aligned: copy them). strings_bytes counts
+   argv, env and cwd with their NULs. */
 struct command_spawn {
     uint32_t flags;             /* enum spawn_flags */
     uint32_t argc;              /* ≥ 1 */
@@ -103,6 +107,8 @@ struct command_spawn {
     int32_t nice;
     uint32_t rlimit_mask;       /* bit r: rlimits[r] is to be set */
     int32_t stop_signal;        /* for timeout and shutdown */
+    uint32_t filter_bytes;      /* struct sock_filter, one after the other; 0: no filter */
+    uint32_t reserved;
     int64_t timeout_us;         /* run time limit; 0: none */
     int64_t grace_us;           /* from the stop's signal to SIGKILL */
     uint64_t max_output_bytes;  /* for block and drop_newest */

@@ -28,7 +28,7 @@ struct launch {
     const void *tail;               /* strings, record, groups; borrowed for the call */
     size_t tail_bytes;
     int stdin_fd;                   /* SPAWN_STDIN_FILE: borrowed for the call; else -1 */
-    int program, directory;         /* SPAWN_PROGRAM_FILE, SPAWN_CWD_FILE: likewise */
+    int program, directory, ruleset; /* SPAWN_PROGRAM_FILE, SPAWN_CWD_FILE, SPAWN_LANDLOCK: likewise */
 };
 
 struct executor;

@@ -15,6 +15,7 @@
 #include "service/id.h"
 #include "service/launch_command.h"
 #include "service/policy.h"
+#include "service/sandbox.h"
 #include "service/secrets.h"
 #include "service/pool.h"
 #include "service/service.h"
@@ -166,6 +167,7 @@ static struct problem *launch_send(struct service *service, struct process *proc
     struct text tail = {0};
     struct launch launch = {.stdin_fd = -1};
     struct problem *problem = secrets_read(spec);
+    problem = problem ? problem : sandbox_prepare(spec);
     problem = problem ? problem : launch_compose(service, process, spec, spec_text,
                                                  ticket->key ? &key : NULL, &tail, &launch);
     if (!problem) {
@@ -204,6 +206,7 @@ static struct problem *fit(struct service *service, const struct asker *asker, s
         policy_complete(service->config, spec);
         problem = policy_check(service, &asker->owner, spec);
     }
+    problem = problem ? problem : sandbox_choose(spec);
     return problem ? problem : policy_check_count(service, &asker->account);
 }
 
@@ -340,6 +343,20 @@ static char *spec_text_without_body(const struct process *process)
     return text;
 }
 
+/* Its record says which layers it has. */
+static struct problem *same_sandbox(const struct process *process, struct spec *spec)
+{
+    const struct privileges *own = process->privileges;
+    struct problem *problem = sandbox_choose(spec);
+    if (!problem && own && (own->layers.landlock_abi != spec->layers.landlock_abi ||
+                            own->layers.seccomp != spec->layers.seccomp)) {
+        problem = problem_make(PROBLEM_SANDBOX_UNAVAILABLE,
+                               "the kernel has other layers than when process %s was made",
+                               process->id_text);
+    }
+    return problem;
+}
+
 /* What it runs as was decided when it was made; whether that may be is decided again. */
 static struct problem *fit_again(struct service *service, const struct process *process,
                                  struct spec *spec)
@@ -348,7 +365,8 @@ static struct problem *fit_again(struct service *service, const struct process *
         return problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the groups");
     }
     struct problem *problem = inherit(service, &process->parent, spec);
-    return problem ? problem : policy_check(service, &process->parent, spec);
+    problem = problem ? problem : policy_check(service, &process->parent, spec);
+    return problem ? problem : same_sandbox(process, spec);
 }
 
 /* A daemon process does not outlive its parent; it is not started after it either. */

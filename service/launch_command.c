@@ -114,6 +114,7 @@ static void fill_command(const struct process *process, const struct spec *spec,
     command->flags |= spec->program >= 0 ? SPAWN_PROGRAM_FILE : 0;
     command->flags |= spec->is_script ? SPAWN_PROGRAM_SCRIPT : 0;
     command->flags |= spec->directory >= 0 ? SPAWN_CWD_FILE : 0;
+    command->flags |= spec->ruleset >= 0 ? SPAWN_LANDLOCK : 0;
     command->argc = spec->argc;
     command->uid = spec->uid;
     command->gid = spec->gid;
@@ -156,8 +157,8 @@ struct problem *launch_compose(struct service *service, const struct process *pr
                                const struct answer_key *key, struct text *tail,
                                struct launch *launch)
 {
-    *launch = (struct launch){
-        .stdin_fd = -1, .program = spec->program, .directory = spec->directory};
+    *launch = (struct launch){.stdin_fd = -1, .program = spec->program,
+                              .directory = spec->directory, .ruleset = spec->ruleset};
     text_room(tail, USUAL_BYTES);
     fill_command(process, spec, &launch->command);
     for (unsigned i = 0; i < spec->argc; i++) {
@@ -170,6 +171,8 @@ struct problem *launch_compose(struct service *service, const struct process *pr
     launch->command.record_bytes = (uint32_t)tail->bytes - launch->command.strings_bytes;
     text_add(tail, spec->groups, spec->group_count * sizeof *spec->groups);
     launch->command.group_count = spec->group_count;
+    text_add(tail, spec->filter, spec->filter_bytes);
+    launch->command.filter_bytes = (uint32_t)spec->filter_bytes;
     launch->tail = tail->data;
     launch->tail_bytes = tail->bytes;
     if (tail->failed) {

@@ -106,7 +106,7 @@ static struct problem *local_spawn(struct executor *executor, const struct fact_
                              {(void *)&launch->command, sizeof launch->command},
                              {(void *)launch->tail, launch->tail_bytes}};
     size_t count = launch->tail_bytes ? 3 : 2;
-    const int files[] = {launch->stdin_fd, launch->program, launch->directory};
+    const int files[] = {launch->stdin_fd, launch->program, launch->directory, launch->ruleset};
     int fds[COMMAND_SPAWN_FDS];
     int fd_count = 0;
     int body_fd = -1;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "service/policy.h"
+#include "service/sandbox.h"
 #include "service/pool_internal.h"
 
 #define IDLE_US 60000000ll             /* of a pool that says no idle_seconds */
@@ -141,6 +142,7 @@ static struct problem *check_spec(struct service *service, const struct pool *po
     if (!problem) {
         policy_complete(service->config, spec);
         problem = policy_check(service, &pool->object.owner, spec);
+        problem = problem ? problem : sandbox_choose(spec);
     }
     spec_free(spec);
     return within_spec(problem);

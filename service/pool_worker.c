@@ -176,9 +176,8 @@ static void start_failed(struct pool *pool, struct task *task, const struct prob
     }
     task = victim(pool, task);
     if (task) {
-        bool denied = problem->code == PROBLEM_SPAWN_DENIED;
-        struct task_outcome outcome = {.error = TASK_SPAWN_FAILED,
-                                       .error_number = denied ? EACCES : problem->error};
+        struct task_outcome outcome = {.error = TASK_SPAWN_FAILED, /* EACCES: the policy's, a sandbox's */
+                                       .error_number = problem->error ? problem->error : EACCES};
         for (unsigned stage = 0; stage < STAGES && problem->stage; stage++) {
             if (strcmp(spawn_stage_name(stage), problem->stage) == 0) {
                 outcome.stage = stage;

@@ -25,7 +25,8 @@ static struct privileges only_no_new_privs = {.no_new_privs = true};
 bool privileges_from_spec(const struct spec *spec, struct privileges **out)
 {
     *out = NULL;
-    if (!(spec->flags & (SPAWN_SET_IDS | SPAWN_SET_NICE)) && !spec->rlimit_mask) {
+    if (!(spec->flags & (SPAWN_SET_IDS | SPAWN_SET_NICE)) && !spec->rlimit_mask &&
+        !spec->sandbox) {
         *out = spec->flags & SPAWN_NO_NEW_PRIVS ? &only_no_new_privs : NULL;
         return true;
     }
@@ -34,6 +35,8 @@ bool privileges_from_spec(const struct spec *spec, struct privileges **out)
         free(made);
         return false;
     }
+    made->sandbox = json_incref(spec->sandbox);
+    made->layers = spec->layers;
     made->has_ids = spec->flags & SPAWN_SET_IDS;
     made->uid = spec->uid;
     made->gid = spec->gid;
@@ -51,6 +54,7 @@ void privileges_free(struct privileges *privileges)
 {
     if (privileges && privileges != &only_no_new_privs) {
         free(privileges->groups);
+        json_decref(privileges->sandbox);
         free(privileges);
     }
 }
@@ -76,6 +80,13 @@ static void give_nice(const struct privileges *from, struct spec *spec)
     spec->flags |= SPAWN_SET_NICE;
 }
 
+static void give_sandbox(const struct privileges *from, struct spec *spec)
+{
+    json_decref(spec->sandbox);
+    spec->sandbox = json_incref(from->sandbox);
+    spec->layers = from->layers;
+}
+
 static void give_limit(const struct privileges *from, struct spec *spec, unsigned resource)
 {
     spec->rlimits[resource].soft = from->rlimits[resource].soft;
@@ -87,6 +98,8 @@ bool privileges_apply(const struct privileges *privileges, struct spec *spec)
 {
     spec->flags &= ~(unsigned)(SPAWN_SET_IDS | SPAWN_SET_NICE | SPAWN_NO_NEW_PRIVS);
     spec->rlimit_mask = 0;
+    json_decref(spec->sandbox);
+    spec->sandbox = NULL;
     spec->user_given = spec->group_given = privileges && privileges->has_ids;
     if (!privileges) {
         return true;
@@ -95,6 +108,7 @@ bool privileges_apply(const struct privileges *privileges, struct spec *spec)
         give_nice(privileges, spec);
     }
     spec->flags |= privileges->no_new_privs ? SPAWN_NO_NEW_PRIVS : 0;
+    give_sandbox(privileges, spec);
     for (unsigned r = 0; r < SPAWN_RLIMITS; r++) {
         if (privileges->rlimit_mask >> r & 1) {
             give_limit(privileges, spec, r);
@@ -164,8 +178,14 @@ struct problem *privileges_inherit(const struct privileges *maker, struct spec *
     if (maker->no_new_privs && spec->new_privs_asked) {
         problem = too_much(problem, "/no_new_privs", "is set for the process that asks");
     }
+    if (maker->sandbox && spec->sandbox && !json_equal(maker->sandbox, spec->sandbox)) {
+        problem = too_much(problem, "/sandbox", "must be that of the process that asks");
+    }
     if (problem) {
         return problem;
+    }
+    if (maker->sandbox) {
+        give_sandbox(maker, spec);
     }
     spec->flags |= maker->no_new_privs ? SPAWN_NO_NEW_PRIVS : 0;
     if (maker->has_nice && !(spec->flags & SPAWN_SET_NICE)) {
@@ -199,6 +219,14 @@ void privileges_json(struct text *text, const struct privileges *privileges)
     }
     if (privileges && privileges->no_new_privs) {
         text_put(text, ",\"no_new_privs\":true");
+    }
+    if (privileges && privileges->sandbox) {
+        char *dump = json_dumps(privileges->sandbox, JSON_COMPACT);
+        text_printf(text, ",\"landlock_abi\":%d,\"seccomp\":%s,\"sandbox\":",
+                    privileges->layers.landlock_abi, privileges->layers.seccomp ? "true" : "false");
+        text_put(text, dump ? dump : "null");
+        text->failed |= !dump;
+        free(dump);
     }
     if (privileges && privileges->rlimit_mask) {
         text_put(text, ",\"rlimits\":[");
@@ -234,7 +262,8 @@ bool privileges_from_json(const json_t *object, struct privileges **out)
     const json_t *limits = json_object_get(object, "rlimits");
     const json_t *groups = json_object_get(object, "groups");
     bool no_new_privs = json_is_true(json_object_get(object, "no_new_privs"));
-    if (!uid && !nice && !limits) {
+    json_t *sandbox = json_object_get(object, "sandbox");
+    if (!uid && !nice && !limits && !sandbox) {
         *out = no_new_privs ? &only_no_new_privs : NULL;
         return true;
     }
@@ -256,6 +285,9 @@ bool privileges_from_json(const json_t *object, struct privileges **out)
         made->groups[i] = (uint32_t)json_integer_value(json_array_get(groups, i));
     }
     made->no_new_privs = no_new_privs;
+    made->sandbox = json_incref(sandbox);
+    made->layers.landlock_abi = (int)json_integer_value(json_object_get(object, "landlock_abi"));
+    made->layers.seccomp = json_is_true(json_object_get(object, "seccomp"));
     made->has_nice = nice != NULL;
     made->nice = (int)json_integer_value(nice);
     limits_from_json(limits, made);

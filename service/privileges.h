@@ -13,9 +13,12 @@
 
 #include "service/spec.h"
 
+/* What was chosen for a process that has a sandbox is what each that it makes gets, and no other. */
 struct privileges {                    /* what was set for a process; the rest is the daemon's */
     bool has_ids, has_nice;
     bool no_new_privs;                 /* prctl(2), PR_SET_NO_NEW_PRIVS */
+    json_t *sandbox;                   /* as in struct spec; NULL: none */
+    struct sandbox_layers layers;
     uint32_t uid, gid, *groups, group_count;
     int nice;
     uint32_t rlimit_mask;

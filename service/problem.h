@@ -62,6 +62,7 @@
     X(MISSING_FIELD, "missing_field", 422, "A field is missing")                                \
     X(TYPE_MISMATCH, "type_mismatch", 422, "It is of another type")                             \
     X(OUT_OF_RANGE, "out_of_range", 422, "A number or an index is out of its range")            \
+    X(SANDBOX_UNAVAILABLE, "sandbox_unavailable", 422, "This machine has no such sandbox")      \
     X(SPAWN_FAILED, "spawn_failed", 422, "The command could not be executed")                   \
     X(IDEMPOTENCY_KEY_REUSED, "idempotency_key_reused", 422, "The key was used with another request") \
     X(UPGRADE_FAILED, "upgrade_failed", 422, "The new binary did not pass its check")           \

@@ -10,6 +10,7 @@
 
 #include "service/bonds.h"
 #include "service/id.h"
+#include "service/sandbox.h"
 #include "service/service.h"
 
 #define USUAL_BYTES 1024u /* of all that is not fixed */
@@ -207,6 +208,8 @@ static void fixed_json(struct text *t, const struct process *p, const struct spe
     env_keys_json(t, spec);
     text_put(t, ",\"no_new_privs\":");
     text_json_bool(t, spec->flags & SPAWN_NO_NEW_PRIVS);
+    text_put(t, ",\"sandbox\":");
+    sandbox_json(t, spec);
     text_put(t, ",\"labels\":");
     labels_json(t, p->labels);
 }

@@ -364,6 +364,12 @@ static void read_no_new_privs(struct reading *r, const json_t *value)
     r->spec->flags |= json_is_true(value) ? SPAWN_NO_NEW_PRIVS : 0;
 }
 
+static void read_sandbox(struct reading *r, const json_t *value)
+{
+    r->spec->sandbox = json_incref((json_t *)value);
+    r->spec->flags |= SPAWN_NO_NEW_PRIVS;
+}
+
 static void read_umask(struct reading *r, const json_t *value)
 {
     const char *text = json_string_value(value);
@@ -490,6 +496,7 @@ static const struct {
     {"rlimits", read_rlimits}, {"timeout_seconds", read_timeout}, {"stop", read_stop},
     {"output", read_output},   {"labels", read_labels},   {"api", read_api},
     {"requires", read_requires}, {"on_exit", read_on_exit}, {"no_new_privs", read_no_new_privs},
+    {"sandbox", read_sandbox},
 };
 
 struct problem *spec_from_json(const json_t *body, const struct spec_defaults *defaults,
@@ -503,7 +510,7 @@ struct problem *spec_from_json(const json_t *body, const struct spec_defaults *d
     *spec = (struct spec){.start = true, .api = true, .stop_signal = 15,
                           .grace_us = defaults->grace_us, .when_full = defaults->when_full,
                           .max_output_bytes = defaults->max_output_bytes, .program = -1,
-                          .directory = -1};
+                          .directory = -1, .ruleset = -1};
     struct reading r = {.spec = spec};
     for (size_t i = 0; i < sizeof fields / sizeof *fields; i++) {
         const json_t *value = json_object_get(body, fields[i].field);
@@ -513,6 +520,9 @@ struct problem *spec_from_json(const json_t *body, const struct spec_defaults *d
     }
     take_groups(&r);
     free(r.account);
+    if (spec->sandbox && spec->new_privs_asked) {
+        fault(&r, "/no_new_privs", "must not be false with a sandbox");
+    }
     if (!spec->argv && !r.problem && !r.out_of_memory) {
         r.problem = problem_add(NULL, PROBLEM_MISSING_FIELD, FAULT_POINTER, "/argv",
                                 "either argv or shell is needed");
@@ -569,5 +579,9 @@ void spec_free(struct spec *spec)
     if (spec->directory >= 0) {
         close(spec->directory);
     }
+    if (spec->ruleset >= 0) {
+        close(spec->ruleset);
+    }
+    json_decref(spec->sandbox);
     free(spec);
 }

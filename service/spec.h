@@ -26,6 +26,11 @@ struct pool_order {              /* of a process that a pool makes; zeroed: none
     char task_id[ID_TEXT_BYTES]; /* likewise; "" where there is none */
 };
 
+struct sandbox_layers {          /* of a sandbox, those that are put on */
+    int landlock_abi;            /* 0: no Landlock */
+    bool seccomp;
+};
+
 struct secret {                  /* a variable whose value lies in a file; see secrets.h */
     char *name, *file;
     int fd;                      /* the file, once it may be read (O_PATH); -1: not open, `error` says why */
@@ -65,6 +70,12 @@ struct spec {
     /* Where the spawn policy opened them: what argv[0] and cwd must find; else -1. Owned. */
     int program, directory;
     bool is_script;
+    /* {"read":[…],"write":[…],"seccomp":"default","require":…}, or NULL; see sandbox.h. */
+    json_t *sandbox;
+    struct sandbox_layers layers;
+    int ruleset;                 /* of Landlock; -1: none. Owned */
+    const void *filter;          /* of seccomp, filter_bytes long; borrowed for ever */
+    size_t filter_bytes;
 };
 
 struct spec_defaults {

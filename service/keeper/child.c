@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/seccomp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -209,6 +210,14 @@ void child_run(void *context)
     if (fixed->flags & SPAWN_NO_NEW_PRIVS) {
         must(plan, STAGE_USER, raw_call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0));
     }
+    if (plan->ruleset >= 0) {
+        must(plan, STAGE_SANDBOX,
+             raw_call(SYS_landlock_restrict_self, (uintptr_t)plan->ruleset, 0, 0, 0));
+    }
     raw_call(SYS_rt_sigprocmask, SIG_SETMASK, address(&no_signals), 0, KERNEL_SIGSET_BYTES);
+    if (plan->filter.len > 0) { /* last, so that it need allow only what finds the program */
+        must(plan, STAGE_SANDBOX, raw_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0,
+                                           address(&plan->filter), 0));
+    }
     run_program(plan);
 }

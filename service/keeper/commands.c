@@ -39,6 +39,7 @@ static bool take_files(struct spawn *spawn, const int *fds, const int *end)
         {SPAWN_STDIN_FILE, &spawn->stdin_file},
         {SPAWN_PROGRAM_FILE, &spawn->program},
         {SPAWN_CWD_FILE, &spawn->directory},
+        {SPAWN_LANDLOCK, &spawn->ruleset},
     };
     for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
         if (spawn->fixed.flags & places[i].flag) {

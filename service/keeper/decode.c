@@ -109,26 +109,29 @@ static int spawn_is_sound(const struct command_spawn *fixed)
     return fixed->argc >= 1 && fixed->group_count <= NGROUPS_MAX &&
            fixed->timeout_us >= 0 && fixed->timeout_us <= INT64_MAX / 4 &&
            fixed->grace_us >= 0 && fixed->grace_us <= INT64_MAX / 4 &&
+           fixed->filter_bytes <= SPAWN_FILTER_MAX && fixed->filter_bytes % SPAWN_FILTER_UNIT == 0 &&
            signal_is_sound(fixed->stop_signal) && (fixed->rlimit_mask >> SPAWN_RLIMITS) == 0;
 }
 
 int decode_spawn(const unsigned char *body, size_t size, struct spawn *spawn)
 {
     memset(spawn, 0, sizeof *spawn);
-    spawn->stdin_file = spawn->program = spawn->directory = -1;
+    spawn->stdin_file = spawn->program = spawn->directory = spawn->ruleset = -1;
     if (size < sizeof spawn->fixed || size > COMMAND_BODY_LIMIT) {
         return -EPROTO;
     }
     memcpy(&spawn->fixed, body, sizeof spawn->fixed);
     const struct command_spawn *fixed = &spawn->fixed;
     uint64_t groups_bytes = (uint64_t)fixed->group_count * sizeof(uint32_t);
-    uint64_t total = (uint64_t)fixed->strings_bytes + fixed->record_bytes + groups_bytes;
+    uint64_t total = (uint64_t)fixed->strings_bytes + fixed->record_bytes + groups_bytes +
+                     fixed->filter_bytes;
     if (!spawn_is_sound(fixed) || total != size - sizeof spawn->fixed) {
         return -EPROTO;
     }
     spawn->strings = (const char *)body + sizeof spawn->fixed;
     spawn->record = (const unsigned char *)spawn->strings + fixed->strings_bytes;
     spawn->groups = spawn->record + fixed->record_bytes;
+    spawn->filter = spawn->groups + groups_bytes;
     spawn->cwd = last_string(spawn->strings, fixed->strings_bytes,
                              (uint64_t)fixed->argc + fixed->envc + 1);
     return spawn->cwd != NULL ? 0 : -EPROTO;

@@ -33,7 +33,8 @@ struct spawn {
     const char *cwd;              /* the last of them; empty: stay */
     const unsigned char *record;
     const unsigned char *groups;  /* group_count uint32_t, not aligned */
-    int stdin_file, program, directory; /* what came with it, -1: none; commands.c fills them in */
+    const unsigned char *filter;  /* fixed.filter_bytes, not aligned */
+    int stdin_file, program, directory, ruleset; /* what came with it, -1: none; commands.c fills them in */
 };
 
 /* How many of the bytes are the first command; 0: not even its header is whole. */

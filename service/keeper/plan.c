@@ -1,6 +1,6 @@
 /*
  * Plans; the contract is in plan.h. Layout of a region: struct plan, the pointers to arguments and
- * environment, groups, strings, and the stack, which grows down from the end.
+ * environment, groups, filter, strings, and the stack, which grows down from the end.
  */
 #include "service/keeper/plan.h"
 
@@ -75,7 +75,7 @@ struct plan *plan_make(const struct spawn *spawn)
     size_t pointers = (size_t)fixed->argc + fixed->envc + 2;
     size_t groups_bytes = fixed->group_count * sizeof(gid_t);
     struct plan *plan = region_take(sizeof *plan + pointers * sizeof(char *) + groups_bytes +
-                                    fixed->strings_bytes + PLAN_STACK_BYTES);
+                                    fixed->filter_bytes + fixed->strings_bytes + PLAN_STACK_BYTES);
     if (plan == NULL) {
         return NULL;
     }
@@ -83,13 +83,17 @@ struct plan *plan_make(const struct spawn *spawn)
     plan->arguments = (char **)(plan + 1);
     plan->groups = (gid_t *)(plan->arguments + pointers);
     memcpy(plan->groups, spawn->groups, groups_bytes);
-    char *strings = (char *)(plan->groups + fixed->group_count);
+    plan->filter.len = (unsigned short)(fixed->filter_bytes / sizeof *plan->filter.filter);
+    plan->filter.filter = (struct sock_filter *)(plan->groups + fixed->group_count);
+    memcpy(plan->filter.filter, spawn->filter, fixed->filter_bytes);
+    char *strings = (char *)(plan->filter.filter + plan->filter.len);
     memcpy(strings, spawn->strings, fixed->strings_bytes);
     plan->environment = point_at(&strings, fixed->argc, plan->arguments);
     point_at(&strings, fixed->envc, plan->environment);
     plan->cwd = strings;
     plan->program = spawn->program;
     plan->directory = spawn->directory;
+    plan->ruleset = spawn->ruleset;
     plan->search_path = search_path(plan->environment);
     plan->exec_error = FAULT_ERRNO("execve");
     plan->stack = (char *)plan + plan->bytes - PLAN_STACK_BYTES;

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include <linux/filter.h>
+
 #include "service/keeper/decode.h"
 
 struct plan {
@@ -24,6 +26,8 @@ struct plan {
     const char *search_path;      /* where a name without slash is looked for */
     gid_t *groups;                /* fixed.group_count */
     int standard[3];              /* what becomes stdin, stdout, stderr; all above 2 */
+    struct sock_fprog filter;     /* len 0: none */
+    int ruleset;                  /* of Landlock; -1: none */
     int program, directory;       /* what argv[0] and cwd must find; -1: whatever they do */
     int status_fd;                /* takes {errno, stage} when the way ends before exec */
     uint64_t soft_nofile;

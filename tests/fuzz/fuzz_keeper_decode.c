@@ -28,6 +28,8 @@ static void walk_spawn(const unsigned char *body, size_t size)
         sink += spawn.record[i];
     for (uint32_t i = 0; i < spawn.fixed.group_count * 4; i++)
         sink += spawn.groups[i];
+    for (uint32_t i = 0; i < spawn.fixed.filter_bytes; i++)
+        sink += spawn.filter[i];
 }
 
 static void walk_command(const unsigned char *bytes, size_t size)

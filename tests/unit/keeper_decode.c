@@ -31,7 +31,8 @@ static size_t make_spawn(unsigned char *body, struct command_spawn fixed, const 
     memcpy(body, &fixed, sizeof fixed);
     memcpy(body + sizeof fixed, strings, strings_bytes);
     memset(body + sizeof fixed + strings_bytes, 7, fixed.record_bytes);
-    return sizeof fixed + strings_bytes + fixed.record_bytes + fixed.group_count * 4;
+    return sizeof fixed + strings_bytes + fixed.record_bytes + fixed.group_count * 4 +
+           fixed.filter_bytes;
 }
 
 static void a_packet_is_taken_only_at_its_exact_length(void **state)
@@ -130,13 +131,17 @@ static void a_spawn_body_gives_its_parts(void **state)
 {
     unsigned char body[1024];
     struct spawn spawn;
-    struct command_spawn fixed = {.argc = 2, .envc = 1, .record_bytes = 5, .group_count = 2};
+    struct command_spawn fixed = {.argc = 2, .envc = 1, .record_bytes = 5, .group_count = 2,
+                                  .filter_bytes = 2 * SPAWN_FILTER_UNIT};
     size_t size = make_spawn(body, fixed, "a\0b\0K=V\0/tmp", 13);
     assert_int_equal(decode_spawn(body, size, &spawn), 0);
     assert_string_equal(spawn.strings, "a");
     assert_string_equal(spawn.cwd, "/tmp");
     assert_int_equal(spawn.record[4], 7);
     assert_ptr_equal(spawn.groups, spawn.record + 5);
+    assert_ptr_equal(spawn.filter, spawn.groups + 8);
+    assert_ptr_equal(spawn.filter + 2 * SPAWN_FILTER_UNIT, body + size);
+    assert_int_equal(spawn.program, -1);
 }
 
 static void spawn_bodies_whose_counts_lie_are_refused(void **state)
@@ -146,8 +151,10 @@ static void spawn_bodies_whose_counts_lie_are_refused(void **state)
         {.argc = UINT32_MAX, .envc = 4}, {.argc = 2, .envc = 1, .timeout_us = -1},
         {.argc = 2, .envc = 1, .grace_us = -1}, {.argc = 2, .envc = 1, .stop_signal = 99},
         {.argc = 2, .envc = 1, .rlimit_mask = 1u << 16},
+        {.argc = 2, .envc = 1, .filter_bytes = SPAWN_FILTER_UNIT + 1},
+        {.argc = 2, .envc = 1, .filter_bytes = SPAWN_FILTER_MAX + SPAWN_FILTER_UNIT},
     };
-    unsigned char body[1024];
+    unsigned char body[sizeof(struct command_spawn) + 1024 + 2 * SPAWN_FILTER_MAX];
     struct spawn spawn;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         size_t size = make_spawn(body, rows[i], "a\0b\0K=V\0/tmp", 13);

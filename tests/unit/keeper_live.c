@@ -128,6 +128,56 @@ static void a_script_without_interpreter_line_is_enoexec(void **state)
     unlink(path);
 }
 
+static void only_the_passed_program_and_directory_are_taken(void **state)
+{
+    const struct {
+        const char *program, *cwd; /* what is named */
+        const char *passed_program, *passed_cwd;
+        int error;
+        enum spawn_stage stage;
+    } rows[] = {
+        {"/bin/true", "/usr", "/bin/true", "/usr", 0, STAGE_NONE},
+        {"/usr/../bin/true", "/usr/.", "/bin/true", "/usr", 0, STAGE_NONE},
+        {"true", "/usr", "/bin/true", "/usr", 0, STAGE_NONE},
+        {"bin/true", "/usr", "/bin/true", "/usr", 0, STAGE_NONE},
+        {"/bin/sleep", "/usr", "/bin/true", "/usr", EACCES, STAGE_EXEC},
+        {"sleep", "/usr", "/bin/true", "/usr", EACCES, STAGE_EXEC},
+        {"/bin/true", "/", "/bin/true", "/usr", EACCES, STAGE_CWD},
+        {"/bin/true", "/no/such", "/bin/true", "/usr", ENOENT, STAGE_CWD},
+        {"/no/such", "/usr", "/bin/true", "/usr", ENOENT, STAGE_EXEC},
+        {"/etc/passwd", "/usr", "/etc/passwd", "/usr", EACCES, STAGE_EXEC},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        int program = open(rows[i].passed_program, O_PATH | O_CLOEXEC);
+        int directory = open(rows[i].passed_cwd, O_PATH | O_CLOEXEC);
+        struct fact_id id = live_run((struct live_spawn){
+            .argv = (const char *const[]){rows[i].program, NULL}, .cwd = rows[i].cwd,
+            .flags = SPAWN_PROGRAM_FILE | SPAWN_CWD_FILE | SPAWN_SEARCH_PATH, .program = program,
+            .directory = directory});
+        if (rows[i].error == 0) {
+            assert_int_equal(live_exited(&id, NULL).status, 0);
+        } else {
+            const struct fact_spawn_failed *failed =
+                fact_payload(live_until(&live, FACT_SPAWN_FAILED, &id, NULL));
+            assert_int_equal(failed->error, rows[i].error);
+            assert_int_equal(failed->stage, rows[i].stage);
+        }
+        close(program);
+        close(directory);
+    }
+}
+
+static void what_is_no_ruleset_starts_nothing(void **state)
+{
+    struct fact_id id = live_run((struct live_spawn){
+        .argv = SHELL("exit 0"), .flags = SPAWN_LANDLOCK | SPAWN_NO_NEW_PRIVS,
+        .ruleset = STDERR_FILENO});
+    const struct fact_spawn_failed *failed =
+        fact_payload(live_until(&live, FACT_SPAWN_FAILED, &id, NULL));
+    assert_int_not_equal(failed->error, 0);
+    assert_int_equal(failed->stage, STAGE_SANDBOX);
+}
+
 static void a_record_larger_than_a_packet_comes_back_whole(void **state)
 {
     static char record[300000];
@@ -453,6 +503,8 @@ int main(int argc, char **argv)
         LIVE(output_comes_before_the_exit_and_both_streams_are_told_apart),
         LIVE(merged_streams_keep_their_order),
         LIVE(an_end_by_signal_names_the_signal),
+        LIVE(only_the_passed_program_and_directory_are_taken),
+        LIVE(what_is_no_ruleset_starts_nothing),
         LIVE(a_child_finds_a_clean_process),
         LIVE(failures_before_exec_name_errno_and_stage_and_leave_nothing),
         LIVE(a_script_without_interpreter_line_is_enoexec),

@@ -83,6 +83,25 @@ static void a_server_that_talks_nonsense_is_replaced(void **state)
     live_until(&live, FACT_SERVER_ENDED, NULL, NULL);
 }
 
+static void a_spawn_whose_descriptors_are_not_those_of_its_flags_is_nonsense(void **state)
+{
+    const struct { uint32_t flags; int program, directory; } rows[] = {
+        {SPAWN_PROGRAM_FILE, 0, 0}, {0, STDERR_FILENO, 0}, {SPAWN_CWD_FILE, 2, 2},
+        {SPAWN_PROGRAM_FILE | SPAWN_CWD_FILE | SPAWN_LANDLOCK, 2, 2}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct live_spawn spawn = {.process = live_id(900 + (unsigned)i), .argv = SHELL("exit 0"),
+                                   .flags = rows[i].flags, .program = rows[i].program,
+                                   .directory = rows[i].directory};
+        live_spawn(&live, &spawn);
+        live_wait_gone(live.server);
+        live_lose_server(&live);
+        live_meet(&live);
+        assert_int_equal(live.welcome.entries, 0);
+        live_until(&live, FACT_SERVER_ENDED, NULL, NULL);
+        live_applied(&live);
+    }
+}
+
 static void a_server_that_ends_soon_again_and_again_is_started_at_growing_distance(void **state)
 {
     uint32_t delays_ms[5];
@@ -260,6 +279,7 @@ int main(int argc, char **argv)
         LIVE(signals_to_the_keeper_are_told_also_to_a_later_server),
         LIVE(the_commands_of_one_packet_are_all_done),
         LIVE(a_server_that_talks_nonsense_is_replaced),
+        LIVE(a_spawn_whose_descriptors_are_not_those_of_its_flags_is_nonsense),
         LIVE(a_killed_servers_silence_does_not_end_the_next_one),
         LIVE(state_is_kept_for_the_next_server),
         LIVE(a_server_that_ends_soon_again_and_again_is_started_at_growing_distance),

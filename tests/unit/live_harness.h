@@ -52,6 +52,7 @@ struct live_spawn {                  /* what a test may ask for; zero is the usu
     const char *cwd;
     uint32_t flags;
     int stdin_fd;                    /* with SPAWN_STDIN_FILE */
+    int program, directory, ruleset; /* with SPAWN_PROGRAM_FILE, _CWD_FILE, _LANDLOCK; 0: not sent */
     const void *record;
     size_t record_bytes;
     int64_t timeout_us, grace_us;

@@ -93,7 +93,7 @@ uint32_t live_spawn(struct live *live, const struct live_spawn *spawn)
     memcpy(body, &fixed, sizeof fixed);
     struct command command = {.type = COMMAND_SPAWN, .body_bytes = (uint32_t)at,
                               .process = spawn->process};
-    int fds[2];
+    int fds[COMMAND_SPAWN_FDS];
     size_t fd_count = 0;
     bool large = sizeof command + at > COMMAND_PACKET_BYTES;
     if (large) {
@@ -104,6 +104,11 @@ uint32_t live_spawn(struct live *live, const struct live_spawn *spawn)
     }
     if (spawn->flags & SPAWN_STDIN_FILE)
         fds[fd_count++] = spawn->stdin_fd;
+    const int files[] = {spawn->program, spawn->directory, spawn->ruleset};
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+        if (files[i] > 0)
+            fds[fd_count++] = files[i];
+    }
     uint32_t request = send_packet(live, &command, body, large ? 0 : at, fds, fd_count);
     if (large)
         close(fds[0]);
