@@ -14,7 +14,7 @@
 struct packet {                       /* one that the socket did not take yet */
     struct packet *next;
     size_t bytes;
-    int fds[2];
+    int fds[COMMAND_SPAWN_FDS];
     int fd_count;
     unsigned char data[];
 };
@@ -87,7 +87,7 @@ static ssize_t packet_send(int socket, const struct iovec *parts, size_t count, 
 {
     union {
         struct cmsghdr header;
-        char space[CMSG_SPACE(2 * sizeof(int))];
+        char space[CMSG_SPACE(COMMAND_SPAWN_FDS * sizeof(int))];
     } control = {0};
     struct msghdr message = {.msg_iov = (struct iovec *)parts, .msg_iovlen = count};
     if (fd_count) {

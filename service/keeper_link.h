@@ -32,7 +32,7 @@ struct keeper_link {
 uint32_t keeper_link_expect(struct keeper_link *self, struct reply reply);
 /* The reply that is expected under this number, once. */
 bool keeper_link_take(struct keeper_link *self, uint32_t request, struct reply *out);
-/* One command with at most 2 descriptors (borrowed). False: it could not even be queued. A keeper
+/* One command with at most COMMAND_SPAWN_FDS descriptors (borrowed). False: it could not even be queued. A keeper
    that is gone takes everything: the end of its socket tells. */
 bool keeper_link_send(struct keeper_link *self, const struct iovec *parts, size_t count,
                       const int *fds, int fd_count);

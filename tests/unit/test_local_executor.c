@@ -255,6 +255,55 @@ static void an_input_closed_by_us_does_not_come_back(void **state)
     assert_int_equal(executor->type->stdin_write(executor, &one, "x", 1), -EPIPE);
 }
 
+/* How many descriptors the next packet brings; -1: none is there. They are closed. */
+static int received_files(void)
+{
+    _Alignas(struct cmsghdr) char control[CMSG_SPACE(16 * sizeof(int))];
+    static char bytes[COMMAND_PACKET_BYTES];
+    struct iovec part = {bytes, sizeof bytes};
+    struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
+                             .msg_controllen = sizeof control};
+    if (recvmsg(keeper, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) <= 0)
+        return -1;
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    int count = header != NULL ? (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int)) : 0;
+    for (int i = 0; i < count; i++) {
+        int fd;
+        memcpy(&fd, CMSG_DATA(header) + i * (int)sizeof fd, sizeof fd);
+        close(fd);
+    }
+    return count;
+}
+
+static void replied(void *context, int error, unsigned stage)
+{
+    (void)context, (void)error, (void)stage;
+}
+
+/* More than the socket takes, so that some wait in the queue. */
+static void all_descriptors_of_a_spawn_arrive_at_once_and_from_the_queue(void **state)
+{
+    enum { SPAWNS = 400 };
+    static char tail[COMMAND_PACKET_BYTES]; /* too large for a packet: a descriptor more */
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC), got, count = 0;
+    struct launch launch = {.tail = tail, .tail_bytes = sizeof tail, .stdin_fd = null,
+                            .program = null, .directory = null, .ruleset = null};
+    (void)state;
+    assert_int_equal(received_files(), 0); /* HELLO */
+    for (int i = 0; i < SPAWNS; i++) {
+        launch.tail_bytes = i % 100 >= 50 ? 30000 : sizeof tail;
+        assert_null(executor->type->spawn(executor, &one, &launch, (struct reply){replied, NULL}));
+    }
+    while (count < SPAWNS) {
+        while ((got = received_files()) >= 0) {
+            assert_int_equal(got, count % 100 >= 50 ? COMMAND_SPAWN_FDS - 1 : COMMAND_SPAWN_FDS);
+            count++;
+        }
+        local_executor_flush(executor, 0);
+    }
+    close(null);
+}
+
 #define TEST(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -266,6 +315,7 @@ int main(void)
         TEST(descriptors_go_to_their_places),
         TEST(descriptors_that_found_no_room_are_asked_for_again),
         TEST(an_input_closed_by_us_does_not_come_back),
+        TEST(all_descriptors_of_a_spawn_arrive_at_once_and_from_the_queue),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
