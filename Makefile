@@ -62,7 +62,7 @@ sub  = +$(Q)$(MAKE) VARIANT=$(1)
 .SECONDARY:
 
 all: $(O)/forkful $(O)/forkful-keeper
-units: $(UNITS)
+units: $(UNITS) $(O)/faults.so
 fuzzers: $(FUZZ)
 
 # Programs. Archives keep what a unit test or a fuzz target does not reach out of it.
@@ -96,6 +96,11 @@ $(O)/targets/fuzz_keeper_%: $(O)/keeper/tests/fuzz/fuzz_keeper_%.o $(O)/keeper.a
 $(O)/targets/fuzz_%: $(O)/server/tests/fuzz/fuzz_%.o $(O)/server.a
 	$(call say,LINK)
 	$(Q)$(COMPILE) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+# What tests/faults preloads into the server, below any sanitizer: without its flags.
+$(O)/faults.so: tests/faults/preload.c Makefile
+	$(call say,LINK)
+	$(Q)$(CC) -std=gnu17 $(CPPFLAGS) $(CFLAGS) $(WARN) -O1 -shared -fPIC -o $@ $<
 
 # Objects. A source both programs share is compiled once for each.
 $(O)/server/%.o: %.c Makefile
@@ -157,7 +162,7 @@ bench:
 # One stamp per source, so only what has changed (or whose headers have) is looked at again.
 CPPCHECK := --quiet --error-exitcode=1 --enable=warning,performance,portability --inline-suppr \
             --suppress=missingIncludeSystem --std=c11
-LINT_SRC := $(sort $(SERVER_SRC) $(KEEPER_SRC) $(UNIT_SRC) $(UNIT_SHARED) $(FUZZ_SRC))
+LINT_SRC := $(sort $(SERVER_SRC) $(KEEPER_SRC) $(UNIT_SRC) $(UNIT_SHARED) $(FUZZ_SRC) tests/faults/preload.c)
 lint: deps-test
 	$(call sub,lint) lint-files
 	@for f in scripts/*.sh .ci/run; do bash -n "$$f" || exit 1; done

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "service/json_read.h"
 #include "service/text.h"
 
 static const char *skip_blanks(const char *at)
@@ -110,7 +111,7 @@ struct problem *body_parse(const char *data, size_t bytes, json_t **out)
     if (is_too_deep(data, bytes)) {
         return invalid("The body is nested more than 64 deep.");
     }
-    json_t *parsed = json_loadb(data, bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    json_t *parsed = json_read(data, bytes, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (parsed == NULL) {
         return not_parsed(&error);
     }

@@ -85,7 +85,7 @@ static bool answer_now(struct request *request, int status, const char *type, st
 {
     if (type) {
         answer_text(request, status, type, body);
-    } else if (body->bytes) {
+    } else if (body->bytes || body->failed) {
         answer_json(request, status, body);
     } else {
         answer_empty(request, status);
@@ -123,8 +123,8 @@ static bool respond_later(struct request *request, int status, const char *type,
     struct later *later = request_alloc(request, sizeof *later);
     if (!later || body->failed) {
         text_free(body);
-        respond_no_memory(request);
-        return false;
+        body->failed = true;           /* it is done, and cannot be told */
+        return answer_now(request, status, type, body);
     }
     *later = (struct later){.request = request, .body = *body, .status = status, .type = type};
     *body = (struct text){0};
@@ -214,13 +214,13 @@ void claim_call_park(struct claim_call *call, struct wait_list *list, struct obj
     }
 }
 
-/* The answer could not be sent: nobody knows of what was granted. */
+/* The answer could not be sent: nobody knows of what was granted, unless it is kept under a key. */
 static void call_sent(struct request *request, void *context, bool ok)
 {
     struct claim_call *call = context;
-    (void)request;
-    if (!ok) {
+    if (!ok && !request_idempotent(request)) {
         call->undo(call);
+        request_keep(request);
     }
 }
 

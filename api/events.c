@@ -5,6 +5,7 @@
 #include "api/bodies.h"
 #include "api/coordination.h"
 #include "api/handlers.h"
+#include "api/idempotency.h"
 #include "service/event.h"
 
 const struct field event_fields[] = {{0}};
@@ -26,7 +27,7 @@ static void write_body(struct text *body, bool set, uint64_t generation)
 /* What a crash could take back is told when it cannot any more. */
 static void respond_event(struct request *request, struct event *event, struct text *body)
 {
-    if (pending_settled(&event->pending, false)) {
+    if (!idempotency_will_store(request) && pending_settled(&event->pending, false)) {
         answer_json(request, 200, body);
     } else {
         respond_when_stored(request, 200, body);

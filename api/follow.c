@@ -82,12 +82,18 @@ static void fail(struct follow *follow, struct problem *problem)
     }
 }
 
+struct problem *problem_of_reading(const struct db_error *error)
+{
+    bool no_memory = error->code == SQLITE_NOMEM || error->code == SQLITE_IOERR_NOMEM;
+    return no_memory ? problem_make(PROBLEM_OUT_OF_MEMORY, "no memory to read the database")
+                     : problem_make(PROBLEM_INTERNAL, "the database cannot be read: %s", error->text);
+}
+
 static void fail_to_read(struct follow *follow)
 {
     service_log(&follow->app->service, LEVEL_ERROR, NULL, "the database cannot be read: %s",
                 follow->error.text);
-    fail(follow, problem_make(PROBLEM_INTERNAL, "the database cannot be read: %s",
-                              follow->error.text));
+    fail(follow, problem_of_reading(&follow->error));
 }
 
 static void stream_gone(void *context)

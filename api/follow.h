@@ -77,4 +77,7 @@ void follow_start(struct follow *follow);
 void follow_hold(struct follow *follow);
 void follow_ready(struct follow *follow);
 
+/* Why a reader's job failed: for want of memory, or because of the database. */
+struct problem *problem_of_reading(const struct db_error *error);
+
 #endif

@@ -4,7 +4,8 @@
  * An answer made inside the handler is queued when the handler returns; one made later resumes the
  * suspended connection, and MHD asks for it in the next MHD_run. Bodies are given away to the
  * library, not copied. When there is no memory for an answer, a 503 made at the start takes its
- * place.
+ * place; but not where something was done: a client that reads 503 would do it again, so the
+ * connection is closed, which says neither.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,8 +41,8 @@ struct MHD_Response *answer_no_memory(void)
 {
     static char body[] =
         "{\"type\":\"/problems/out_of_memory\",\"title\":\"There is no memory for that now\","
-        "\"status\":503,\"detail\":null,\"instance\":null,\"code\":\"out_of_memory\","
-        "\"request_id\":null,\"errors\":[]}";
+        "\"status\":503,\"detail\":\"There was no memory for the answer; nothing was changed.\","
+        "\"instance\":\"\",\"code\":\"out_of_memory\",\"request_id\":\"\",\"errors\":[]}";
     static const struct pair headers[] = {
         {"Content-Type", PROBLEM_CONTENT_TYPE},
         {"X-Content-Type-Options", "nosniff"},
@@ -95,7 +96,7 @@ static bool add_own(const struct request *request, struct MHD_Response *response
 static bool add_all(struct request *request, struct MHD_Response *response,
                     const char *content_type)
 {
-    bool ok = add_own(request, response) &&
+    bool ok = !request->header_lost && add_own(request, response) &&
               (content_type == NULL || add(response, "Content-Type", content_type)) &&
               add(response, "X-Request-Id", request_id_text(request)) &&
               add(response, "X-Content-Type-Options", "nosniff");
@@ -107,6 +108,11 @@ static bool add_all(struct request *request, struct MHD_Response *response,
         ok = add(response, "Connection", "close");
     }
     return ok;
+}
+
+static bool reads(const struct request *request)
+{
+    return (request->method & (METHOD_GET | METHOD_HEAD)) != 0;
 }
 
 void answer_finish(struct request *request, int status, const char *content_type,
@@ -126,6 +132,7 @@ void answer_finish(struct request *request, int status, const char *content_type
     }
     request->status = response != NULL ? (unsigned)status : MHD_HTTP_SERVICE_UNAVAILABLE;
     request->response = response != NULL ? response : request->http->no_memory;
+    request->cut = response == NULL && status < 400 && !reads(request);
     park_leave(request);
     if (request->stage == STAGE_RUNNING || request->stage == STAGE_PARKED) {
         request->stage = STAGE_ANSWERED;
@@ -149,7 +156,8 @@ void request_release(struct request *request)
     request_resume(request);
 }
 
-/* The answer is looked at before it is given to the library, which takes the body. */
+/* The answer is looked at before it is given to the library, which takes the body. NULL: there was no
+   memory for it. */
 static void tell_idempotency(struct request *request, int status, const char *content_type,
                              const void *body, size_t bytes)
 {
@@ -165,8 +173,8 @@ void answer_text(struct request *request, int status, const char *content_type, 
     char *data = text_take(body, &bytes);
     struct MHD_Response *response = NULL;
 
+    tell_idempotency(request, status, content_type, data, bytes);
     if (data != NULL) {
-        tell_idempotency(request, status, content_type, data, bytes);
         response = MHD_create_response_from_buffer(bytes, data, MHD_RESPMEM_MUST_FREE);
         if (response == NULL) {
             free(data);
@@ -255,6 +263,7 @@ void answer_header(struct request *request, const char *name, const char *value)
     char *copy = printable_copy(request, value);
 
     if (out == NULL || copy == NULL || *copy == '\0') {
+        request->header_lost = request->header_lost || out == NULL || copy == NULL;
         return;
     }
     out->name = name;

@@ -299,6 +299,9 @@ static struct problem *check_head(struct request *request, struct uri *uri)
 static mhd_result queue_answer(struct request *request)
 {
     request->stage = STAGE_ANSWERED;
+    if (request->cut) {
+        return MHD_NO;
+    }
     peer_wait(request->peer,
               request->stream != NULL ? stream_deadline(request->stream) : DEADLINE_SEND);
     return MHD_queue_response(request->connection, request->status, request->response);

@@ -132,6 +132,8 @@ struct request {
     struct header_out *headers_out, **last_header_out;
     struct sent_hook *sent_hooks, **last_sent_hook;
     struct MHD_Response *response; /* waits for MHD to ask */
+    bool header_lost;              /* there was no memory for one: nor is there for the answer */
+    bool cut;                      /* it is done and cannot be told: the connection is closed instead */
     const char *code;              /* the problem's word that is answered, or NULL */
     unsigned status;
     struct stream *stream;

@@ -13,6 +13,7 @@
 #include <string.h>
 
 #include "api/auth.h"
+#include "api/follow.h"
 #include "api/respond.h"
 
 struct idempotent {
@@ -131,12 +132,17 @@ static void replay(struct idempotent *self)
     answer_text(request, self->status, self->content_type, &body);
 }
 
+static void answer_with(struct idempotent *self, struct problem *problem)
+{
+    request_set_idempotent(self->request, NULL);
+    answer_problem(self->request, problem);
+}
+
 static void answer_plainly(struct idempotent *self, enum problem_code code, const char *detail)
 {
     struct problem *problem = problem_make(code, "%s", detail);
     problem->retry_after_seconds = code == PROBLEM_IDEMPOTENCY_IN_PROGRESS ? 1 : 0;
-    request_set_idempotent(self->request, NULL);
-    answer_problem(self->request, problem);
+    answer_with(self, problem);
 }
 
 static void looked_up(struct read_job *job)
@@ -146,7 +152,7 @@ static void looked_up(struct read_job *job)
     if (!self->request) {
         free_when_idle(self);
     } else if (self->error.code) {
-        answer_plainly(self, PROBLEM_INTERNAL, self->error.text);
+        answer_with(self, problem_of_reading(&self->error));
     } else if (!self->hit) {
         request_continue(self->request);
     } else if (self->hash != self->key.request_hash) {
@@ -256,8 +262,12 @@ bool idempotency_answered(struct request *request, int status, const char *locat
                              .status = status, .location = location,
                              .content_type = content_type ? content_type : "", .body = body,
                              .body_bytes = bytes};
-    if (self->stored || is_passing(status) ||
-        !answer_insert(recorder_batch(self->service->recorder), &row)) {
+    bool keep = !self->stored && !is_passing(status);
+    bool kept = keep && body && answer_insert(recorder_batch(self->service->recorder), &row);
+    if (keep && !kept && status < 400) {
+        recorder_fatal("out of memory for a stored answer"); /* else it would be done again */
+    }
+    if (!kept) {
         unlist(self);
         return false;
     }

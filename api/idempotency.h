@@ -18,7 +18,7 @@
 bool idempotency_begin(struct request *request);
 
 /* The request's state is attached and its answer is made (problems too). The strings and bytes live
-   until this returns; location may be NULL. True: the answer is held back until request_release is
+   until this returns; location may be NULL, body too (no memory for it). True: the answer is held back until request_release is
    called (it is stored first). */
 bool idempotency_answered(struct request *request, int status, const char *location,
                           const char *content_type, const void *body, size_t bytes);

@@ -93,7 +93,7 @@ static void answer(struct claim_call *call)
 /* `changed`: by this call. */
 static void conclude(struct pipe_call *self, struct pipe *pipe, bool changed)
 {
-    if (self->body.failed) {
+    if (self->body.failed && self->receiver.message) {
         undo(&self->call);
         respond_no_memory(self->call.request);
     } else if (changed && !pipe_is_large(pipe)) {

@@ -11,6 +11,7 @@
 
 #include "api/coordination.h"
 #include "api/handlers.h"
+#include "api/idempotency.h"
 #include "api/param_value.h"
 #include "api/payload.h"
 #include "api/queues.h"
@@ -211,9 +212,9 @@ static void collect(struct receive_call *call, struct queue *queue, struct probl
 static void not_sent(struct request *request, void *context, bool ok)
 {
     struct receive_call *call = context;
-    (void)request;
-    if (!ok) {
+    if (!ok && !request_idempotent(request)) {
         undo(&call->call);
+        request_keep(request);
     }
 }
 

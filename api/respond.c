@@ -3,6 +3,8 @@
 
 #include <stddef.h>
 
+#include "api/idempotency.h"
+
 void respond_process(struct request *request, int status, const struct process *process)
 {
     struct text body = {0};
@@ -89,8 +91,14 @@ struct stored_answer *respond_stored_make(struct request *request, int status)
     return later;
 }
 
+/* With an Idempotency-Key the answer is given at once, which holds it (idempotency.h): so it is in the batch of what
+   was done, and no crash can leave one without the other. */
 void respond_stored(struct stored_answer *later)
 {
+    if (idempotency_will_store(later->request)) {
+        answer_later(&later->stored);
+        return;
+    }
     http_audit(later->request, later->status);
     stored_then(request_app(later->request), &later->stored, answer_later);
     http_park(later->request, (struct park){later_gone, later});

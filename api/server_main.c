@@ -454,10 +454,10 @@ static void signalled(void *context, int signal)
         problem_free(reload(&server->app));
     } else if (server->asked_to_end && service->shutting_down) {
         service_log(service, LEVEL_INFO, NULL, "signal %d again: waiting no longer", signal);
-        service_shutdown(service, time_now_us());
+        service_shutdown(service, time_steady_us());
     } else {
         service_log(service, LEVEL_INFO, NULL, "signal %d: shutting down", signal);
-        service_shutdown(service, time_now_us() + server->app.config.shutdown_wait_us);
+        service_shutdown(service, time_steady_us() + server->app.config.shutdown_wait_us);
         server->asked_to_end = true;
     }
 }
@@ -550,7 +550,11 @@ static struct problem *open_database(struct server *server)
     restore_log_level(server);
     server->new_boot = boot_id[0] && strcmp(boot_id, server->app.boot_id) != 0;
     server->app.service.journal = journal_open(server->app.runtime_dir, server->app.boot_id);
-    return service_load(&server->app.service, server->db);
+    problem = service_load(&server->app.service, server->db);
+    int unread = db_unread(server->db);
+    return problem || !unread ? problem
+                              : problem_make(PROBLEM_INTERNAL, "state.db cannot be read: %s",
+                                             sqlite3_errstr(unread));
 }
 
 static struct problem *start_recorder(struct server *server)

@@ -13,7 +13,7 @@ void handle_shutdown(struct request *request)
         answer_problem(request, problem);
         return;
     }
-    int64_t deadline_at_us = time_now_us() + wait_us;
+    int64_t deadline_at_us = time_steady_us() + wait_us;
     text_put(&body, "{\"state\":\"draining\",\"wait_seconds\":");
     text_json_seconds(&body, wait_us);
     text_put(&body, ",\"deadline_at\":");

@@ -22,6 +22,7 @@
 #include "api/handlers.h"
 #include "api/options.h"
 #include "api/respond.h"
+#include "service/json_read.h"
 #include "service/resume.h"
 
 #ifndef FORKFUL_VERSION
@@ -135,7 +136,7 @@ static struct problem *layouts_differ(const json_t *told)
 
 static struct problem *check_told(struct upgrade *upgrade, const char *output)
 {
-    json_t *told = json_loads(output, 0, NULL);
+    json_t *told = json_read_string(output);
     const char *version = json_string_value(json_object_get(told, "version"));
     const char *refused = json_string_value(json_object_get(told, "config_refused"));
     struct problem *problem = NULL;

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "api/handlers.h"
+#include "api/idempotency.h"
 #include "api/payload.h"
 #include "service/value_place.h"
 
@@ -132,9 +133,10 @@ void respond_value(struct request *request, struct value *value, int status, con
     char etag[VALUE_ETAG_BYTES];
     value_etag(value, etag);
     answer_header(request, "ETag", etag);
-    if (!value_settled(value)) {
+    /* The journal would have the change of a keyed request before the batch has its answer. */
+    if (idempotency_will_store(request) || !value_settled(value)) {
         respond_bytes_when_stored(request, status, type, body);
-    } else if (body->bytes || type) {
+    } else if (body->bytes || body->failed || type) {
         answer_text(request, status, type ? type : "application/json", body);
     } else {
         answer_empty(request, status);

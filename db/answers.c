@@ -80,7 +80,7 @@ int answer_find(struct db *reader, const char *principal, const char *key, int64
     statement_bind_text(statement, 1, principal);
     statement_bind_text(statement, 2, key);
     sqlite3_bind_int64(statement, 3, not_before_us);
-    int code = sqlite3_step(statement);
+    int code = statement_row(statement);
     if (code == SQLITE_ROW) {
         struct answer_row row = { .principal = principal, .key = key };
         read_row(statement, &row);

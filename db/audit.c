@@ -76,7 +76,7 @@ int audit_read(struct db *reader, const struct feed_query *query,
     statement_bind_text(statement, 2, query->ref);
     int code = SQLITE_DONE;
     unsigned left = query->limit;
-    while (left && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+    while (left && (code = statement_row(statement)) == SQLITE_ROW) {
         struct audit_row read = read_row(statement);
         if (query->type && !(read.action && feed_type_matches(query->type, read.action))) {
             continue;

@@ -261,7 +261,7 @@ int object_rows_load(struct db *db, bool (*row)(void *context, const struct obje
         return db_prepare_failed(db, DB_STATE);
     }
     int code;
-    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+    while ((code = statement_row(statement)) == SQLITE_ROW) {
         struct object_row loaded = {
             .num = sqlite3_column_int64(statement, 0),
             .kind = sqlite3_column_int(statement, 1),
@@ -291,7 +291,7 @@ int hold_rows_load(struct db *db, bool (*row)(void *context, const struct hold_r
         return db_prepare_failed(db, DB_STATE);
     }
     int code;
-    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+    while ((code = statement_row(statement)) == SQLITE_ROW) {
         struct hold_row loaded = {
             .kind = sqlite3_column_int(statement, 1),
             .resource = (const char *)sqlite3_column_text(statement, 2),

@@ -38,6 +38,7 @@ struct db {
     sqlite3 *handles[DB_FILES];
     char paths[DB_FILES][PATH_MAX];
     bool fresh[DB_FILES];        /* made by this db_open */
+    int unread;                  /* why something of meta could not be read; 0: nothing */
     struct kept_statement kept[DB_FILES][STATEMENT_SLOTS];
 };
 
@@ -371,6 +372,18 @@ int statement_run(sqlite3_stmt *statement)
     return code == SQLITE_DONE || code == SQLITE_ROW ? SQLITE_OK : code;
 }
 
+int statement_row(sqlite3_stmt *statement)
+{
+    int code = sqlite3_step(statement);
+    int columns = code == SQLITE_ROW ? sqlite3_column_count(statement) : 0;
+    for (int i = 0; i < columns; i++) {
+        if (sqlite3_column_type(statement, i) == SQLITE_TEXT && !sqlite3_column_text(statement, i)) {
+            return SQLITE_NOMEM;
+        }
+    }
+    return code;
+}
+
 void statement_bind_text(sqlite3_stmt *statement, int index, const char *text)
 {
     if (text) {
@@ -401,8 +414,31 @@ static sqlite3_stmt *meta_find(struct db *db, enum db_file file, const char *key
     sqlite3_stmt *statement = db_statement(db, file, sql, NULL);
     if (statement) {
         sqlite3_bind_text(statement, 1, key, -1, SQLITE_STATIC);
+    } else {
+        db_note_unread(db, db_prepare_failed(db, file));
     }
     return statement;
+}
+
+void db_note_unread(struct db *db, int code)
+{
+    if (code != SQLITE_OK && code != SQLITE_ROW && code != SQLITE_DONE) {
+        db->unread = code;
+    }
+}
+
+static bool meta_row(struct db *db, sqlite3_stmt *statement)
+{
+    int code = statement_row(statement);
+    db_note_unread(db, code);
+    return code == SQLITE_ROW;
+}
+
+int db_unread(struct db *db)
+{
+    int code = db->unread;
+    db->unread = SQLITE_OK;
+    return code;
 }
 
 int64_t db_meta_get(struct db *db, enum db_file file, const char *key)
@@ -412,7 +448,7 @@ int64_t db_meta_get(struct db *db, enum db_file file, const char *key)
     if (!statement) {
         return 0;
     }
-    if (sqlite3_step(statement) == SQLITE_ROW) {
+    if (meta_row(db, statement)) {
         value = sqlite3_column_int64(statement, 0);
     }
     sqlite3_reset(statement);
@@ -426,7 +462,7 @@ bool db_meta_text(struct db *db, enum db_file file, const char *key, char *out, 
         return false;
     }
     const unsigned char *text =
-        sqlite3_step(statement) == SQLITE_ROW ? sqlite3_column_text(statement, 0) : NULL;
+        meta_row(db, statement) ? sqlite3_column_text(statement, 0) : NULL;
     if (text) {
         snprintf(out, (size_t)out_bytes, "%s", (const char *)text);
     }
@@ -468,7 +504,7 @@ bool db_position_get(struct db *db, enum db_file file, struct db_position *out)
     if (!statement) {
         return false;
     }
-    bool found = sqlite3_step(statement) == SQLITE_ROW &&
+    bool found = meta_row(db, statement) &&
                  sqlite3_column_bytes(statement, 0) == (int)sizeof *out;
     if (found) {
         memcpy(out, sqlite3_column_blob(statement, 0), sizeof *out);

@@ -59,6 +59,10 @@ bool db_meta_text(struct db *db, enum db_file file, const char *key, char *out, 
 int db_meta_text_set(struct db *db, enum db_file file, const char *key, const char *value);
 
 bool db_position_get(struct db *db, enum db_file file, struct db_position *out);
+
+/* Why one of these has given "missing" although nobody knows (no memory, a bad disk); SQLITE_OK: what was missing is
+   missing. Asked once they have been read, because a number that starts from 0 again would be given twice. */
+int db_unread(struct db *db);
 int db_position_set(struct db *db, enum db_file file, const struct db_position *position);
 
 #endif

@@ -143,7 +143,7 @@ int changes_read(struct db *reader, const struct feed_query *query,
     statement_bind_text(statement, 2, query->ref);
     int code = SQLITE_DONE;
     unsigned left = query->limit;
-    while (left && (code = sqlite3_step(statement)) == SQLITE_ROW) {
+    while (left && (code = statement_row(statement)) == SQLITE_ROW) {
         struct change_row read = {
             .seq = (uint64_t)sqlite3_column_int64(statement, 0),
             .at_us = sqlite3_column_int64(statement, 1), .type = feed_column_text(statement, 2),
@@ -176,7 +176,7 @@ int daemon_log_read(struct db *reader, const struct feed_query *query,
     sqlite3_bind_int(statement, 3, query->min_level);
     sqlite3_bind_int64(statement, 4, query->limit);
     int code;
-    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+    while ((code = statement_row(statement)) == SQLITE_ROW) {
         struct daemon_log_row read = {
             .seq = (uint64_t)sqlite3_column_int64(statement, 0),
             .at_us = sqlite3_column_int64(statement, 1),
@@ -199,7 +199,7 @@ int feed_read_bounds(struct db *db, const char *sql, struct feed_bounds *out,
     if (!statement) {
         return db_prepare_failed(db, DB_STATE);
     }
-    int code = sqlite3_step(statement);
+    int code = statement_row(statement);
     if (code == SQLITE_ROW) {
         out->first = (uint64_t)sqlite3_column_int64(statement, 0);
         out->last = (uint64_t)sqlite3_column_int64(statement, 1);

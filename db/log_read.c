@@ -277,14 +277,23 @@ static int load_bounds(struct log_scan *scan)
     return SQLITE_OK;
 }
 
+/* Both statements are there before the first one runs: the end of a transaction may not need memory, or the connection
+   would stay in it for good. */
+static int begin(struct log_scan *scan)
+{
+    static const char begins[] = "BEGIN", ends[] = "COMMIT";
+    sqlite3_stmt *first = db_statement(scan->db, DB_LOGS, begins, NULL);
+    scan->commit = first ? db_statement(scan->db, DB_LOGS, ends, NULL) : NULL;
+    return scan->commit ? statement_run(first) : db_prepare_failed(scan->db, DB_LOGS);
+}
+
 static int finish(struct log_scan *scan, int code, struct db_error *error)
 {
-    sqlite3 *handle = db_handle(scan->db, DB_LOGS);
     if (code != SQLITE_OK) {
         db_error_set(error, scan->db, DB_LOGS, code, "cannot read a log");
     }
-    if (!sqlite3_get_autocommit(handle)) {
-        sqlite3_exec(handle, "COMMIT", NULL, NULL, NULL);
+    if (!sqlite3_get_autocommit(db_handle(scan->db, DB_LOGS))) {
+        statement_run(scan->commit);
     }
     return code;
 }
@@ -298,7 +307,7 @@ int log_read(struct db *reader, const struct log_query *query,
     memset(result, 0, sizeof *result);
     int code = FAULT_ERRNO("log_read")
                    ? SQLITE_IOERR
-                   : sqlite3_exec(db_handle(reader, DB_LOGS), "BEGIN", NULL, NULL, NULL);
+                   : begin(&scan);
     if (code == SQLITE_OK) {
         code = load_bounds(&scan);
     }

@@ -10,6 +10,7 @@
 /* One call of log_read: what is asked and what is stored while its snapshot is held. */
 struct log_scan {
     struct db *db;
+    sqlite3_stmt *commit;          /* ends the transaction of this read */
     const struct log_query *query;
     bool (*record)(void *context, const struct log_record *record);
     void *context;

@@ -160,7 +160,7 @@ int message_rows_load(struct db *db, int64_t object,
     }
     sqlite3_bind_int64(statement, 1, object);
     int code;
-    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+    while ((code = statement_row(statement)) == SQLITE_ROW) {
         struct message_row loaded = {.object = object};
         if (read_row(statement, &loaded) && !row(context, &loaded)) {
             break;

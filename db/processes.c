@@ -111,8 +111,10 @@ static int run_with_num(struct writer *writer, const char *sql, int64_t num)
 /* A deleted row may be the one with the largest num, which must not be given again. */
 static int keep_num(struct writer *writer, int64_t num)
 {
-    if (num <= db_meta_get(writer_db(writer), DB_STATE, "process_num")) {
-        return SQLITE_OK;
+    int64_t kept = db_meta_get(writer_db(writer), DB_STATE, "process_num");
+    int code = db_unread(writer_db(writer));
+    if (code != SQLITE_OK || num <= kept) {
+        return code;
     }
     return db_meta_set(writer_db(writer), DB_STATE, "process_num", num);
 }
@@ -192,10 +194,12 @@ int64_t process_num_last(struct db *db)
 {
     static const char sql[] = "SELECT max(num) FROM process";
     int64_t deleted = db_meta_get(db, DB_STATE, "process_num"), stored = 0;
-    sqlite3_stmt *statement = db_statement(db, DB_STATE, sql, NULL);
-    if (statement && sqlite3_step(statement) == SQLITE_ROW) {
+    int code;
+    sqlite3_stmt *statement = db_prepared(db, sql, &code);
+    if (statement && (code = statement_row(statement)) == SQLITE_ROW) {
         stored = sqlite3_column_int64(statement, 0);
     }
+    db_note_unread(db, code);
     sqlite3_reset(statement);
     return stored > deleted ? stored : deleted;
 }
@@ -241,7 +245,7 @@ int process_rows_load(struct db *db, bool (*row)(void *context, const struct pro
         return db_prepare_failed(db, DB_STATE);
     }
     int code;
-    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+    while ((code = statement_row(statement)) == SQLITE_ROW) {
         struct process_row loaded;
         read_row(statement, &loaded);
         if (!loaded.spec) {

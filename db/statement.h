@@ -12,6 +12,13 @@
 /* Steps a statement that gives no rows and resets it: SQLITE_OK or the error's code. */
 int statement_run(sqlite3_stmt *statement);
 
+/* sqlite3_step for a row that is read. A text for which there is no memory is SQLITE_NOMEM: column by column it would
+   be NULL, as if the row had none. */
+int statement_row(sqlite3_stmt *statement);
+
+/* For db_unread. */
+void db_note_unread(struct db *db, int code);
+
 /* Binds text that outlives the next step; NULL becomes SQL's null. */
 void statement_bind_text(sqlite3_stmt *statement, int index, const char *text);
 

@@ -13,7 +13,7 @@ static int load(struct db *db, const char *sql, bool (*each)(void *context, sqli
         return db_prepare_failed(db, DB_STATE);
     }
     int code;
-    while ((code = sqlite3_step(statement)) == SQLITE_ROW && each(context, statement)) {
+    while ((code = statement_row(statement)) == SQLITE_ROW && each(context, statement)) {
     }
     if (code != SQLITE_ROW && code != SQLITE_DONE) {
         db_error_set(error, db, DB_STATE, code, "cannot load the tasks");

@@ -97,7 +97,7 @@ int token_rows_load(struct db *db, bool (*row)(void *context, const struct token
     }
     struct token_row loaded;
     int code;
-    while ((code = sqlite3_step(statement)) == SQLITE_ROW) {
+    while ((code = statement_row(statement)) == SQLITE_ROW) {
         if (read_row(statement, &loaded) && !row(context, &loaded)) {
             break;
         }

@@ -402,10 +402,11 @@ struct writer *writer_start(struct db *db, int event_fd, struct db_error *error)
         (writer->upkeep = upkeep_new(writer->logs, &code)) != NULL) {
         db_position_get(db, DB_LOGS, &writer->applied);
         writer->health.log_bytes = log_store_total(writer->logs);
-        if (pthread_create(&writer->thread, NULL, writer_main, writer) == 0) {
+        code = db_unread(db);
+        if (code == SQLITE_OK && pthread_create(&writer->thread, NULL, writer_main, writer) == 0) {
             return writer;
         }
-        code = SQLITE_NOMEM;
+        code = code == SQLITE_OK ? SQLITE_NOMEM : code;
     }
     db_error_set(error, db, DB_LOGS, code, "the writer cannot start");
     if (writer) {

@@ -105,6 +105,9 @@ static bool replay_all(struct journal *journal, struct db *db)
 {
     struct journal_position position;
     journal_position_get(db, &position);
+    if (db_unread(db) != SQLITE_OK) {
+        return false;
+    }
     if (position.id != journal_id(journal)) {
         position.position = 0;
     }

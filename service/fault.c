@@ -2,7 +2,7 @@
  * Fault points of the test builds: where the environment says so, end by SIGKILL or fail a call.
  *
  * FORKFUL_FAULT=name:N and FORKFUL_FAULT_ONCE=file for fault_point; FORKFUL_FAIL=name:ERRNO[:N]
- * for fault_errno. The environment is looked at on each passage, so a process that clears it is
+ * for fault_errno; FORKFUL_CLOCK=file, mapped, for fault_clock_us. The environment is looked at on each passage, so a process that clears it is
  * safe from then on. The counters are this process's own; keeper and server each count for
  * themselves. Other builds contain nothing of this.
  */
@@ -17,6 +17,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static const struct { const char *name; int number; } fault_errnos[] = {
@@ -83,6 +84,22 @@ int fault_errno(const char *name)
         }
     }
     return EIO;
+}
+
+int64_t fault_clock_us(void)
+{
+    static const int64_t *ahead;
+    static const int64_t none;
+    const char *path = ahead == NULL ? getenv("FORKFUL_CLOCK") : NULL;
+    int fd = path != NULL ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (ahead == NULL) {
+        void *file = fd >= 0 ? mmap(NULL, sizeof *ahead, PROT_READ, MAP_SHARED, fd, 0) : MAP_FAILED;
+        ahead = file != MAP_FAILED ? file : &none;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return *(const volatile int64_t *)ahead;
 }
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "service/bonds.h"
 #include "service/id.h"
+#include "service/json_read.h"
 #include "service/launch_command.h"
 #include "service/policy.h"
 #include "service/sandbox.h"
@@ -336,7 +337,7 @@ struct problem *service_spawn(struct service *service, struct spec *spec, const 
 /* The stored spec of a process that was created to be started later, without the request in it. */
 static char *spec_text_without_body(const struct process *process)
 {
-    json_t *root = process->spec_text ? json_loads(process->spec_text, 0, NULL) : NULL;
+    json_t *root = json_read_string(process->spec_text);
     json_object_set_new(root, "body", json_null());
     char *text = json_dumps(root, JSON_COMPACT);
     json_decref(root);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/json_read.h"
 #include "service/launch_command.h"
 
 /* The answer to a keyed request is stored when the fact is applied, as if somebody still waited. */
@@ -45,7 +46,7 @@ struct process *launch_from_record(struct service *service, const struct fact_id
     if (process && !process_waits(process)) {
         return process;
     }
-    json_t *root = json_loadb(record, bytes, 0, NULL);
+    json_t *root = json_read(record, bytes, 0, NULL);
     int64_t num = json_integer_value(json_object_get(root, "num"));
     if (process) {
         process = refresh_created(process, root);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "service/json_read.h"
 #include "service/json_valid.h"
 
 static const char *const state_names[MESSAGE_STATES] = {
@@ -64,7 +65,7 @@ void message_free(struct message *message)
 
 bool message_has_expired(const struct message *message)
 {
-    return message->expires_at_us && message->expires_at_us <= time_now_us();
+    return message->expires_at_us && message->expires_at_us <= time_steady_us();
 }
 
 const char *message_content_type(const struct message *message)
@@ -314,7 +315,7 @@ static void load_attempt(struct attempt *attempt, const json_t *saved)
 /* What was remembered is worth less than the message: without memory it goes on without. */
 static void load_last(struct message *message, const char *last)
 {
-    json_t *saved = last ? json_loads(last, 0, NULL) : NULL;
+    json_t *saved = json_read_string(last);
     const char *reason = json_string_value(json_object_get(saved, "reason"));
     size_t index;
     json_t *item;

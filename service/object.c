@@ -9,6 +9,7 @@
 
 #include "db/coordination.h"
 #include "service/coordination.h"
+#include "service/json_read.h"
 #include "service/service.h"
 
 #define FIRST_BUCKETS 64u
@@ -176,8 +177,8 @@ static struct problem *config_differs(const struct object *object, const struct 
     struct problem *problem =
         problem_make(PROBLEM_CONFIG_DIFFERS, "%s is there already, with another configuration",
                      object->resource);
-    json_t *is = json_loadb(there->data, there->bytes, 0, NULL);
-    json_t *asked = json_loadb(wanted->data, wanted->bytes, 0, NULL);
+    json_t *is = json_read(there->data, there->bytes, 0, NULL);
+    json_t *asked = json_read(wanted->data, wanted->bytes, 0, NULL);
     const char *key;
     json_t *value;
     json_object_foreach(is, key, value) {
@@ -426,21 +427,27 @@ static bool store(struct object *object)
 }
 
 /* The row without its pointers, then the strings with their NULs. */
+static bool journal_row(struct journal *journal, struct object_row row, const struct text *config)
+{
+    struct text strings = {0};
+    text_add(&strings, row.name, strlen(row.name) + 1);
+    text_add(&strings, row.config, config->bytes + 1);
+    text_add(&strings, row.state, row.state_bytes + 1);
+    row.name = row.config = row.state = NULL;
+    bool done = !strings.failed && journal_put(journal, JOURNAL_OBJECT, &row, sizeof row,
+                                               strings.data, strings.bytes);
+    text_free(&strings);
+    return done;
+}
+
 static bool journal(struct object *object)
 {
-    struct text config = {0}, state = {0}, strings = {0};
+    struct text config = {0}, state = {0};
     struct object_row row;
-    bool done = fill_row(object, &row, &config, &state);
-    text_add(&strings, row.name, strlen(row.name) + 1);
-    text_add(&strings, row.config, config.bytes + 1);
-    text_add(&strings, row.state, state.bytes + 1);
-    row.name = row.config = row.state = NULL;
-    done = done && !strings.failed &&
-           journal_put(object->service->journal, JOURNAL_OBJECT, &row, sizeof row, strings.data,
-                       strings.bytes);
+    bool done = fill_row(object, &row, &config, &state) &&
+                journal_row(object->service->journal, row, &config);
     text_free(&config);
     text_free(&state);
-    text_free(&strings);
     return done;
 }
 
@@ -484,8 +491,8 @@ void objects_store_dirty(struct service *service)
 
 struct object *object_restore(struct service *service, const struct object_row *row)
 {
-    json_t *config = json_loads(row->config, 0, NULL);
-    json_t *state = json_loadb(row->state, row->state_bytes, 0, NULL);
+    json_t *config = json_read_string(row->config);
+    json_t *state = json_read(row->state, row->state_bytes, 0, NULL);
     bool known = row->kind >= 0 && row->kind < OBJECT_KINDS && object_types[row->kind];
     struct object *object =
         known && config ? object_new(service, (enum object_kind)row->kind, row->name) : NULL;

@@ -6,6 +6,7 @@
 
 #include "service/policy.h"
 #include "service/sandbox.h"
+#include "service/json_read.h"
 #include "service/pool_internal.h"
 
 #define IDLE_US 60000000ll             /* of a pool that says no idle_seconds */
@@ -155,7 +156,7 @@ static struct problem *take_privileges(struct pool *pool, const struct process *
     text_put(&text, "{\"maker\":true");
     privileges_json(&text, maker->privileges);
     text_putc(&text, '}');
-    json_t *copy = text.failed ? NULL : json_loadb(text.data, text.bytes, 0, NULL);
+    json_t *copy = text.failed ? NULL : json_read(text.data, text.bytes, 0, NULL);
     bool taken = copy && privileges_from_json(copy, &pool->privileges);
     json_decref(copy);
     text_free(&text);

@@ -11,6 +11,7 @@
 #include "service/bonds.h"
 #include "service/id.h"
 #include "service/sandbox.h"
+#include "service/json_read.h"
 #include "service/service.h"
 
 #define USUAL_BYTES 1024u /* of all that is not fixed */
@@ -358,7 +359,7 @@ static bool keep_from_object(struct process *p, const json_t *keep)
 
 bool process_fix_from_text(struct process *p, const char *spec_text)
 {
-    json_t *root = json_loads(spec_text, 0, NULL);
+    json_t *root = json_read_string(spec_text);
     const json_t *fixed = json_object_get(root, "fixed");
     const char *name = json_string_value(json_object_get(fixed, "name"));
     json_t *labels = json_object_get(fixed, "labels");
@@ -377,7 +378,7 @@ bool process_fix_from_text(struct process *p, const char *spec_text)
 
 json_t *process_stored_body(const struct process *p)
 {
-    json_t *root = p->spec_text ? json_loads(p->spec_text, 0, NULL) : NULL;
+    json_t *root = json_read_string(p->spec_text);
     json_t *body = json_incref(json_object_get(root, "body"));
     json_t *cwd = json_object_get(json_object_get(root, "fixed"), "cwd");
     if (!json_is_object(body) || json_object_set(body, "cwd", cwd) < 0) {

@@ -44,8 +44,8 @@ static void stamp(struct queue *queue, struct message *message, int64_t now_us)
     message->id = id_make();
     message->seq = ++queue_service(queue)->queues.last_seq;
     message->enqueued_at_us = now_us;
-    message->expires_at_us = message->ttl_us ? now_us + message->ttl_us : 0;
-    message->ready_at_us = message->delay_us ? now_us + message->delay_us : 0;
+    message->expires_at_us = message->ttl_us ? time_steady_us() + message->ttl_us : 0;
+    message->ready_at_us = message->delay_us ? time_steady_us() + message->delay_us : 0;
     message->state = message->delay_us ? MESSAGE_DELAYED : MESSAGE_READY;
     message->delay_us = 0;
 }

@@ -41,7 +41,7 @@ static void give_back(struct queue *queue, struct message *message)
         bury(queue, message);
         return;
     }
-    message->ready_at_us = delay_us ? time_now_us() + delay_us : 0;
+    message->ready_at_us = delay_us ? time_steady_us() + delay_us : 0;
     queue_enter_state(queue, message, delay_us ? MESSAGE_DELAYED : MESSAGE_READY);
     queue_store_change(queue, message);
 }

@@ -119,7 +119,7 @@ static bool arm(struct message *message)
     if (at_us == INT64_MAX) {
         return true;
     }
-    int64_t left_us = at_us - time_now_us();
+    int64_t left_us = at_us - time_steady_us();
     message->timer.due = due;
     return timer_set(queue_service(message->queue)->loop, &message->timer,
                      time_monotonic_us() + (left_us > 0 ? left_us : 0));
@@ -247,11 +247,11 @@ static void due(struct timer *timer)
     struct queue *queue = message->queue;
     if (message_has_expired(message)) {
         queue_expire(queue, message);
-    } else if (message->state == MESSAGE_DELAYED && message->ready_at_us <= time_now_us()) {
+    } else if (message->state == MESSAGE_DELAYED && message->ready_at_us <= time_steady_us()) {
         queue_leave_state(queue, message);
         queue_enter_state(queue, message, MESSAGE_READY);
     } else {
-        arm(message);                  /* the clock was set back; its place in the timers is kept */
+        arm(message);                  /* by a rounding too early; its place in the timers is kept */
     }
     queue_serve(queue);
 }

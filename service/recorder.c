@@ -1,6 +1,7 @@
 /* The recorder; see recorder.h. */
 #include "service/recorder.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -352,6 +353,9 @@ static int take_position(struct recorder *recorder, struct db *db)
     struct db_position position = {0};
     uint64_t spool_id = recorder->spool.header->spool_id;
     db_position_get(db, DB_STATE, &position);
+    if (db_unread(db) != SQLITE_OK) {
+        return -EIO;
+    }
     if (position.spool_id != spool_id) {
         position = (struct db_position){.spool_id = spool_id};
     }
@@ -392,7 +396,7 @@ struct recorder *recorder_start(struct loop *loop, struct db *db, const struct r
     recorder->writer_watch = (struct watch){.fd = recorder->writer_fd, .ready = writer_ready};
     if (recorder->writer_fd < 0 || spool_attach(&recorder->spool, fds->spool) < 0 ||
         take_position(recorder, db) < 0) {
-        *problem = recorder_fail(recorder, "spool", "cannot be read");
+        *problem = recorder_fail(recorder, "the spool, or its position in state.db", "cannot be read");
         return NULL;
     }
     recorder->writer = writer_start(db, recorder->writer_fd, &error);

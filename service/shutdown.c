@@ -49,7 +49,7 @@ static bool all_ended(const struct service *service)
 static bool storage_is_lost(struct shutdown *shutdown)
 {
     struct problem *problem = recorder_refuses(shutdown->service->recorder);
-    bool waits = problem && time_now_us() >= shutdown->deadline_at_us;
+    bool waits = problem && time_steady_us() >= shutdown->deadline_at_us;
     problem_free(problem);
     shutdown->refused_us = waits ? shutdown->refused_us + LOOK_US : 0;
     return shutdown->refused_us >= REFUSED_PATIENCE_US;
@@ -65,7 +65,7 @@ static void look(struct timer *timer)
         return;
     }
     stop_all(service, true);           /* also those that were just being started */
-    if (time_now_us() >= shutdown->deadline_at_us) {
+    if (time_steady_us() >= shutdown->deadline_at_us) {
         stop_all(service, false);
     }
     timer_set(service->loop, timer, time_monotonic_us() + LOOK_US);

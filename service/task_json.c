@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "service/json_read.h"
 #include "service/json_valid.h"
 #include "service/pool.h"
 #include "service/service.h"
@@ -255,7 +256,7 @@ static void read_attempt(const json_t *from, struct task_attempt *out)
 
 bool task_history_read(const char *history, struct task *task)
 {
-    json_t *list = history ? json_loads(history, 0, NULL) : NULL;
+    json_t *list = json_read_string(history);
     size_t count = json_array_size(list) < TASK_ATTEMPTS ? json_array_size(list) : TASK_ATTEMPTS;
     if (!history) {
         return true;

@@ -60,5 +60,8 @@ void time_format(int64_t at_us, char out[32]);
 bool time_parse(const char *string, int64_t *at_us);
 int64_t time_now_us(void); /* CLOCK_REALTIME */
 int64_t time_monotonic_us(void);
+/* The wall clock of this process's first call, and what has passed since: for ends that lie some time ahead and are
+   kept as times. When the wall clock is set they neither come at once nor hours later. Loop thread only. */
+int64_t time_steady_us(void);
 
 #endif

@@ -223,3 +223,12 @@ int64_t time_monotonic_us(void)
 {
     return clock_us(CLOCK_MONOTONIC);
 }
+
+int64_t time_steady_us(void)
+{
+    static int64_t ahead_us;
+
+    if (ahead_us == 0)
+        ahead_us = time_now_us() - time_monotonic_us();
+    return time_monotonic_us() + ahead_us;
+}

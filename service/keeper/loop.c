@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "service/fault.h"
 #include "service/keeper/keeper.h"
 
 void keeper_log(const char *format, ...)
@@ -76,7 +77,7 @@ static int64_t clock_us(clockid_t clock)
 
 void loop_take_time(struct keeper *keeper)
 {
-    keeper->now_us = clock_us(CLOCK_REALTIME);
+    keeper->now_us = clock_us(CLOCK_REALTIME) + FAULT_CLOCK_US();
     keeper->mono_us = clock_us(CLOCK_MONOTONIC);
 }
 
