@@ -48,7 +48,12 @@ SERVER_SRC    := $(wildcard api/*.c service/*.c db/*.c)
 UNIT_SRC      := $(wildcard tests/unit/test_*.c tests/unit/keeper_*.c)
 UNIT_SHARED   := $(filter-out $(UNIT_SRC),$(wildcard tests/unit/*.c))
 FUZZ_SRC      := $(wildcard tests/fuzz/fuzz_*.c)
-ASSETS        := $(if $(filter-out 0,$(WEB)),$(wildcard web/*)) $(wildcard openapi.yaml openapi.json)
+
+# The page: its own files, and of its libraries what web/package-lock.json names, fetched once by npm.
+PAGE   := $(foreach of,* lib/* ui/* views/*,$(foreach type,html css js svg,$(wildcard web/$(of).$(type))))
+VENDOR := $(addprefix web/node_modules/,htm/preact/standalone.module.js uplot/dist/uPlot.esm.js \
+          uplot/dist/uPlot.min.css htm/LICENSE preact/LICENSE uplot/LICENSE)
+ASSETS := $(if $(filter-out 0,$(WEB)),$(PAGE) $(VENDOR)) $(wildcard openapi.yaml openapi.json)
 
 UNITS := $(UNIT_SRC:tests/unit/%.c=$(O)/unit/%)
 FUZZ  := $(FUZZ_SRC:tests/fuzz/%.c=$(O)/targets/%)
@@ -113,9 +118,15 @@ $(O)/keeper/%.o: %.c Makefile
 
 # The embedded files: a table of path, type, size and hash, rewritten only when it has changed.
 $(O)/server/api/assets.o: $(O)/assets.list
-$(O)/assets.list: $(O)/forkful-keeper force
+$(O)/assets.list: $(O)/forkful-keeper $(if $(filter-out 0,$(WEB)),web/node_modules/.installed) force
 	$(Q)scripts/assets.sh $(O)/forkful-keeper $(ASSETS) > $@.new
 	$(Q)if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+web/node_modules/.installed: web/package-lock.json
+	$(call say,NPM)
+	$(Q)command -v npm > /dev/null || { echo 'npm is missing: make deps brings it, WEB=0 builds without the page' >&2; exit 1; }
+	$(Q)cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error < /dev/null > /dev/null
+	$(Q)touch $@
 
 -include $(shell find $(O)/server $(O)/keeper $(O)/source -name '*.d' 2>/dev/null)
 
@@ -130,7 +141,7 @@ help:
 	@echo 'Variables: BUILD=dir  WEB=0 (without the page)  V=1 (show commands)'
 
 deps:
-	@scripts/deps.sh build
+	@WEB=$(WEB) scripts/deps.sh build
 deps-test: deps
 	@scripts/deps.sh test
 
@@ -167,7 +178,7 @@ lint: deps-test
 	$(call sub,lint) lint-files
 	@for f in scripts/*.sh .ci/run; do bash -n "$$f" || exit 1; done
 	@scripts/lint-examples.sh $(CC) -std=gnu17 -D_GNU_SOURCE $(WARN) -Werror -fsyntax-only
-	@for f in web/*.js; do node --input-type=module --check - < "$$f" || exit 1; done
+	@for f in $(filter %.js,$(PAGE)); do node --input-type=module --check - < "$$f" || exit 1; done
 lint-files: $(LINT_SRC:%=$(O)/source/%.ok)
 $(O)/source/api/assets.c.ok: $(O)/assets.list
 $(O)/source/%.c.ok: %.c Makefile .clang-tidy

@@ -2,7 +2,7 @@
  * The files in the binary: the dashboard and the description of this API.
  *
  * A file is as constant as the binary, and answer_static says the rest: the page's strict policy,
- * ETag and 304. The page holds no data, so it needs no token.
+ * ETag and 304. What is behind a '?' is the page's own business. The page holds no data, so it needs no token.
  */
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "api/assets.h"
 #include "api/handlers.h"
 
-#define PATH_BYTES 128                 /* the paths come from the route table */
+#define PATH_BYTES 128                 /* longer than any path of a file; what is cut off is of none */
 
 void handle_get_file(struct request *request)
 {

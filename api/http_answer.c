@@ -29,7 +29,7 @@ static const struct pair page_headers[] = {
     {"Content-Security-Policy",
      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
      "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
-     "frame-ancestors 'none'"},
+     "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"},
 };
 
 static bool add(struct MHD_Response *response, const char *name, const char *value)

@@ -119,12 +119,8 @@ static const struct param log_params[] = {
 
 const struct route routes[] = {
     FILE_OF_PAGE("/"),
-    FILE_OF_PAGE("/api.js"),
-    FILE_OF_PAGE("/app.js"),
-    FILE_OF_PAGE("/icon.svg"),
-    FILE_OF_PAGE("/log.js"),
-    FILE_OF_PAGE("/style.css"),
-    FILE_OF_PAGE("/words.js"),
+    FILE_OF_PAGE("/web/{file}"),
+    FILE_OF_PAGE("/web/{folder}/{file}"),
     GET("/openapi.yaml", SCOPE_PUBLIC, NULL, "getOpenapiYaml", handle_get_file),
     GET("/openapi.json", SCOPE_PUBLIC, NULL, "getOpenapiJson", handle_get_file),
     GET("/healthz", SCOPE_PUBLIC, NULL, "getHealth", handle_get_health),

@@ -11,15 +11,21 @@ content_type() {
     *.json) echo 'application/json' ;;
     *.yaml) echo 'application/yaml' ;;
     *.svg) echo 'image/svg+xml' ;;
-    *.png) echo 'image/png' ;;
+    */LICENSE) echo 'text/plain; charset=utf-8' ;;
     *) echo 'application/octet-stream' ;;
     esac
 }
 
+# The page's libraries are served under short names, so that the page says nothing of how a package is laid out.
 address() {
     case $1 in
     web/index.html) echo / ;;
-    web/*) echo "/${1#web/}" ;;
+    web/node_modules/htm/preact/standalone.module.js) echo /web/vendor/htm.js ;;
+    web/node_modules/uplot/dist/uPlot.esm.js) echo /web/vendor/uplot.js ;;
+    web/node_modules/uplot/dist/uPlot.min.css) echo /web/vendor/uplot.css ;;
+    web/node_modules/*/LICENSE)
+        package=${1#web/node_modules/}
+        echo "/web/vendor/${package%/LICENSE}-license.txt" ;;
     *) echo "/$1" ;;
     esac
 }

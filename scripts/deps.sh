@@ -16,8 +16,16 @@ missing_command() {
     command -v "$1" > /dev/null || missing "$2"
 }
 
+# npm fetches what the page is made with; a build without the page (WEB=0) needs none.
 wanted_build() {
     missing build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev libseccomp-dev
+    missing build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev
+    [ "${WEB:-1}" = 0 ] || wanted_npm
+}
+
+wanted_npm() {
+    missing_command node nodejs
+    command -v npm > /dev/null || missing npm ca-certificates
 }
 
 wanted_test() {
@@ -26,8 +34,8 @@ wanted_test() {
     missing_command cppcheck cppcheck
     missing_command curl curl
     missing_command python3 python3
-    missing_command node nodejs
-    command -v npm > /dev/null || missing npm ca-certificates
+    missing_command chromium chromium
+    wanted_npm
 }
 
 install() {

@@ -1,0 +1,62 @@
+// The page as such: it opens, obeys its own policy, and everything it needs comes from the binary.
+import assert from 'node:assert/strict';
+import { gzipSync } from 'node:zlib';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
+import path from 'node:path';
+import { describe, test } from 'node:test';
+import { daemonTest, REPOSITORY } from '../lib/daemon.mjs';
+import { accessible, browserTest, visit } from '../lib/browser.mjs';
+
+const own = () => ['', 'lib', 'ui', 'views'].flatMap((dir) => {
+  const folder = path.join(REPOSITORY, 'web', dir);
+  return readdirSync(folder).map((name) => path.join(folder, name)).filter((file) => statSync(file).isFile() && /\.(js|css|html|svg)$/.test(file));
+});
+
+describe('the page', { concurrency: 2 }, () => {
+  browserTest('opens on each view without an error, and asks nobody but the daemon', async ({ d, page }) => {
+    const asked = new Set();
+    page.on('request', (request) => asked.add(new URL(request.url()).origin));
+    const { id } = await d.sh('sleep 60', { name: 'sleeper' });
+    await visit(page, d);
+    await page.getByRole('link', { name: 'sleeper' }).waitFor();
+    for (const where of [`processes/${id}`, 'start', 'coordination', 'daemon', 'no/such/place']) {
+      await page.evaluate((hash) => { location.hash = `#/${hash}`; }, where);
+      await page.locator('main :is(h1, .state-title)').first().waitFor();
+    }
+    assert.deepEqual([...asked], [d.url]);
+  });
+
+  browserTest('asks for a token before it shows anything, says when it is wrong, and opens with the right one', async ({ d, page }) => {
+    await page.goto(d.url);
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    await accessible(page, 'sign in');
+    await page.getByLabel('Token').fill(`fkf_${'0'.repeat(64)}`);
+    await page.getByRole('button', { name: 'Open' }).click();
+    await page.getByRole('alert').filter({ hasText: /token/ }).waitFor();
+    await page.getByLabel('Token').fill(d.token);
+    await page.getByRole('button', { name: 'Open' }).click();
+    await page.getByRole('heading', { name: 'Processes' }).waitFor();
+    await page.reload();
+    await page.getByRole('heading', { name: 'Processes' }).waitFor();
+    assert.ok(!page.url().includes(d.token));
+  });
+
+  test('is small: its own code is less than 60 kB gzipped', () => {
+    const bytes = gzipSync(Buffer.concat(own().map((file) => readFileSync(file))), { level: 9 }).length;
+    const apart = own().reduce((sum, file) => sum + gzipSync(readFileSync(file), { level: 9 }).length, 0);
+    assert.ok(own().length > 20 && bytes < apart && apart < 60_000, `${apart} bytes`);
+  });
+
+  test('makes nodes, never markup', () => {
+    for (const file of own().filter((one) => one.endsWith('.js'))) {
+      assert.doesNotMatch(readFileSync(file, 'utf8'), /innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|dangerouslySet/, file);
+    }
+  });
+
+  daemonTest('gives its libraries with their licences', async (d) => {
+    for (const [name, words] of [['htm', /Apache License/], ['preact', /MIT/], ['uplot', /MIT/]]) {
+      assert.match(await (await fetch(`${d.url}/web/vendor/${name}-license.txt`)).text(), words);
+    }
+    assert.equal((await fetch(`${d.url}/web/no/such`)).status, 404);
+  });
+});

@@ -1,0 +1,107 @@
+// The API as the page uses it: calls, problems as errors, and streams that go on where they broke off.
+import { leave, session, token } from './session.js';
+import { t } from './words.js';
+
+/** What the daemon answered instead of what was asked. `message` is its own sentence; `status` 0: no answer at all. */
+export class Refusal extends Error {
+  constructor(status, problem = {}) {
+    super(problem.detail || problem.title || t.errors.status(status));
+    Object.assign(this, { status, code: problem.code ?? null, requestId: problem.request_id ?? null, errors: problem.errors ?? [] });
+  }
+}
+
+/** An address with a query: null and '' are left out, a list is joined with commas. */
+export function address(path, query = {}) {
+  const pairs = Object.entries(query).filter(([, value]) => value !== null && value !== undefined && value !== '');
+  const text = pairs.map(([key, value]) => `${key}=${encodeURIComponent(value)}`).join('&');
+  return text ? `${path}?${text}` : path;
+}
+
+async function request(path, { headers, as, ...options }) {
+  const shown = as ?? token();
+  const auth = shown ? { Authorization: `Bearer ${shown}` } : {};
+  const answer = await fetch(path, { ...options, headers: { ...auth, ...headers }, cache: 'no-store' }).catch((error) => {
+    throw error.name === 'AbortError' ? error : new Refusal(0, { detail: t.errors.unreachable });
+  });
+  if (answer.ok) return answer;
+  const refusal = new Refusal(answer.status, await answer.json().catch(() => ({})));
+  if (refusal.status === 401 && shown && shown === token()) leave('expired');
+  throw refusal;
+}
+
+/**
+ * One call: the JSON of the answer, null when it has none. `body`: sent as JSON; `raw`: bytes or text as they are.
+ * A call that is sent again after a lost answer should carry the same `key` (Idempotency-Key). `as`: another token than ours.
+ */
+export async function call(method, path, { query, body, raw, type, key, signal, as } = {}) {
+  const headers = { Accept: 'application/json' };
+  if (body !== undefined) headers['Content-Type'] = 'application/json';
+  if (raw !== undefined) headers['Content-Type'] = type ?? 'application/octet-stream';
+  if (key) headers['Idempotency-Key'] = key;
+  const answer = await request(address(path, query), { method, headers, signal, as, body: body === undefined ? raw : JSON.stringify(body) });
+  return answer.status === 204 ? null : answer.json();
+}
+
+export const get = (path, query, signal) => call('GET', path, { query, signal });
+export const post = (path, body = {}, options = {}) => call('POST', path, { body, ...options });
+
+/** The bytes of an answer, for a download. */
+export async function bytes(path, query, accept = 'application/octet-stream') {
+  return (await request(address(path, query), { headers: { Accept: accept } })).blob();
+}
+
+async function readLines(path, signal, opened, item) {
+  const answer = await request(path, { signal, headers: { Accept: 'application/x-ndjson' } });
+  opened();
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = '';
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    const lines = (rest + value).split('\n');
+    rest = lines.pop();
+    for (const line of lines) if (line.trim()) item(JSON.parse(line));
+  }
+}
+
+const pause = (ms, signal) => new Promise((resolve) => {
+  const timer = setTimeout(resolve, ms);
+  signal.addEventListener('abort', () => { clearTimeout(timer); resolve(); }, { once: true });
+});
+
+const helpless = (error) => error?.status >= 400 && error.status < 500 && error.status !== 429;
+
+/**
+ * Reads the NDJSON stream at `await path()` again and again, until `signal`, until finished() says so, or until a
+ * refusal that repeating cannot help. path() is asked anew each time, so that it goes on behind the last item.
+ * opened() follows each connection, broken(error, seconds) each break with the time until the next try.
+ */
+export async function follow({ path, item, opened = () => {}, broken = () => {}, refused = () => {}, finished, signal }) {
+  let wait = 250;
+  while (!signal.aborted) {
+    let error = null;
+    try {
+      await readLines(await path(), signal, () => { wait = 250; opened(); }, item);
+      if (finished && await finished()) return;
+    } catch (caught) {
+      error = caught;
+    }
+    if (signal.aborted) return;
+    if (helpless(error)) { refused(error); return; }
+    broken(error, wait / 1000);
+    await pause(wait, signal);
+    wait = Math.min(wait * 2, 8000);
+  }
+}
+
+/** Changes a login code (from the address the daemon prints) for a token of its own. */
+export const login = (code) => call('POST', '/v1/login', { body: { code } });
+
+/** Asks what our token may do; an older daemon cannot say. */
+export async function learnScopes() {
+  const { scopes } = await get('/v1/tokens/me').catch((error) => {
+    if (error.status === 404) return { scopes: null };
+    throw error;
+  });
+  if (session.value.state === 'in') session.value = { state: 'in', scopes };
+}

@@ -1,0 +1,73 @@
+// Figures over time: a sparkline of some dozen points as SVG, and uPlot for what one studies. uPlot is fetched when the
+// first chart is drawn, because most pages show none.
+import { html, useEffect, useRef } from '../lib/html.js';
+
+/** points: numbers, the newest last; drawn from 0 to the largest, or to `ceiling` when that is more. */
+export function Spark({ points, ceiling = 0, label }) {
+  if (points.length < 2) return html`<svg class="spark" viewBox="0 0 60 16" role="img" aria-label=${label}></svg>`;
+  const top = Math.max(ceiling, ...points) || 1;
+  const x = (i) => (60 - (points.length - 1 - i) * (60 / 29)).toFixed(1);
+  const y = (value) => (15 - (value / top) * 14).toFixed(1);
+  const line = points.map((value, i) => `${x(i)},${y(value)}`).join(' ');
+  return html`<svg class="spark" viewBox="0 0 60 16" preserveAspectRatio="none" role="img" aria-label=${label}>
+    <polygon points=${`${x(0)},16 ${line} 60,16`} /><polyline points=${line} /></svg>`;
+}
+
+const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/** A colour of the theme as canvas understands it: light-dark() is resolved by an element that wears it. */
+function colour(name) {
+  const probe = document.createElement('i');
+  probe.className = 'probe';
+  probe.style.color = `var(${name})`;
+  document.body.append(probe);
+  const { color } = getComputedStyle(probe);
+  probe.remove();
+  return color;
+}
+
+const axis = (format, side) => ({
+  stroke: colour('--soft'), font: `11px ${token('--sans')}`, grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false },
+  size: side ? 64 : 28, ...(format && { values: (_, values) => values.map(format) }),
+});
+
+/**
+ * data: [seconds[], values[], …] as uPlot has it; series: [{ label, tone }] with tone one of the CSS tokens ('--accent').
+ * The canvas means nothing to a screen reader: `label` says the newest value in words.
+ */
+export function Chart({ data, series, format, label, height = 160 }) {
+  const box = useRef(null);
+  const plot = useRef(null);
+  const newest = useRef(data);
+  newest.current = data;
+  useEffect(() => {
+    let gone = false;
+    let resized;
+    const make = async () => {
+      const { default: uPlot } = await import('../vendor/uplot.js');
+      if (gone) return;
+      plot.current?.destroy();
+      plot.current = new uPlot({
+        width: box.current.clientWidth, height, legend: { show: true, live: true }, cursor: { y: false, points: { size: 5 } },
+        scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1e-3)] } },
+        axes: [axis(null, false), axis(format, true)],
+        series: [{ value: (_, at) => at === null ? '' : new Date(at * 1000).toLocaleTimeString() },
+          ...series.map((one) => ({ label: one.label, stroke: colour(one.tone), fill: series.length === 1 ? colour(`${one.tone}-wash`) : undefined,
+            width: 1.5, points: { show: false }, value: (_, value) => value === null ? '–' : format(value) }))],
+      }, newest.current, box.current);
+    };
+    make().then(() => {
+      resized = new ResizeObserver(() => plot.current?.setSize({ width: box.current.clientWidth, height }));
+      if (!gone) resized.observe(box.current);
+    });
+    addEventListener('themechange', make);
+    return () => {
+      gone = true;
+      removeEventListener('themechange', make);
+      resized?.disconnect();
+      plot.current?.destroy();
+    };
+  }, []);
+  useEffect(() => { plot.current?.setData(data); }, [data]);
+  return html`<figure class="chart" aria-label=${label}><div ref=${box}></div></figure>`;
+}
