@@ -38,6 +38,7 @@ void handle_write_stdin(struct request *request);
 /* ---- tree.c ---- */
 void handle_get_process_tree(struct request *request);
 void handle_get_process_stats(struct request *request);
+void handle_get_stats_of_processes(struct request *request);
 
 /* ---- sessions.c ---- */
 void handle_create_session(struct request *request);

@@ -27,6 +27,7 @@ static const struct param list_params[] = {
     END};
 
 static const struct param delete_params[] = {{"kill", PARAM_BOOL, false}, END};
+static const struct param stats_params[] = {{"ids", PARAM_TEXT, false}, END};
 static const struct param join_params[] = {WAIT, END};
 static const struct param stdin_params[] = {{"eof", PARAM_BOOL, false}, WAIT, END};
 static const struct param page_params[] = {PAGED, END};
@@ -131,6 +132,8 @@ const struct route routes[] = {
      "createProcess", handle_create_process, false, false},
     FILTERED("/v1/processes", SCOPE_READ, list_params, "listProcesses", handle_list_processes),
     GET("/v1/processes/me", SCOPE_READ, NULL, "getOwnProcess", handle_get_own_process),
+    GET("/v1/processes/stats", SCOPE_READ, stats_params, "getStatsOfProcesses",
+        handle_get_stats_of_processes),
     POST("/v1/processes/actions", SCOPE_OPERATE, "actOnProcesses", handle_act_on_processes),
     GET("/v1/processes/{id}", SCOPE_READ, NULL, "getProcess", handle_get_process),
     DELETE("/v1/processes/{id}", SCOPE_OPERATE, delete_params, "deleteProcess",

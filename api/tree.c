@@ -1,5 +1,6 @@
 /*
- * GET …/tree and …/stats: what the kernel tells of a process's tree at this moment.
+ * GET …/tree and …/stats: what the kernel tells of a process's tree at this moment, and the stats
+ * of many in one call, for who watches a list.
  *
  * Numbers that the kernel keeps from us (another user's process, or one that ended while we
  * looked) are null.
@@ -8,10 +9,12 @@
 #include <string.h>
 
 #include "api/handlers.h"
+#include "api/param_value.h"
 #include "api/procfs.h"
 #include "api/respond.h"
 
 #define CMDLINE_BYTES (32u << 10)      /* of one process that are shown */
+#define STATS_IDS_MAX 100              /* whose stats one call gives: what a screen shows */
 
 static struct proc_member *members_of(struct request *request, const struct process *process,
                                       size_t *count)
@@ -129,11 +132,24 @@ static struct problem *has_no_stats(const struct process *process)
                         process->id_text, ended ? "has ended" : "was not started");
 }
 
+static void stats_json(struct text *body, struct procfs *procfs, const struct process *process)
+{
+    size_t count = 0;
+    struct proc_member *members = procfs ? procfs_tree(procfs, process, &count) : NULL;
+    bool main_is_there = count && members[0].depth == 0;
+    text_printf(body, "{\"id\":\"%s\",\"at\":", process->id_text);
+    text_json_time(body, time_now_us());
+    text_printf(body, ",\"pid\":%d", process->pid);
+    main_json(body, main_is_there ? members : NULL);
+    sums_json(body, members, count, main_is_there);
+    text_putc(body, '}');
+    free(members);
+}
+
 void handle_get_process_stats(struct request *request)
 {
     const struct process *process = find_process(request);
     struct text body = {0};
-    size_t count;
     if (process && !process_alive(process)) {
         answer_problem(request, has_no_stats(process));
         return;
@@ -141,14 +157,49 @@ void handle_get_process_stats(struct request *request)
     if (!process) {
         return;
     }
-    struct proc_member *members = members_of(request, process, &count);
-    bool main_is_there = count && members[0].depth == 0;
-    text_printf(&body, "{\"id\":\"%s\",\"at\":", process->id_text);
-    text_json_time(&body, time_now_us());
-    text_printf(&body, ",\"pid\":%d", process->pid);
-    main_json(&body, main_is_there ? members : NULL);
-    sums_json(&body, members, count, main_is_there);
-    text_putc(&body, '}');
-    free(members);
+    struct procfs *procfs = procfs_open(&request_app(request)->service);
+    stats_json(&body, procfs, process);
+    procfs_close(procfs);
+    answer_json(request, 200, &body);
+}
+
+/* ---- stats of many ---- */
+
+static unsigned count_ids(const char *ids)
+{
+    unsigned count = 0;
+    size_t bytes;
+    while (ids && *ids && param_list_next(&ids, &bytes)) {
+        count++;
+    }
+    return count;
+}
+
+/* Who has ended meanwhile, or is no more, has no figures. /proc is looked through once for all. */
+void handle_get_stats_of_processes(struct request *request)
+{
+    struct app *app = request_app(request);
+    const char *ids = request_param(request, "ids"), *id;
+    unsigned asked = count_ids(ids);
+    struct problem *problem = NULL;
+    struct text body = {0};
+    size_t bytes;
+    if (asked == 0 || asked > STATS_IDS_MAX) {
+        param_refuse(&problem, "ids", "must name 1 to %d processes", STATS_IDS_MAX);
+        answer_problem(request, problem);
+        return;
+    }
+    struct procfs *procfs = procfs_open(&app->service);
+    text_put(&body, "{\"items\":[");
+    while ((id = param_list_next(&ids, &bytes))) {
+        const struct process *process =
+            process_table_find_text(&app->service.processes, id, bytes);
+        if (process && process_alive(process)) {
+            text_json_comma(&body);
+            stats_json(&body, procfs, process);
+        }
+    }
+    text_put(&body, "]}");
+    procfs_close(procfs);
     answer_json(request, 200, &body);
 }

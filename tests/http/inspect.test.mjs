@@ -69,6 +69,14 @@ suite('stats', () => {
     assert.equal(body.fds, 3);
   });
 
+  daemonTest('of many come in one answer, without those that do not run', async (d) => {
+    const [a, done, b] = [await d.sh('sleep 1000'), await d.run({ argv: ['true'] }), await d.sh('sleep 1000')];
+    const { items } = (await d.get(`/v1/processes/stats?ids=${b.id},${done.id},p_0,${a.id}`)).body;
+    assert.deepEqual(items.map((one) => [one.id, one.pid]), [[b.id, b.pid], [a.id, a.pid]]);
+    assert.ok(items.every((one) => one.rss_bytes > 0 && one.fds === 3 && TIME.test(one.at)));
+    for (const query of ['', '?ids=', `?ids=${Array(101).fill(a.id).join()}`]) problem(await d.call('GET', `/v1/processes/stats${query}`), 400, 'invalid_parameter');
+  });
+
   daemonTest('of what does not run are 409', async (d) => {
     const done = await d.run({ argv: ['true'] });
     problem(await d.call('GET', `/v1/processes/${done.id}/stats`), 409, 'not_running');
