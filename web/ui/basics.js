@@ -72,6 +72,6 @@ export function Tabs({ label, tabs, current, path, query = {} }) {
       ${title}${count !== undefined && html` <span class="soft">${count}</span>`}<//>`)}</nav>`;
 }
 
-/** Facts as a list of terms; rows without a value are left out. rows: [[term, value]]. */
+/** Facts as a list of terms; rows without a value are left out. rows: [[term, value, 'wide'?]]. */
 export const Facts = ({ rows }) => html`<dl class="facts">${rows.filter(([, value]) => value !== null && value !== undefined && value !== '')
-  .map(([term, value]) => html`<div key=${term}><dt>${term}</dt><dd>${value}</dd></div>`)}</dl>`;
+  .map(([term, value, width]) => html`<div key=${term} class=${width}><dt>${term}</dt><dd>${value}</dd></div>`)}</dl>`;

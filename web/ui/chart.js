@@ -28,7 +28,7 @@ function colour(name) {
 
 const axis = (format, side) => ({
   stroke: colour('--soft'), font: `11px ${token('--sans')}`, grid: { stroke: colour('--line'), width: 1 }, ticks: { show: false },
-  size: side ? 64 : 28, ...(format && { values: (_, values) => values.map(format) }),
+  size: side ? 64 : 28, space: side ? 30 : 90, values: (_, values) => values.map(format),
 });
 
 /**
@@ -50,7 +50,7 @@ export function Chart({ data, series, format, label, height = 160 }) {
       plot.current = new uPlot({
         width: box.current.clientWidth, height, legend: { show: true, live: true }, cursor: { y: false, points: { size: 5 } },
         scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1e-3)] } },
-        axes: [axis(null, false), axis(format, true)],
+        axes: [axis((at) => new Date(at * 1000).toLocaleTimeString('en-GB'), false), axis(format, true)],
         series: [{ value: (_, at) => at === null ? '' : new Date(at * 1000).toLocaleTimeString() },
           ...series.map((one) => ({ label: one.label, stroke: colour(one.tone), fill: series.length === 1 ? colour(`${one.tone}-wash`) : undefined,
             width: 1.5, points: { show: false }, value: (_, value) => value === null ? '–' : format(value) }))],

@@ -92,7 +92,7 @@ export function Table({ label, columns, rows, keyOf = (row) => row.id, sort, onS
   };
   const whole = onSelect && rows.length > 0 && rows.every((row) => selected.has(keyOf(row)));
   return html`<div class="table-box" ref=${box} tabindex="0" role="region" aria-label=${label}>
-    <table aria-label=${label} aria-rowcount=${rows.length + 1}>
+    <table class="list" aria-label=${label} aria-rowcount=${rows.length + 1}>
       <thead><tr aria-rowindex="1">
         ${onSelect && html`<th scope="col" class="tick"><input type="checkbox" aria-label=${t.common.selectAll} checked=${whole}
           onChange=${() => onSelect(whole ? new Set() : new Set(rows.map(keyOf)))} /></th>`}

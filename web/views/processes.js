@@ -1,28 +1,129 @@
-// All processes: a table that is live, filtered and sorted by what the address says, with actions on what is selected.
-import { html, useMemo, useState } from '../lib/html.js';
-import { useSignal } from '../lib/signal.js';
+// All processes: a live table, filtered and ordered by what the address says, with actions on what is selected.
+import { html, useEffect, useMemo, useState } from '../lib/html.js';
+import { post } from '../lib/api.js';
+import { useCommands } from '../lib/commands.js';
+import { figures, drawn, unwatch, watch } from '../lib/figures.js';
+import { asTree, GROUPS, matches } from '../lib/filter.js';
+import { commandLine, curl, duration, visible } from '../lib/format.js';
 import { go, refine } from '../lib/router.js';
-import { loaded, processes, version } from '../lib/store.js';
-import { commandLine, visible } from '../lib/format.js';
-import { t, ending } from '../lib/words.js';
-import { Age, Empty, Link, Loading } from '../ui/basics.js';
-import { Table, RowCount, sorted } from '../ui/table.js';
+import { may } from '../lib/session.js';
+import { useSignal } from '../lib/signal.js';
+import { learn, loaded, loadOlder, older, processes, version, connection } from '../lib/store.js';
+import { t } from '../lib/words.js';
+import { Age, Button, CopyBox, Empty, Failure, Link, Loading } from '../ui/basics.js';
+import { attempt } from '../ui/overlay.js';
+import { Figure, Labels, State, stateText } from '../ui/process_parts.js';
+import { RowCount, sorted, Table } from '../ui/table.js';
+import { BulkBar } from './processes_bulk.js';
+
+const ran = (p) => (Date.parse(p.exited_at) - Date.parse(p.started_at)) / 1000;
+const last = (p, kind) => (p.alive && figures.get(p.id)?.[kind].at(-1)) ?? null;
+
+function Name({ p, depth }) {
+  return html`<span class="name" style=${{ paddingLeft: `${depth * 18}px` }}>
+    ${depth > 0 && html`<span class="soft" aria-hidden="true">└ </span>`}<${Link} path=${['processes', p.id]}>${visible(p.name)}<//> <${Labels} p=${p} /></span>`;
+}
+
+function Clock({ p }) {
+  if (p.alive) return html`<${Age} at=${p.started_at} />`;
+  return p.started_at && p.exited_at ? html`<span class="soft">${t.processes.ran(duration(ran(p)))}</span>` : html`<span class="soft">–</span>`;
+}
 
 const columns = [
-  { key: 'name', title: 'Name', sort: (p) => p.name, cell: (p) => html`<${Link} path=${['processes', p.id]}>${visible(p.name)}<//>` },
-  { key: 'state', title: 'State', sort: (p) => p.state, cell: (p) => p.state },
-  { key: 'command', title: 'Command', class: 'mono', cell: (p) => visible(commandLine(p.argv)) },
-  { key: 'time', title: 'Time', sort: (p) => p.started_at, cell: (p) => p.alive ? html`<${Age} at=${p.started_at} />` : ending(p) },
+  { key: 'name', title: t.processes.name, class: 'c-name', sort: ({ p }) => p.name, cell: Name },
+  { key: 'state', title: t.processes.state, class: 'c-state', sort: ({ p }) => stateText(p), cell: State },
+  { key: 'time', title: t.processes.time, class: 'c-time number', sort: ({ p }) => p.started_at ?? p.created_at, cell: Clock },
+  { key: 'cpu', title: t.processes.cpu, class: 'c-figure number', sort: ({ p }) => last(p, 'cpu'), cell: ({ p }) => Figure({ p, kind: 'cpu' }) },
+  { key: 'memory', title: t.processes.memory, class: 'c-figure number', sort: ({ p }) => last(p, 'rss'), cell: ({ p }) => Figure({ p, kind: 'rss' }) },
+  { key: 'pid', title: t.processes.pid, class: 'c-pid number', sort: ({ p }) => p.alive ? p.pid : null, cell: ({ p }) => p.alive ? p.pid : '' },
+  { key: 'command', title: t.processes.command, class: 'c-command mono', cell: ({ p }) => html`<span title=${visible(commandLine(p.argv))}>${visible(commandLine(p.argv))}</span>` },
 ];
 
-export function Processes({ query }) {
+/** First run: nothing has been started, so this says how. */
+const FirstRun = () => html`<${Empty} title=${t.processes.none}>
+  <p>${t.processes.noneHint}</p>
+  <${CopyBox} label=${t.processes.none} text=${curl('POST', '/v1/processes', { argv: ['sleep', '60'], name: 'my first' })} />
+  <div class="row"><a class="button main" href="#/start">${t.app.start}</a></div>
+<//>`;
+
+const SAVED = 'forkful-filters';
+const readSaved = () => { try { return JSON.parse(localStorage.getItem(SAVED)) ?? []; } catch { return []; } };
+
+/** Filters one wants to have again: each is a name for a query of the address. */
+function Saved({ query }) {
+  const [saved, setSaved] = useState(readSaved);
+  const keep = (list) => { localStorage.setItem(SAVED, JSON.stringify(list)); setSaved(list); };
+  const text = new URLSearchParams(query).toString();
+  const known = saved.includes(text);
+  const title = (one) => { const { q, group, view } = Object.fromEntries(new URLSearchParams(one)); return [t.processes.groups[group], q, t.processes[view]].filter(Boolean).join(' ') || t.common.all; };
+  return html`${saved.map((one) => html`<${Button} key=${one} kind="quiet" aria-pressed=${one === text ? 'true' : 'false'}
+      onClick=${() => { location.hash = `#/processes?${one}`; }}>★ ${title(one)}<//>`)}
+    ${(query.q || query.group || known) && html`<${Button} kind="quiet" onClick=${() => keep(known ? saved.filter((one) => one !== text) : [...saved, text])}>
+      ${known ? t.processes.unsave : t.processes.save}<//>`}`;
+}
+
+function Filters({ query }) {
+  const { q = '', group = 'all', view } = query;
+  return html`<div class="row filters" role="search">
+    <input type="search" data-search class="search" aria-label=${t.processes.search} placeholder=${t.processes.search} value=${q} aria-keyshortcuts="/"
+      onInput=${(event) => refine({ q: event.target.value })} onKeyDown=${(event) => { if (event.key === 'Escape') { refine({ q: '' }); event.target.blur(); } }} />
+    <div class="segments" role="group" aria-label=${t.processes.state}>${Object.keys(GROUPS).map((key) => html`
+      <button type="button" key=${key} aria-pressed=${key === group ? 'true' : 'false'} onClick=${() => refine({ group: key === 'all' ? '' : key })}>${t.processes.groups[key]}</button>`)}</div>
+    <${Button} kind="quiet" aria-pressed=${view === 'tree' ? 'true' : 'false'} onClick=${() => refine({ view: view === 'tree' ? '' : 'tree' })}>${t.processes.tree}<//>
+    <${Saved} query=${query} />
+  </div>`;
+}
+
+/** The rows of the table: what the filter lets through, in order; in the tree children stand below their parent. */
+function useRows(query, sort) {
   const seen = useSignal(version);
+  const measured = useSignal(drawn);
+  const byFigure = /cpu|memory/.test(sort) ? measured : 0;
+  return useMemo(() => {
+    const found = [...processes.values()].filter(matches(query)).map((p) => ({ p, id: p.id, name: p.name, depth: 0 }));
+    const ordered = sorted(found, columns, sort);
+    return query.view === 'tree' ? asTree(ordered.map(({ p }) => p)).map((row) => ({ ...row, id: row.p.id, name: row.p.name })) : ordered;
+  }, [seen, byFigure, query.q, query.group, query.view, sort]);
+}
+
+/** What is selected may be deleted meanwhile: then it is selected no more. */
+const stillThere = (selected) => selected.size === 0 ? selected : new Set([...selected].filter((id) => processes.has(id)));
+
+export function Processes({ query }) {
   const ready = useSignal(loaded);
-  const [selected, setSelected] = useState(new Set());
-  const rows = useMemo(() => sorted([...processes.values()], columns, query.sort ?? '-time'), [seen, query.sort]);
-  if (!ready) return html`<${Loading} />`;
+  const { state, error } = useSignal(connection);
+  const more = useSignal(older);
+  const [chosen, setSelected] = useState(new Set());
+  const selected = stillThere(chosen);
+  const sort = query.sort ?? '-time';
+  const rows = useRows(query, sort);
+  useEffect(() => unwatch, []);
+  const spawn = may('spawn');
+  useCommands([
+    { id: 'processes.start', title: t.commands.start, keys: 'n', run: () => go(['start']) },
+    { id: 'processes.tree', title: t.processes.tree, keys: 't', run: () => refine({ view: query.view === 'tree' ? '' : 'tree' }) },
+    { id: 'processes.clear', title: t.commands.unselect, keys: 'Escape', run: () => setSelected(new Set()) },
+  ]);
+  if (state === 'refused') return html`<h1 tabindex="-1">${t.app.processes}</h1><${Failure} error=${error} />`;
+  if (!ready) return html`<h1 tabindex="-1">${t.app.processes}</h1><${Loading} />`;
+  const act = (body) => attempt(async () => {
+    const ids = [...selected];
+    const results = [];
+    for (let at = 0; at < ids.length; at += 1000) {
+      results.push(...(await post('/v1/processes/actions', { ...body, ids: ids.slice(at, at + 1000) })).items);
+    }
+    for (const { process } of results) if (process) learn(process);
+    return results;
+  });
+  const empty = processes.size === 0 ? html`<${FirstRun} />` : html`<${Empty} title=${t.common.noMatch}>
+    <${Button} onClick=${() => go(['processes'])}>${t.common.clear}<//><//>`;
   return html`
-    <div class="head"><h1 tabindex="-1">${t.app.processes}</h1><${RowCount} shown=${rows.length} all=${processes.size} /></div>
-    <div class="fill"><${Table} label=${t.app.processes} columns=${columns} rows=${rows} sort=${query.sort ?? '-time'} onSort=${(sort) => refine({ sort })}
-      onOpen=${(p) => go(['processes', p.id])} selected=${selected} onSelect=${setSelected} /></div>`;
+    <div class="head"><h1 tabindex="-1">${t.app.processes}</h1><${RowCount} shown=${rows.length} all=${processes.size} />
+      ${spawn ? html`<a class="button main" href="#/start">${t.app.start}</a>` : html`<${Button} kind="main" disabled title=${t.errors.scope('spawn')}>${t.app.start}<//>`}</div>
+    <${Filters} query=${query} />
+    ${selected.size > 0 && html`<${BulkBar} ids=${[...selected]} act=${act} done=${() => setSelected(new Set())} />`}
+    ${rows.length === 0 ? empty : html`<${Table} label=${t.app.processes} columns=${columns} rows=${rows} sort=${sort} onSort=${(key) => refine({ sort: key })}
+      onOpen=${({ id }) => go(['processes', id])} selected=${selected} onSelect=${setSelected} rowClass=${({ p }) => p.alive ? '' : 'ended'}
+      onWindow=${(shown) => watch(shown.filter(({ p }) => p.alive).map(({ id }) => id))}
+      footer=${more && html`<div class="more"><${Button} kind="quiet" onClick=${() => attempt(loadOlder)}>${t.processes.older}<//></div>`} />`}`;
 }

@@ -1,0 +1,52 @@
+// What can be done to all that is selected, and what came of it for each.
+import { html } from '../lib/html.js';
+import { processes } from '../lib/store.js';
+import { may } from '../lib/session.js';
+import { count, visible } from '../lib/format.js';
+import { t } from '../lib/words.js';
+import { Button, Pill } from '../ui/basics.js';
+import { confirm, open, toast } from '../ui/overlay.js';
+import { askSignal } from './process_actions.js';
+
+const nameOf = (id) => visible(processes.get(id)?.name ?? id);
+
+/** All well: a note is enough. Otherwise each has its line, the failures first. */
+function report(action, results) {
+  const bad = results.filter((one) => one.problem);
+  if (bad.length === 0) { toast(t.bulk.done(action, results.length)); return; }
+  open(t.bulk.title(action), () => html`
+    <p>${t.bulk.some(results.length - bad.length, bad.length)}</p>
+    <div class="results"><table class="list" aria-label=${t.bulk.title(action)}><tbody>${[...bad, ...results.filter((one) => !one.problem)].map((one) => html`
+      <tr key=${one.id}><td class="c-name">${nameOf(one.id)}</td><td class="wrap"><${Pill} tone=${one.problem ? 'bad' : 'good'}>${one.problem?.detail ?? one.problem?.title ?? t.bulk.ok}<//></td></tr>`)}
+    </tbody></table></div>`, { wide: true });
+}
+
+export function BulkBar({ ids, act, done }) {
+  const run = async (action, body) => {
+    const results = await act({ action, ...body });
+    if (!results) return;
+    done();
+    report(action, results);
+  };
+  const ask = async (action) => {
+    if (await confirm({ title: t.bulk.ask(action, ids.length), text: names(ids), action: t.bulk.actions[action] })) await run(action);
+  };
+  const signal = async () => {
+    const chosen = await askSignal(t.bulk.ask('signal', ids.length));
+    if (chosen) await run('signal', chosen);
+  };
+  const locked = !may('operate');
+  return html`<div class="row bulk" role="group" aria-label=${t.bulk.selected(ids.length)}>
+    <span role="status">${t.bulk.selected(ids.length)}</span>
+    <${Button} disabled=${locked} onClick=${() => run('stop')}>${t.bulk.actions.stop}<//>
+    <${Button} disabled=${locked} kind="danger" onClick=${() => ask('kill')}>${t.bulk.actions.kill}<//>
+    <${Button} disabled=${locked} onClick=${signal}>${t.bulk.actions.signal}<//>
+    <${Button} disabled=${locked} onClick=${() => run('pause')}>${t.bulk.actions.pause}<//>
+    <${Button} disabled=${locked} onClick=${() => run('resume')}>${t.bulk.actions.resume}<//>
+    <${Button} disabled=${locked} kind="danger" onClick=${() => ask('delete')}>${t.bulk.actions.delete}<//>
+    <${Button} kind="quiet" onClick=${done}>${t.commands.unselect}<//>
+  </div>`;
+}
+
+const SHOWN = 12;
+const names = (ids) => ids.slice(0, SHOWN).map(nameOf).join(', ') + (ids.length > SHOWN ? t.bulk.others(count(ids.length - SHOWN)) : '');
