@@ -5,6 +5,7 @@ import { useSignal } from './lib/signal.js';
 import { login, learnScopes } from './lib/api.js';
 import { go, route } from './lib/router.js';
 import { listen } from './lib/commands.js';
+import { visible } from './lib/format.js';
 import * as store from './lib/store.js';
 import { t } from './lib/words.js';
 import { Empty, Link } from './ui/basics.js';
@@ -21,7 +22,7 @@ import { Daemon } from './views/daemon.js';
 const views = [
   { path: [], view: Processes, title: () => t.app.processes },
   { path: ['processes'], view: Processes, title: () => t.app.processes },
-  { path: ['processes', ':id'], view: Process, title: ({ id }) => store.processes.get(id)?.name ?? id },
+  { path: ['processes', ':id'], view: Process, title: ({ id }) => visible(store.processes.get(id)?.name ?? id) },
   { path: ['start'], view: Start, title: () => t.app.start },
   { path: ['coordination'], view: Coordination, title: () => t.app.coordination },
   { path: ['coordination', ':kind'], view: Coordination, title: () => t.app.coordination },

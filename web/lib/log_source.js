@@ -5,7 +5,8 @@
 // `wait`, a page at a time: however fast a process writes, the page's work depends on what is shown alone.
 import { get } from './api.js';
 
-const WINDOW = 250;                   // lines of one fetch
+const WINDOW = 250;                   // lines of one fetch, and a gap may stand before them
+const PAGE = 500;                     // as many as one answer holds
 const WINDOWS_KEPT = 60;
 const FOUND_KEPT = 20000;
 const PAUSE = 120;                    // ms between two questions for news
@@ -43,7 +44,7 @@ class Source {
     await this.patiently(() => this.begin());
     this.on.changed();
     while (!this.ended && !this.gone.signal.aborted) {
-      const page = await this.patiently(() => this.ask({ after: this.after, limit: 500, wait: 25 }));
+      const page = await this.patiently(() => this.ask({ after: this.after, limit: PAGE, wait: 25 }));
       if (!page) return;
       this.take(page);
       this.ended = page.ended && page.items.length === 0;
@@ -70,10 +71,10 @@ export class Whole extends Source {
   rowOf(seq) { return seq - this.first; }
 
   async begin() {
-    const page = await this.ask({ tail: WINDOW });
+    const page = await this.ask({ tail: WINDOW, limit: WINDOW });
     this.bounds(page);
     page.items.forEach((record) => this.put(record));
-    this.after = Math.max(page.next_after, this.last);
+    this.after = page.next_after;
     this.ended = page.ended && page.last_seq === null;
     if (this.ended) this.on.ended();
   }
@@ -105,7 +106,7 @@ export class Whole extends Source {
   take(page) {
     this.bounds(page);
     page.items.forEach((record) => this.put(record));
-    this.after = page.items.length >= 500 ? Math.max(page.next_after, this.last) : page.next_after;
+    this.after = page.items.length >= PAGE ? Math.max(page.next_after, this.last) : page.next_after;
   }
 
   /** The line of a row: undefined while it is fetched, null when there is none. */
@@ -123,7 +124,7 @@ export class Whole extends Source {
     if (this.under_way.has(number)) return;
     this.under_way.add(number);
     const from = number * WINDOW;
-    const page = await this.patiently(() => this.ask({ after: from, before: from + WINDOW + 1, limit: 500 }));
+    const page = await this.patiently(() => this.ask({ after: from, before: from + WINDOW + 1, limit: WINDOW + 1 }));
     this.under_way.delete(number);
     if (!page) return;
     page.items.forEach((record) => this.put(record));
@@ -148,10 +149,10 @@ export class Found extends Source {
   line(row) { return this.lines[row]; }
 
   async begin() {
-    const page = await this.ask({ tail: 500 });
+    const page = await this.ask({ tail: PAGE, limit: PAGE });
     this.lines = page.items;
-    this.start = page.items.length < 500;
-    this.after = Math.max(page.next_after, page.last_seq ?? 0);
+    this.start = page.items.length < PAGE;
+    this.after = page.next_after;
   }
 
   take(page) {
@@ -167,11 +168,11 @@ export class Found extends Source {
   async older() {
     if (this.start || this.under_way || this.lines.length >= FOUND_KEPT) return 0;
     this.under_way = true;
-    const page = await this.patiently(() => this.ask({ before: this.lines[0].seq, tail: 500 }));
+    const page = await this.patiently(() => this.ask({ before: this.lines[0].seq, tail: PAGE, limit: PAGE }));
     this.under_way = false;
     if (!page) return 0;
     this.lines.unshift(...page.items);
-    this.start = page.items.length < 500;
+    this.start = page.items.length < PAGE;
     return page.items.length;
   }
 }

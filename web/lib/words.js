@@ -17,7 +17,7 @@ export const t = {
     title: (part) => part ? `${part} · forkful` : 'forkful',
   },
   link: {
-    connecting: 'connecting', live: 'live',
+    title: 'Connection', connecting: 'connecting', live: 'live',
     lost: (seconds) => `disconnected for ${seconds}`,
     refused: 'refused', lostShort: 'disconnected',
     lostLong: (seconds, retry) => `No connection to the daemon for ${seconds}. What you see is from then. Trying again ${retry}; nothing will be missed.`,

@@ -2,14 +2,14 @@
 // first chart is drawn, because most pages show none.
 import { html, useEffect, useRef } from '../lib/html.js';
 
-/** points: numbers, the newest last; drawn from 0 to the largest, or to `ceiling` when that is more. */
-export function Spark({ points, ceiling = 0, label }) {
-  if (points.length < 2) return html`<svg class="spark" viewBox="0 0 60 16" role="img" aria-label=${label}></svg>`;
+/** points: numbers, the newest last; drawn from 0 to the largest, or to `ceiling` when that is more. The newest stands beside it in figures. */
+export function Spark({ points, ceiling = 0 }) {
+  if (points.length < 2) return html`<svg class="spark" viewBox="0 0 60 16" aria-hidden="true"></svg>`;
   const top = Math.max(ceiling, ...points) || 1;
   const x = (i) => (60 - (points.length - 1 - i) * (60 / 29)).toFixed(1);
   const y = (value) => (15 - (value / top) * 14).toFixed(1);
   const line = points.map((value, i) => `${x(i)},${y(value)}`).join(' ');
-  return html`<svg class="spark" viewBox="0 0 60 16" preserveAspectRatio="none" role="img" aria-label=${label}>
+  return html`<svg class="spark" viewBox="0 0 60 16" preserveAspectRatio="none" aria-hidden="true">
     <polygon points=${`${x(0)},16 ${line} 60,16`} /><polyline points=${line} /></svg>`;
 }
 

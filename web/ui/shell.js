@@ -34,10 +34,11 @@ function Badge() {
 function LostBar() {
   const { state, since, retry, error } = useSignal(connection);
   const now = useSignal(eachSecond);
-  if (state === 'refused') return html`<p class="bar bad" role="alert">${error.message}</p>`;
+  if (state === 'refused') return html`<section class="bar bad" aria-label=${t.link.title}>${error.message}</section>`;
   if (state !== 'lost' || now - since < 3000) return null;
   const again = Math.ceil((retry - now) / 1000);
-  return html`<p class="bar warn">${t.link.lostLong(duration((now - since) / 1000), again > 0 ? t.link.in(duration(again)) : t.link.now)}</p>`;
+  const when = again > 0 ? t.link.in(duration(again)) : t.link.now;
+  return html`<section class="bar warn" aria-label=${t.link.title}>${t.link.lostLong(duration((now - since) / 1000), when)}</section>`;
 }
 
 function matches(command, text) {

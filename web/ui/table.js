@@ -58,6 +58,12 @@ export function Table({ label, columns, rows, keyOf = (row) => row.id, sort, onS
   useEffect(() => { onWindow?.(shown); }, [shown.map(keyOf).join()]);
 
   const index = () => rows.findIndex((row) => keyOf(row) === current.current);
+  /** False when the row is not drawn yet. */
+  const focusRow = () => {
+    const link = box.current?.querySelector(`tr[data-key="${CSS.escape(current.current)}"] :is(a, button)`);
+    link?.focus({ preventScroll: true });
+    return Boolean(link);
+  };
   const focus = (at) => {
     if (at < 0 || at >= rows.length) return;
     current.current = keyOf(rows[at]);
@@ -65,7 +71,7 @@ export function Table({ label, columns, rows, keyOf = (row) => row.id, sort, onS
     const room = clientHeight - ROW;
     if (at * ROW < scrollTop) box.current.scrollTop = at * ROW;
     else if ((at + 2) * ROW > scrollTop + room) box.current.scrollTop = (at + 2) * ROW - room;
-    requestAnimationFrame(() => requestAnimationFrame(() => box.current?.querySelector(`tr[data-key="${CSS.escape(current.current)}"] :is(a, button)`)?.focus()));
+    if (!focusRow()) requestAnimationFrame(() => requestAnimationFrame(focusRow));
   };
   const step = (by) => focus(index() < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.max(0, Math.min(rows.length - 1, index() + by)));
 

@@ -1,7 +1,7 @@
 // The output of a process: live, searched, filtered, and with an address for each line.
 import { html, useEffect, useLayoutEffect, useRef, useState } from '../lib/html.js';
 import { ansi } from '../lib/ansi.js';
-import { bytes as fetchBytes, post } from '../lib/api.js';
+import { bytes as fetchBytes, call } from '../lib/api.js';
 import { useCommands } from '../lib/commands.js';
 import { count, moment, utc } from '../lib/format.js';
 import { downloadName, Found, pattern, search, Whole } from '../lib/log_source.js';
@@ -56,7 +56,7 @@ function save(blob, name) {
 function Stdin({ p }) {
   const [text, setText] = useState('');
   const send = async (raw, query, done) => {
-    if (await attempt(() => post(`/v1/processes/${p.id}/stdin`, undefined, { raw, query, type: 'text/plain' }), done)) setText('');
+    if (await attempt(() => call('POST', `/v1/processes/${p.id}/stdin`, { raw, query, type: 'text/plain' }), done)) setText('');
   };
   return html`<form class="row stdin" onSubmit=${(event) => { event.preventDefault(); send(`${text}\n`); }}>
     <label class="mono" for="stdin">${t.log.stdin}</label>
@@ -82,8 +82,11 @@ function useLines(p, query, view) {
 
   useLayoutEffect(() => {
     const older = async () => {
-      const rows = await live.current.source.older?.();
-      if (rows) live.current.lines.keepPlace(rows);
+      const { source, lines } = live.current;
+      const rows = await source.older?.();
+      if (!rows || source !== live.current.source) return;
+      lines.keepPlace(rows);
+      set({ length: source.length, seen: now.current.seen + rows });
     };
     const lines = new Lines(box.current, (...line) => draw.current(...line), {
       moved: (atEnd) => { if (atEnd !== now.current.following) set({ following: atEnd, seen: live.current.source.length }); },

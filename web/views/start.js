@@ -145,7 +145,8 @@ export function Start({ query }) {
         <${Pairs} title=${w.labels} list=${form.labels} change=${(labels) => set({ labels })} names=${[w.labelName, w.labelValue, 'team']} />
         <${Input} form=${form} set=${set} />
         <${Limits} form=${form} set=${set} />
-        ${error && html`<div class="error" role="alert"><p>${error.message}</p>${error.errors.length > 1 && html`<ul>${error.errors.map((one) => html`<li key=${one.pointer}>${one.pointer ?? one.parameter}: ${one.detail}</li>`)}</ul>`}</div>`}
+        ${error && html`<div class="error" role="alert">
+          ${error.errors.length > 0 ? html`<ul>${error.errors.map((one) => html`<li key=${one.pointer}><code>${one.pointer}</code> ${one.detail}</li>`)}</ul>` : error.message}</div>`}
         <div class="row"><${Button} type="submit" kind="main" disabled=${busy || !may('spawn')}>${w.start}<//></div>
       </form>
       <aside class="stack wide-gap" aria-label=${w.aside}>
