@@ -87,6 +87,22 @@ describe('the page', { concurrency: 2 }, () => {
     assert.equal((await d.process(id)).state, 'running');
   });
 
+  browserTest('changes the code of a link for a token, once, and keeps the code out of its address', async ({ d, page }) => {
+    const asked = [];
+    await page.route('**/v1/login', (route) => {
+      asked.push(route.request().postDataJSON());
+      const first = asked.length === 1;
+      return route.fulfill({ status: first ? 200 : 410, json: first ? { token: d.token, scopes: ['admin'], expires_at: '2099-01-01T00:00:00.000000Z' } : { detail: 'used' } });
+    });
+    await page.goto(`${d.url}/#login=one-time-code`);
+    await page.getByText('Nothing has been started yet').waitFor();
+    assert.deepEqual([page.url(), asked], [`${d.url}/#/processes`, [{ code: 'one-time-code' }]]);
+    await page.evaluate(() => { location.hash = '#login=one-time-code'; });
+    await page.getByText(/That link was used already/).waitFor();
+    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+    assert.equal(page.url(), `${d.url}/#/processes`);
+  });
+
   browserTest('forgets its token on request, in this tab and in its address', async ({ d, page }) => {
     await page.goto(`${d.url}/#token=${d.token}`);
     await page.getByText('Nothing has been started yet').waitFor();

@@ -18,7 +18,7 @@ export function bytes(n) {
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${' kMGT'[power]}B`;
 }
 
-export const percent = (share) => `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
+export const percent = (share) => `${(share * 100).toFixed(share > 0 && share < 0.1 ? 1 : 0)} %`;
 
 const pad = (n, width = 2) => String(n).padStart(width, '0');
 

@@ -24,7 +24,7 @@ export function Age({ at }) {
 }
 
 /** A state as a dot and a word; `tone`: good, bad, warn, soft. */
-export const Pill = ({ tone, children }) => html`<span class=${`pill ${tone}`}>${children}</span>`;
+export const Pill = ({ tone, title, children }) => html`<span class=${`pill ${tone}`} title=${title}>${children}</span>`;
 
 export const Loading = () => html`<p class="state" role="status">${t.common.loading}</p>`;
 

@@ -6,7 +6,8 @@ import { html, useEffect, useRef } from '../lib/html.js';
 export function Spark({ points, ceiling = 0 }) {
   if (points.length < 2) return html`<svg class="spark" viewBox="0 0 60 16" aria-hidden="true"></svg>`;
   const top = Math.max(ceiling, ...points) || 1;
-  const x = (i) => (60 - (points.length - 1 - i) * (60 / 29)).toFixed(1);
+  const step = 60 / Math.max(11, points.length - 1);
+  const x = (i) => (60 - (points.length - 1 - i) * step).toFixed(1);
   const y = (value) => (15 - (value / top) * 14).toFixed(1);
   const line = points.map((value, i) => `${x(i)},${y(value)}`).join(' ');
   return html`<svg class="spark" viewBox="0 0 60 16" preserveAspectRatio="none" aria-hidden="true">
@@ -33,9 +34,9 @@ const axis = (format, side) => ({
 
 /**
  * data: [seconds[], values[], …] as uPlot has it; series: [{ label, tone }] with tone one of the CSS tokens ('--accent').
- * The canvas means nothing to a screen reader: `label` says the newest value in words.
+ * The axis reaches from 0 to `floor` at least. The canvas means nothing to a screen reader: `label` says the newest value in words.
  */
-export function Chart({ data, series, format, label, height = 160 }) {
+export function Chart({ data, series, format, label, floor = 1e-3, height = 160 }) {
   const box = useRef(null);
   const plot = useRef(null);
   const newest = useRef(data);
@@ -49,7 +50,7 @@ export function Chart({ data, series, format, label, height = 160 }) {
       plot.current?.destroy();
       plot.current = new uPlot({
         width: box.current.clientWidth, height, legend: { show: true, live: true }, cursor: { y: false, points: { size: 5 } },
-        scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, 1e-3)] } },
+        scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, floor)] } },
         axes: [axis((at) => new Date(at * 1000).toLocaleTimeString('en-GB'), false), axis(format, true)],
         series: [{ value: (_, at) => at === null ? '' : new Date(at * 1000).toLocaleTimeString() },
           ...series.map((one) => ({ label: one.label, stroke: colour(one.tone), fill: series.length === 1 ? colour(`${one.tone}-wash`) : undefined,

@@ -15,7 +15,7 @@ function tone(p) {
 }
 
 export const stateText = (p) => p.paused && p.alive ? t.states.paused : ending(p) || t.states[p.state] || p.state;
-export const State = ({ p }) => html`<${Pill} tone=${tone(p)}>${stateText(p)}<//>`;
+export const State = ({ p }) => html`<${Pill} tone=${tone(p)} title=${stateText(p)}>${stateText(p)}<//>`;
 
 /** Each label filters by itself. */
 export const Labels = ({ p }) => Object.entries(p.labels).map(([key, value]) => {

@@ -32,7 +32,7 @@ function Heading({ column, sort, onSort }) {
       ${column.title}<span aria-hidden="true">${at ? (down ? ' ↓' : ' ↑') : ''}</span></button></th>`;
 }
 
-const Gap = ({ rows, span }) => rows > 0 && html`<tr aria-hidden="true" class="gap" style=${{ height: `${rows * ROW}px` }}><td colspan=${span}></td></tr>`;
+const Gap = ({ rows }) => rows > 0 && html`<tr aria-hidden="true" class="gap" style=${{ height: `${rows * ROW}px` }}><td></td></tr>`;
 
 /** The columns in the order of `sort` ('key', or '-key' from the largest on); column.sort(row) is what is compared. */
 export function sorted(rows, columns, sort) {
@@ -53,7 +53,6 @@ export function Table({ label, columns, rows, keyOf = (row) => row.id, sort, onS
   const current = useRef(null);
   const anchor = useRef(null);
   const [from, to] = useWindow(box, rows.length);
-  const span = columns.length + (onSelect ? 1 : 0);
   const shown = rows.slice(from, to);
   useEffect(() => { onWindow?.(shown); }, [shown.map(keyOf).join()]);
 
@@ -105,7 +104,7 @@ export function Table({ label, columns, rows, keyOf = (row) => row.id, sort, onS
         ${columns.map((column) => html`<${Heading} key=${column.key} column=${column} sort=${sort} onSort=${onSort} />`)}
       </tr></thead>
       <tbody>
-        <${Gap} rows=${from} span=${span} />
+        <${Gap} rows=${from} />
         ${shown.map((row, i) => html`<tr key=${keyOf(row)} data-key=${keyOf(row)} aria-rowindex=${from + i + 2}
             class=${`${rowClass(row)} ${selected?.has(keyOf(row)) ? 'selected' : ''}`} onClick=${(event) => click(event, row)}
             onfocusin=${() => { current.current = keyOf(row); }}>
@@ -113,7 +112,7 @@ export function Table({ label, columns, rows, keyOf = (row) => row.id, sort, onS
             onClick=${(event) => select(keyOf(row), event.shiftKey)} /></td>`}
           ${columns.map((column) => html`<td key=${column.key} class=${column.class}>${column.cell(row)}</td>`)}
         </tr>`)}
-        <${Gap} rows=${rows.length - to} span=${span} />
+        <${Gap} rows=${rows.length - to} />
       </tbody>
     </table>
     ${footer}

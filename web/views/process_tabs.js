@@ -83,9 +83,9 @@ export function Stats({ p }) {
   const [at, cpu, rss, threads, fds] = columns;
   const s = t.process.stats;
   return html`<div class="page charts">
-    <section><h2>${s.cpu}</h2><${Chart} data=${[at, cpu]} series=${[{ label: s.cpu, tone: '--accent' }]} format=${percent} label=${`${s.cpu}: ${percent(cpu.at(-1) ?? 0)}`} /></section>
+    <section><h2>${s.cpu}</h2><${Chart} data=${[at, cpu]} series=${[{ label: s.cpu, tone: '--accent' }]} format=${percent} floor=${0.05} label=${`${s.cpu}: ${percent(cpu.at(-1) ?? 0)}`} /></section>
     <section><h2>${s.memory}</h2><${Chart} data=${[at, rss]} series=${[{ label: s.memory, tone: '--accent' }]} format=${bytes} label=${`${s.memory}: ${bytes(rss.at(-1))}`} /></section>
-    <section><h2>${s.handles}</h2><${Chart} data=${[at, threads, fds]} series=${[{ label: s.threads, tone: '--accent' }, { label: s.fds, tone: '--warn' }]} format=${String} label=${`${s.threads}: ${threads.at(-1)}, ${s.fds}: ${fds.at(-1)}`} /></section>
+    <section><h2>${s.handles}</h2><${Chart} data=${[at, threads, fds]} series=${[{ label: s.threads, tone: '--accent' }, { label: s.fds, tone: '--warn' }]} format=${String} floor=${4} label=${`${s.threads}: ${threads.at(-1)}, ${s.fds}: ${fds.at(-1)}`} /></section>
   </div>`;
 }
 
