@@ -19,7 +19,6 @@ missing_command() {
 # npm fetches what the page is made with; a build without the page (WEB=0) needs none.
 wanted_build() {
     missing build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev libseccomp-dev
-    missing build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev
     [ "${WEB:-1}" = 0 ] || wanted_npm
 }
 
