@@ -4,10 +4,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "service/policy.h"
-#include "service/sandbox.h"
 #include "service/json_read.h"
+#include "service/policy.h"
 #include "service/pool_internal.h"
+#include "service/sandbox.h"
 
 #define IDLE_US 60000000ll             /* of a pool that says no idle_seconds */
 

@@ -10,8 +10,8 @@
 
 #include "service/bonds.h"
 #include "service/id.h"
-#include "service/sandbox.h"
 #include "service/json_read.h"
+#include "service/sandbox.h"
 #include "service/service.h"
 
 #define USUAL_BYTES 1024u /* of all that is not fixed */
