@@ -63,7 +63,7 @@ Q   := $(if $(V),,@)
 say  = @mkdir -p $(@D)$(if $(V),,; printf '  %-6s %s\n' $(1) $@)
 sub  = +$(Q)$(MAKE) VARIANT=$(1)
 
-.PHONY: all help units fuzzers deps deps-test run test asan tsan fuzz lint lint-files bench install clean force
+.PHONY: all help units fuzzers deps deps-test run test asan tsan fuzz soak lint lint-files bench install clean force
 .SECONDARY:
 
 all: $(O)/forkful $(O)/forkful-keeper
@@ -136,6 +136,7 @@ help:
 	@echo 'make test     every test                 make lint     warnings, clang-tidy, cppcheck'
 	@echo 'make asan     build with ASan and UBSan  make tsan     build with TSan'
 	@echo 'make fuzz     FUZZ_SECONDS=10 a target   make bench    measure it'
+	@echo 'make soak     everything at once for half an hour, SOAK_SECONDS=$(SOAK_SECONDS)'
 	@echo 'make deps     Debian packages to build   make deps-test  and those to test'
 	@echo 'make install  PREFIX=$(PREFIX) DESTDIR=  make clean    remove $(BUILD)/'
 	@echo 'Variables: BUILD=dir  WEB=0 (without the page)  V=1 (show commands)'
@@ -165,6 +166,11 @@ test: deps-test
 	$(call sub,tsan) all
 	$(call sub,fuzz) fuzzers
 	@BUILD=$(BUILD) FUZZ_SECONDS=$(FUZZ_SECONDS) scripts/test.sh
+
+SOAK_SECONDS ?= 1800
+soak: deps-test
+	$(call sub,test) all
+	@FORKFUL_BIN=$(abspath $(BUILD))/test/forkful SOAK_SECONDS=$(SOAK_SECONDS) node tests/soak/soak.mjs
 
 bench:
 	$(call sub,plain) all

@@ -20,12 +20,17 @@ struct pair {
     const char *name, *value;
 };
 
-/* Pages and their files may be read by nobody but our own pages. */
-static const struct pair page_headers[] = {
+/* Nothing of ours is taken for another type, framed, or loaded by pages of others; errors neither. */
+static const struct pair all_headers[] = {
+    {"X-Content-Type-Options", "nosniff"},
     {"Referrer-Policy", "no-referrer"},
     {"Cross-Origin-Resource-Policy", "same-origin"},
-    {"Cross-Origin-Opener-Policy", "same-origin"},
     {"X-Frame-Options", "DENY"},
+};
+
+/* What browsers heed in pages. */
+static const struct pair page_headers[] = {
+    {"Cross-Origin-Opener-Policy", "same-origin"},
     {"Content-Security-Policy",
      "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
      "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -37,6 +42,18 @@ static bool add(struct MHD_Response *response, const char *name, const char *val
     return MHD_add_response_header(response, name, value) == MHD_YES;
 }
 
+static bool add_pairs(struct MHD_Response *response, const struct pair *pairs, size_t count)
+{
+    bool ok = true;
+
+    for (size_t i = 0; ok && i < count; i++) {
+        ok = add(response, pairs[i].name, pairs[i].value);
+    }
+    return ok;
+}
+
+#define COUNT_OF(pairs) (sizeof(pairs) / sizeof((pairs)[0]))
+
 struct MHD_Response *answer_no_memory(void)
 {
     static char body[] =
@@ -45,21 +62,19 @@ struct MHD_Response *answer_no_memory(void)
         "\"instance\":\"\",\"code\":\"out_of_memory\",\"request_id\":\"\",\"errors\":[]}";
     static const struct pair headers[] = {
         {"Content-Type", PROBLEM_CONTENT_TYPE},
-        {"X-Content-Type-Options", "nosniff"},
         {"Cache-Control", "no-store"},
         {"Retry-After", "1"},
     };
     struct MHD_Response *response =
         MHD_create_response_from_buffer(sizeof body - 1, body, MHD_RESPMEM_PERSISTENT);
-    bool ok = response != NULL;
 
-    for (size_t i = 0; ok && i < sizeof headers / sizeof headers[0]; i++) {
-        ok = add(response, headers[i].name, headers[i].value);
-    }
-    if (ok || response == NULL) {
+    if (response != NULL && add_pairs(response, headers, COUNT_OF(headers)) &&
+        add_pairs(response, all_headers, COUNT_OF(all_headers))) {
         return response;
     }
-    MHD_destroy_response(response);
+    if (response != NULL) {
+        MHD_destroy_response(response);
+    }
     return NULL;
 }
 
@@ -99,7 +114,7 @@ static bool add_all(struct request *request, struct MHD_Response *response,
     bool ok = !request->header_lost && add_own(request, response) &&
               (content_type == NULL || add(response, "Content-Type", content_type)) &&
               add(response, "X-Request-Id", request_id_text(request)) &&
-              add(response, "X-Content-Type-Options", "nosniff");
+              add_pairs(response, all_headers, COUNT_OF(all_headers));
 
     if (ok && !has_header(request, "Cache-Control")) {
         ok = add(response, "Cache-Control", "no-store");
@@ -209,7 +224,7 @@ static bool is_known_to_client(const struct request *request, const char *etag)
 void answer_static(struct request *request, int status, const char *content_type, const void *data,
                    size_t bytes, const char *etag)
 {
-    for (size_t i = 0; i < sizeof page_headers / sizeof page_headers[0]; i++) {
+    for (size_t i = 0; i < COUNT_OF(page_headers); i++) {
         answer_header(request, page_headers[i].name, page_headers[i].value);
     }
     if (etag != NULL) {

@@ -42,6 +42,8 @@ function headerMap(headers = {}) {
   return new Map(entries.map(([name, value]) => [name.toLowerCase(), String(value)]));
 }
 
+/** On every answer, errors and pages too. */
+const ALWAYS = { 'x-content-type-options': 'nosniff', 'x-frame-options': 'DENY', 'referrer-policy': 'no-referrer', 'cross-origin-resource-policy': 'same-origin' };
 const mediaType = (headers) => (headers.get('content-type') ?? '').split(';')[0].trim().toLowerCase();
 
 function parseJson(text) {
@@ -137,7 +139,9 @@ export class Contract {
   /** What the rules of the document's first page ask of every answer. */
   #checkAlways({ url, status, headers }) {
     if (!headers.get('x-request-id') && status !== 503) throw new Error('X-Request-Id is missing'); // no memory for it
-    if (headers.get('x-content-type-options') !== 'nosniff') throw new Error('X-Content-Type-Options is not nosniff');
+    for (const [name, value] of Object.entries(ALWAYS)) {
+      if (headers.get(name) !== value) throw new Error(`${name} is ${headers.get(name)}, not ${value}`);
+    }
     const { pathname } = new URL(url, 'http://daemon');
     if (/^\/(v1\/|metrics$|healthz$|readyz$)/.test(pathname) && headers.get('cache-control') !== 'no-store') {
       throw new Error(`Cache-Control is ${headers.get('cache-control')}, not no-store`);

@@ -11,6 +11,7 @@ const gap = schemas.logs_gap.examples[0];
 
 const headers = (more) => ({
   'Content-Type': 'application/json', 'X-Request-Id': 'r1', 'X-Content-Type-Options': 'nosniff',
+  'X-Frame-Options': 'DENY', 'Referrer-Policy': 'no-referrer', 'Cross-Origin-Resource-Policy': 'same-origin',
   'Cache-Control': 'no-store', ...more });
 const typed = (type) => headers({ 'Content-Type': type });
 const answer = (more) => ({
