@@ -35,8 +35,6 @@ wanted_test() {
     missing_command python3 python3
     missing_command chromium chromium
     wanted_npm
-    missing_command node nodejs
-    command -v npm > /dev/null || missing npm ca-certificates
 }
 
 install() {

@@ -79,23 +79,3 @@ export function browserTest(name, ...rest) {
     }
   });
 }
-// The browser of the tests: Debian's Chromium, without a window, driven over its own protocol.
-import { chromium } from 'playwright-core';
-
-export const CHROMIUM = process.env.CHROMIUM ?? '/usr/bin/chromium';
-
-/** A running browser; the caller closes it. Nothing of it survives: its profile is a temporary directory. */
-export function launch(options = {}) {
-  return chromium.launch({ executablePath: CHROMIUM, args: ['--no-sandbox', '--disable-dev-shm-usage'], headless: true, ...options });
-}
-
-/** Runs `body` with a page of a fresh browser, and closes it however that ends. */
-export async function withPage(body, options = {}) {
-  const browser = await launch(options);
-  try {
-    const page = await browser.newPage();
-    return await body(page, browser);
-  } finally {
-    await browser.close();
-  }
-}
