@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "api/app.h"
+#include "api/peer_process.h"
 
 #define ULID_BYTES 26
 #define SECRET_BYTES 64
@@ -53,13 +54,14 @@ static struct problem *check_process(struct app *app, const char *token, struct 
     if (!owner_token(token, "fkp_", 'p', &out->id, &secret)) {
         return unauthorized("the token is not known");
     }
-    const struct process *process = process_table_find(&app->service.processes, &out->id);
+    struct process *process = process_table_find(&app->service.processes, &out->id);
     if (!process || !secret_matches(secret, process->token)) {
         return unauthorized("the token is not known");
     }
     if (process_ended(process)) {
         return problem_make(PROBLEM_OWNER_ENDED, "process %s has ended", process->id_text);
     }
+    process->has_called = true;
     out->kind = PRINCIPAL_PROCESS;
     out->scopes = SCOPES_OF_OWNERS;
     return NULL;
@@ -168,7 +170,8 @@ static bool check_peer(struct app *app, int fd, struct principal *out)
 {
     struct ucred peer;
     socklen_t bytes = sizeof peer;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) < 0) {
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &bytes) < 0 ||
+        peer_may_be_sandboxed(&app->service, peer.pid)) {
         return false;
     }
     if (peer.uid == geteuid() || peer.uid == 0) {
@@ -216,6 +219,14 @@ struct problem *auth_check(struct app *app, const char *authorization, int peer_
     return problem;
 }
 
+static struct problem *process_again(struct app *app, const struct fact_id *id)
+{
+    const struct process *process = process_table_find(&app->service.processes, id);
+    return process && !process_ended(process)
+               ? NULL
+               : problem_make(PROBLEM_OWNER_ENDED, "the process of this token has ended");
+}
+
 struct problem *auth_again(struct app *app, const struct principal *principal)
 {
     if (principal->kind == PRINCIPAL_TOKEN && !token_find(&app->service, &principal->id)) {
@@ -224,7 +235,7 @@ struct problem *auth_again(struct app *app, const struct principal *principal)
     if (principal->kind == PRINCIPAL_SESSION && !session_find(&app->service, &principal->id)) {
         return problem_make(PROBLEM_OWNER_ENDED, "the session of this token has ended");
     }
-    return NULL;
+    return principal->kind == PRINCIPAL_PROCESS ? process_again(app, &principal->id) : NULL;
 }
 
 void principal_text(const struct principal *principal, char out[PRINCIPAL_TEXT_BYTES])

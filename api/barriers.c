@@ -154,7 +154,7 @@ static struct barrier *barrier_to_change(struct request *request)
         answer_problem(request, problem);
         return NULL;
     }
-    return request_holds(request) ? (struct barrier *)request_object(request) : NULL;
+    return (struct barrier *)request_object(request);
 }
 
 void handle_wait_at_barrier(struct request *request)

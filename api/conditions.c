@@ -206,7 +206,7 @@ static struct condition *condition_to_change(struct request *request, struct pro
         answer_problem(request, problem);
         return NULL;
     }
-    return request_holds(request) ? (struct condition *)request_object(request) : NULL;
+    return (struct condition *)request_object(request);
 }
 
 void handle_wait_for_condition(struct request *request)

@@ -18,8 +18,8 @@ enum object_kind request_kind(const struct request *request);
 struct object *request_object(struct request *request);
 /* Whose a hold of this caller is; PARENT_NONE: the admin, who needs a time limit. */
 struct owner request_owner(const struct request *request);
-/* If-Hold, when given, names a live hold: else 412 was answered and this is false. Every mutating handler
-   calls it first. */
+/* If-Hold, when given, names a live hold: else 412 was answered and this is false. Asked for every call that
+   may change something, before its handler. */
 bool request_holds(struct request *request);
 /* The same for what is to change in the database: 507 where nothing can be stored now. What was begun
    before waits until it can. */

@@ -47,8 +47,7 @@ static void change(struct request *request, void (*act)(struct event *event))
         answer_problem(request, problem);
         return;
     }
-    struct event *event =
-        request_holds(request) ? (struct event *)request_object(request) : NULL;
+    struct event *event = (struct event *)request_object(request);
     if (event) {
         act(event);
         write_body(&body, event->set, event->generation);

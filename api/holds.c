@@ -95,7 +95,7 @@ static void act(struct request *request, enum hold_action action)
 {
     const json_t *body = request_json(request);
     struct problem *problem = schema_check(body, end_fields);
-    struct hold *hold = problem || !request_holds(request) ? NULL : find_live(request, &problem);
+    struct hold *hold = problem ? NULL : find_live(request, &problem);
     struct hold_order order = {.action = action, .reason = field_text(body, "reason", NULL),
                                .by = request_owner(request),
                                .delay_us = field_seconds_us(body, "delay_seconds", 0)};
@@ -212,9 +212,6 @@ void handle_act_on_holds(struct request *request)
     bool changed = false;
     if (problem) {
         answer_problem(request, problem);
-        return;
-    }
-    if (!request_holds(request)) {
         return;
     }
     text_put(&answer, "{\"items\":[");

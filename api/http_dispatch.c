@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 
 #include "api/auth.h"
+#include "api/coordination.h"
 #include "api/body.h"
 #include "api/http_internal.h"
 #include "api/idempotency.h"
@@ -491,6 +492,15 @@ static bool is_taken_over(struct request *request)
            idempotency_begin(request);
 }
 
+/* What is replayed under an Idempotency-Key is not asked for its hold again. */
+static void handle(struct request *request)
+{
+    bool reads = request->method & (METHOD_GET | METHOD_HEAD | METHOD_OPTIONS);
+    if (reads || request_holds(request)) {
+        request->route->handle(request);
+    }
+}
+
 static void run(struct request *request)
 {
     request->stage = STAGE_RUNNING;
@@ -501,7 +511,7 @@ static void run(struct request *request)
     if (problem != NULL) {
         answer_problem(request, problem);
     } else if (!is_taken_over(request)) {
-        request->route->handle(request);
+        handle(request);
     }
     if (request->stage == STAGE_RUNNING || request->held) {
         park_settle(request);
@@ -515,7 +525,7 @@ void request_continue(struct request *request)
     }
     park_leave(request);
     request->stage = STAGE_RUNNING;
-    request->route->handle(request);
+    handle(request);
     if (request->stage == STAGE_RUNNING) {
         park_settle(request);
     }

@@ -158,12 +158,19 @@ void parks_end(struct http *http, bool answer)
     }
 }
 
-/* An answer that is held was made before the end, and is stored: it goes. */
+/* An answer that is held was made before the end, and is stored: it goes. What a process asked for ends
+   with its belongings, or goes on to its end, which may be the process's own; what it looks at ends here. */
+static bool ends_with(const struct request *request, const struct fact_id *caller)
+{
+    bool asks = request->principal.kind == PRINCIPAL_PROCESS && request->method != METHOD_GET;
+    return !request->held && !asks && id_equal(&request->principal.id, caller);
+}
+
 static struct request *first_of(const struct http *http, const struct fact_id *caller)
 {
     struct request *request = http->parked_first;
 
-    while (request != NULL && (request->held || !id_equal(&request->principal.id, caller))) {
+    while (request != NULL && !ends_with(request, caller)) {
         request = request->next_parked;
     }
     return request;

@@ -101,7 +101,7 @@ static void ended(struct claim_call *call, enum claim_result result)
 
 static struct object *permit_to_change(struct request *request)
 {
-    return request_holds(request) && request_can_store(request) ? request_object(request) : NULL;
+    return request_can_store(request) ? request_object(request) : NULL;
 }
 
 /* ---- acquire ---- */

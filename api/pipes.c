@@ -211,7 +211,7 @@ static struct problem *read_message(struct request *request, struct message **ou
 void handle_send_to_pipe(struct request *request)
 {
     enum pipe_side side;
-    struct pipe *pipe = request_holds(request) ? find(request, &side) : NULL;
+    struct pipe *pipe = find(request, &side);
     struct pipe_call *self = pipe ? make(request, pipe, side, send_ended) : NULL;
     if (!self) {
         return;
@@ -307,7 +307,7 @@ void handle_receive_from_pipe(struct request *request)
         answer_problem(request, problem);
         return;
     }
-    struct pipe *pipe = request_holds(request) ? find(request, &side) : NULL;
+    struct pipe *pipe = find(request, &side);
     struct pipe_call *self = pipe ? make(request, pipe, side, receive_ended) : NULL;
     if (!self) {
         return;
@@ -385,7 +385,7 @@ void handle_close_pipe_end(struct request *request)
         answer_problem(request, problem);
         return;
     }
-    struct pipe *pipe = request_holds(request) ? find(request, &side) : NULL;
+    struct pipe *pipe = find(request, &side);
     struct owner owner = request_owner(request);
     struct pipe_call *self = pipe ? make(request, pipe, side, NULL) : NULL;
     if (!self) {

@@ -31,7 +31,7 @@ struct pool *request_pool(struct request *request)
 
 struct pool *request_pool_to_change(struct request *request)
 {
-    return request_can_store(request) && request_holds(request) ? request_pool(request) : NULL;
+    return request_can_store(request) ? request_pool(request) : NULL;
 }
 
 static void answer_missing(struct request *request, const struct pool *pool, const char *what)

@@ -31,7 +31,7 @@ struct queue *request_queue(struct request *request)
 
 struct queue *request_queue_to_change(struct request *request)
 {
-    struct queue *queue = request_holds(request) ? request_queue(request) : NULL;
+    struct queue *queue = request_queue(request);
     bool stored = queue && queue->object.durable;
     return !stored || request_can_store(request) ? queue : NULL;
 }

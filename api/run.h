@@ -97,7 +97,6 @@ struct run {
     char key[48];                     /* its Idempotency-Key */
     bool tried;                       /* the daemon has had the request */
     bool ended;                       /* the program has */
-    uint64_t dropped;                 /* bytes of both streams that are not kept */
     bool held;                        /* it left somebody behind who may write to them */
     bool over;                        /* so is all */
     int status;                       /* then: our exit status */

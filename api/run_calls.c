@@ -2,10 +2,11 @@
  * What `forkful run` asks of the daemon: one row per call, with how it is asked and what its answer
  * means. A call that breaks, or that the daemon puts off (5xx), is asked again.
  *
- * Nothing happens twice. The start has an Idempotency-Key; output and join only read. Input has no
- * key, on purpose: with one the answer would wait for a commit, and be unknown for that long when
- * the server is killed. Written without waiting, or atomically (PIPE_BUF), it is answered in the
- * same moment in which it was written.
+ * Nothing happens twice but a signal. The start has an Idempotency-Key; output and join only read.
+ * Input has no key, on purpose: with one the answer would wait for a commit, and be unknown for that
+ * long when the server is killed. Written without waiting, or atomically (PIPE_BUF), it is answered
+ * in the same moment in which it was written. A signal whose answer did not come is sent again: no
+ * key can tell whether it arrived, and an interrupt that is lost is worse than one that comes twice.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -142,7 +143,6 @@ static void joined(struct run *run, int status, const json_t *process)
         run->status = json_is_integer(code) ? (int)json_integer_value(code) : RUN_REFUSED;
         run->outputs[0].total = count(output, "stdout_bytes");
         run->outputs[1].total = count(output, "stderr_bytes");
-        run->dropped = count(output, "dropped_bytes");
         run->held = json_is_true(json_object_get(output, "open"));
         if (!json_is_integer(code)) {
             dprintf(STDERR_FILENO, "forkful run: the end of process %s was not seen\n", run->id);

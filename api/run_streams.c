@@ -64,10 +64,11 @@ void run_output_ended(struct run *run, enum run_call_number number)
     run_output_of(run, number)->ended = true;
 }
 
-/* Who was left behind may hold the stream open; what was written up to the program's end counts. */
+/* Who was left behind may hold the stream open; what was written up to the program's end counts. An
+   answer ends by itself where something was dropped. */
 static bool is_done(const struct run *run, const struct run_output *output)
 {
-    bool all_here = run->held && output->received + run->dropped >= output->total;
+    bool all_here = run->held && output->received >= output->total;
     return !output->left && (output->ended || all_here);
 }
 

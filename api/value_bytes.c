@@ -38,9 +38,6 @@ static json_t *config_of(const struct request *request, const char *lifetime)
 void make_value_of_bytes(struct request *request)
 {
     const char *lifetime = request_param(request, "lifetime");
-    if (!request_holds(request)) {
-        return;
-    }
     if (lifetime && strcmp(lifetime, "owner") != 0 && strcmp(lifetime, "permanent") != 0) {
         answer_problem(request, problem_add(NULL, PROBLEM_INVALID_PARAMETER, FAULT_PARAMETER,
                                             "lifetime", "It must be permanent or owner."));

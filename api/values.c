@@ -116,7 +116,7 @@ static struct problem *refuse_storing(const struct value *value)
 
 struct value *value_to_change(struct request *request)
 {
-    struct value *value = request_holds(request) ? (struct value *)request_object(request) : NULL;
+    struct value *value = (struct value *)request_object(request);
     if (!value || !version_matches(request, value)) {
         return NULL;
     }

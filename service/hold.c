@@ -117,6 +117,28 @@ static bool leaves_nothing(const struct hold *hold)
     return !hold->inserted && (hold->end == HOLD_RELEASED || hold->end == HOLD_ACKED);
 }
 
+static void forget(struct hold *hold)
+{
+    if (hold->inserted && hold->service->recorder && /* not while they are being loaded */
+        !hold_row_delete(recorder_batch(hold->service->recorder), hold->id.bytes)) {
+        recorder_fatal("out of memory for a hold's end");
+    }
+    id_map_remove(&hold->service->holds.by_id, &hold->id);
+    free(hold);
+}
+
+/* Of those that ended. What is still to be stored or journaled is on a list, and stays until it was. */
+static void forget_oldest(struct hold_table *table)
+{
+    struct hold *oldest = table->first_ended;
+    while (table->ended > ENDED_MAX && !oldest->dirty && !oldest->unjournaled) {
+        table->first_ended = oldest->next_ended;
+        table->ended--;
+        forget(oldest);
+        oldest = table->first_ended;
+    }
+}
+
 /* The batch has them all. */
 static void clear_unjournaled(struct hold_table *table)
 {
@@ -141,6 +163,7 @@ void holds_store_dirty(struct service *service)
         }
         hold->inserted = true;
     }
+    forget_oldest(&service->holds);
 }
 
 /* ---- fences ---- */
@@ -203,30 +226,6 @@ static void leave_owner(struct hold *hold)
     hold->next_of_owner = hold->previous_of_owner = NULL;
 }
 
-static void forget(struct hold *hold)
-{
-    struct hold_table *table = &hold->service->holds;
-    for (struct hold **at = &table->dirty; hold->dirty && *at; at = &(*at)->next_dirty) {
-        if (*at == hold) {
-            *at = hold->next_dirty;
-            break;
-        }
-    }
-    for (struct hold **at = &table->unjournaled; hold->unjournaled && *at;
-         at = &(*at)->next_unjournaled) {
-        if (*at == hold) {
-            *at = hold->next_unjournaled;
-            break;
-        }
-    }
-    if (hold->inserted && hold->service->recorder && /* not while they are being loaded */
-        !hold_row_delete(recorder_batch(hold->service->recorder), hold->id.bytes)) {
-        recorder_fatal("out of memory for a hold's end");
-    }
-    id_map_remove(&table->by_id, &hold->id);
-    free(hold);
-}
-
 static void keep_end(struct hold *hold)
 {
     struct hold_table *table = &hold->service->holds;
@@ -234,12 +233,7 @@ static void keep_end(struct hold *hold)
     *(table->last_ended ? &table->last_ended->next_ended : &table->first_ended) = hold;
     table->last_ended = hold;
     table->ended++;
-    for (struct hold *oldest = table->first_ended; oldest && table->ended > ENDED_MAX;
-         oldest = table->first_ended) {
-        table->first_ended = oldest->next_ended;
-        table->ended--;
-        forget(oldest);
-    }
+    forget_oldest(table);
 }
 
 /* ---- life ---- */

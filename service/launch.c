@@ -223,6 +223,9 @@ static struct problem *refused(struct service *service, const struct owner *pare
         return problem;
     }
     const struct process *maker = maker_of(service, parent);
+    if (parent->kind == PARENT_PROCESS && (!maker || process_ended(maker))) {
+        return problem_make(PROBLEM_OWNER_ENDED, "the process that asks has ended");
+    }
     if (maker && maker->daemon) {
         return problem_make(PROBLEM_DAEMONIC_PARENT, "process %s is a daemon process",
                             maker->id_text);

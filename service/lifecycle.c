@@ -324,6 +324,10 @@ static void end_process(struct service *service, struct process *process, uint64
     when_quiet(service, process, end);
     struct owner self = {PARENT_PROCESS, process->id};
     bonds_ended(process);
+    if (process->has_called) {
+        service_caller_ended(service, &process->id, PROBLEM_OWNER_ENDED,
+                             "the process of this token has ended");
+    }
     owner_ended(service, &self);
     if (process->worker) {
         pool_worker_ended(process->worker);

@@ -263,6 +263,7 @@ static void discharge(struct process_table *table, struct process *process)
 void process_set_state(struct process_table *table, struct process *process,
                        enum process_state state)
 {
+    table->sandboxed = table->sandboxed || (process->privileges && process->privileges->sandbox);
     bool was_alive = process_alive(process);
     bool had_ended = process_ended(process);
     table->states[process->state]--;

@@ -105,6 +105,7 @@ struct process {
     bool quiet_stored;                 /* and so is the end of its output */
 
     struct belongings belongings;      /* while it lives */
+    bool has_called;                   /* its token was shown since the server's start */
     struct wait_list joiners;          /* woken when the end is committed */
     struct wait_list followers;        /* woken when its stored log changes */
     struct after_commit tell_end, tell_quiet;
@@ -124,6 +125,7 @@ struct process {
 struct process_table {
     struct process *first, *last;
     struct process *first_live, *first_daemon;
+    bool sandboxed;                    /* one with a sandbox has been here */
     struct id_map by_id;
     struct account_table accounts;
     struct process **by_num;

@@ -39,6 +39,27 @@ suite('out of a sandbox', () => {
     await answersSoon(d);
   });
 
+  contained('a process asks on the Unix socket, as the user that needs no token there', async (d) => {
+    const { inside } = cell();
+    const ask = `
+import os, socket, sys
+if sys.argv[1:] == ["orphan"]:
+    if os.fork(): os._exit(0)
+    os.setsid()
+    if os.fork(): os._exit(0)
+s = socket.socket(socket.AF_UNIX); s.connect(${JSON.stringify(d.socket)})
+s.sendall(b"GET /v1/system HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n")
+open("${inside}/answer", "wb").write(s.recv(65536))`;
+    const answer = () => (existsSync(`${inside}/answer`) ? readFileSync(`${inside}/answer`, 'latin1').split('\r')[0] : null);
+    const free = { read: ['/'], write: [inside] };
+    for (const [spec, status] of [[{}, 200], [{ sandbox: free }, 401], [{ sandbox: free, argv: ['orphan'] }, 401], [{}, 200]]) {
+      rmSync(`${inside}/answer`, { force: true });
+      await d.run({ argv: ['python3', '-c', ask, ...(spec.argv ?? [])], cwd: '/', api: false, ...(spec.sandbox && { sandbox: spec.sandbox }) });
+      assert.equal(await until('it is answered', answer), `HTTP/1.1 ${status} ${status === 200 ? 'OK' : 'Unauthorized'}`, JSON.stringify(spec));
+    }
+    await d.unix.call('GET', '/v1/system', { expect: 200 });
+  });
+
   contained('a process asks the daemon for one without, or with another', async (d) => {
     const { inside, sandbox } = cell();
     const record = await d.sh('echo $FORKFUL_TOKEN; exec sleep 1000', { sandbox, cwd: '/' });

@@ -81,7 +81,7 @@ suite('a killed keeper', () => {
       const { id } = await d.sh(`sh -c 'trap "" TERM; touch ready; while :; do sleep 1000; done' & echo $! > straggler; trap "exit 3" TERM; touch up; while :; do sleep 0.02; done`, { cwd: d.dir, stdout: output, stderr: output });
       for (const file of ['ready', 'up']) await until('it is ready', () => existsSync(path.join(d.dir, file)));
       const straggler = Number(readFileSync(path.join(d.dir, 'straggler')));
-      await d.post(`/v1/processes/${id}/stop`, { grace_seconds: 1.5 }, { expect: 202 });
+      await d.post(`/v1/processes/${id}/stop`, { grace_seconds: 4 }, { expect: 202 });
       exitedWith(await d.join(id), 3);
       assert.ok(alive(straggler) && (await d.process(id)).descendants > 0);
       await d.killKeeper();

@@ -73,11 +73,12 @@ suite('pools and the death of the server', () => {
   }
 
   daemonTest('a line larger than its pipe goes on where it was', async (d) => {
-    await d.call('PUT', P, { body: { processes: 1, mode: 'stdio', spec: { argv: ['sh', '-c', 'sleep 1.5; exec cat'] } }, expect: 201 });
+    await d.call('PUT', P, { body: { processes: 1, mode: 'stdio', spec: { argv: ['sh', '-c', `while [ ! -e ${d.dir}/go ]; do sleep 0.05; done; exec cat`] } }, expect: 201 });
     const large = Array.from({ length: 200000 }, (_, i) => i).join(' ');
     const { id } = (await d.post(`${P}/batches`, { tasks: [large, 'after'] }, { expect: 202 })).body;
     await until('it is being written', async () => (await d.get(P)).body.running === 1);
     for (let i = 0; i < 3; i += 1) await killServer(d, 0.1);
+    writeFileSync(`${d.dir}/go`, '');
     const items = await resultsOf(d, id);
     assert.ok(items[0].result === large, `${items[0].state} ${JSON.stringify(items[0].error)}`);
     assert.equal(items[1].result, 'after');

@@ -113,9 +113,9 @@ suite('a lock', () => {
 
   daemonTest('with a time limit expires, and is renewed', async (d) => {
     await make(d, '/v1/locks/l');
-    const hold = await granted(acquire(d, 'l', { body: { ttl_seconds: 0.4 } }));
+    const hold = await granted(acquire(d, 'l', { body: { ttl_seconds: 2 } }));
     for (let i = 0; i < 4; i += 1) {
-      await new Promise((done) => { setTimeout(done, 200); });
+      await new Promise((done) => { setTimeout(done, 600); });
       const touched = (await d.post(`/v1/holds/${hold.id}/touch`, undefined, { expect: 200 })).body;
       assert.ok(touched.expires_at > hold.expires_at);
     }

@@ -1,7 +1,9 @@
 // The token of a process is the process: what it makes is its own, what is not it may only read, and it dies with it.
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import { daemonTest, suite, until } from '../lib/daemon.mjs';
 import { exitedWith, killedBy, problem } from '../lib/check.mjs';
+import { soon } from '../lib/wait.mjs';
 
 /** A process that tells its token and lives; { record, client }. */
 async function speaker(d, more = {}, options = {}) {
@@ -72,6 +74,38 @@ suite('a process with its token', () => {
     await d.delete(`/v1/processes/${one.id}`);
     const answer = await one.client.call('GET', '/v1/processes/me');
     assert.equal(answer.status, 401, `${answer}`);
+  });
+
+  daemonTest('that ends while a body is on its way makes nothing', async (d) => {
+    for (const deleted of [false, true]) {
+      const one = await speaker(d);
+      const body = JSON.stringify({ argv: ['true'] });
+      const { hostname, port } = new URL(d.url);
+      const socket = net.connect({ host: hostname, port: Number(port) });
+      let got = '';
+      socket.on('data', (piece) => { got += piece; });
+      socket.write(`POST /v1/processes HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${one.token}\r\nExpect: 100-continue\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`);
+      await until('the head is taken', () => got.startsWith('HTTP/1.1 100 '));
+      await d.post(`/v1/processes/${one.id}/kill`, undefined, { expect: 200 });
+      await d.join(one.id);
+      if (deleted) await d.delete(`/v1/processes/${one.id}`);
+      socket.write(body);
+      await until('it is answered', () => got.includes('HTTP/1.1 401 ') && got.includes('owner_ended'));
+      assert.equal((await d.list()).length, 1);
+      socket.destroy();
+    }
+  });
+
+  daemonTest('that ends takes with it what its token follows and waits for', async (d) => {
+    const one = await speaker(d);
+    await d.call('PUT', '/v1/events/e', { body: {}, expect: 201 });
+    const waits = one.client.call('GET', '/v1/events/e/wait?wait=100');
+    const stream = await one.client.stream('/v1/changes?follow=true', { accept: 'application/x-ndjson' });
+    const ended = stream.bytes();
+    await until('it waits', async () => (await d.get('/v1/waits')).body.waits.length === 1);
+    await d.post(`/v1/processes/${one.id}/kill`, undefined, { expect: 200 });
+    problem(await waits, 401, 'owner_ended');
+    await soon(ended.catch(() => {}), 'the stream ends');
   });
 
   daemonTest('keeps it over a crash of the server', async (d) => {

@@ -2,33 +2,12 @@
 import assert from 'node:assert/strict';
 import { daemonTest, suite } from '../lib/daemon.mjs';
 import { liver, session } from '../lib/owners.mjs';
-import { load } from '../contract/generate.mjs';
-
-const methods = ['get', 'post', 'put', 'delete'];
-const document = load();
-const resolve = (one) => (one?.$ref ? one.$ref.slice(2).split('/').reduce((place, key) => place[key], document) : one);
-
-const ULID = '01jd8m3q7v0x4t5k6n7p8q9r0s';
-const PREFIX = { processes: 'p', sessions: 's', tokens: 'k', holds: 'h', tasks: 't', batches: 'b', messages: 'm' };
-
-/** An address of things that are not there, so that no call has an effect. */
-function address(template) {
-  return template.replace(/([a-z]+)\/\{id\}/g, (_, plural) => `${plural}/${PREFIX[plural]}_${ULID}`).replace('{name}', 'none').replace('{end}', 'a');
-}
-
-/** A body with a field that is known nowhere: what takes JSON gets no further than its check. */
-function bodyOf(operation) {
-  const body = resolve(operation.requestBody);
-  if (!body) return {};
-  return body.content['application/json'] ? { body: { no_such_field: true } } : { raw: 'x', headers: { 'Content-Type': 'text/plain' } };
-}
+import { operations } from '../lib/operations.mjs';
 
 /** Ends the caller's token: the last thing that each may do. */
 const LAST = 'deleteOwnToken';
 
-const operations = Object.entries(document.paths).flatMap(([template, item]) => methods.filter((method) => item[method])
-  .map((method) => ({ id: item[method].operationId, scope: item[method]['x-scope'], method: method.toUpperCase(), path: address(template), ...bodyOf(item[method]) })))
-  .sort((one, other) => (one.id === LAST) - (other.id === LAST));
+const inOrder = [...operations].sort((one, other) => (one.id === LAST) - (other.id === LAST));
 
 const OWNER = ['read', 'logs', 'operate', 'spawn'];
 
@@ -58,7 +37,7 @@ suite('operations and roles', () => {
     const wrong = [];
     assert.ok(operations.length > 100);
     for (const [name, role] of Object.entries(await roles(d))) {
-      for (const operation of operations) {
+      for (const operation of inOrder) {
         const { method, path, body, raw, headers } = operation;
         const answer = await d.call(method, path, { token: role.token, body, raw, headers });
         const what = fault(role, operation, answer);
