@@ -12,6 +12,9 @@ const cores = (d) => readdirSync(d.dir).filter((name) => name.startsWith('core')
 const pattern = readFileSync('/proc/sys/kernel/core_pattern', 'utf8').trim();
 const dumps_here = /^core(\.%p)?$/.test(pattern); // else cores go to a program, or to another place
 
+/** AddressSanitizer takes the right to dump core from what it is in. */
+const mayDump = (pid) => !/^Max core file size +0 /m.test(readFileSync(`/proc/${pid}/limits`, 'latin1'));
+
 /** The ring is mapped from this file: without its pages whoever touches it gets SIGBUS, the keeper too, which blocks signals. */
 async function crashBoth(d) {
   truncateSync(path.join(d.runtimeDir, 'spool'), 0);
@@ -33,9 +36,9 @@ async function crashed(args, body) {
 suite('a core of the daemon', () => {
   test('is not written when keeper and server crash, while those of children are', async () => {
     await crashed(['--core-dumps', 'off'], async (d) => {
-      const { id } = await d.run({ shell: 'kill -SEGV $$', cwd: d.dir });
-      const { exit } = await d.process(id);
-      assert.deepEqual([exit.signal_name ?? exit.signal, exit.core_dumped, cores(d).length], ['SIGSEGV', dumps_here, dumps_here ? 1 : 0]);
+      const { exit } = await d.run({ shell: 'kill -SEGV $$', cwd: d.dir });
+      const wanted = dumps_here && mayDump(d.pid);
+      assert.deepEqual([exit.signal, exit.core_dumped, cores(d).length], ['SIGSEGV', wanted, wanted ? 1 : 0]);
       const before = cores(d);
       const { server_pid } = await d.system();
       send(server_pid, 'SIGSEGV');
@@ -48,10 +51,11 @@ suite('a core of the daemon', () => {
   test('is written where core_dumps says so, and holds the token', async () => {
     await crashed(['--core-dumps', 'on'], async (d) => {
       const { server_pid } = await d.system();
+      const may = mayDump(server_pid);
       send(server_pid, 'SIGSEGV');
       await d.otherServer(server_pid);
       await crashBoth(d);
-      if (dumps_here) assert.ok(cores(d).some((name) => readFileSync(path.join(d.dir, name)).includes(d.token)));
+      if (dumps_here && may) assert.ok(cores(d).some((name) => readFileSync(path.join(d.dir, name)).includes(d.token)));
     });
   });
 });
