@@ -55,10 +55,11 @@ static int keeper_in_memory(void)
     return error ? error : fd;
 }
 
-/* A file open for writing cannot be executed (ETXTBSY): it is opened again for reading. */
+/* A file open for writing cannot be executed (ETXTBSY): the same one is opened again for reading,
+   not what its name may have come to mean to who owns the directory. */
 static int keeper_in_file(const char *directory)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], same[32];
     int bytes = snprintf(path, sizeof path, "%s/keeper.%d", directory, getpid());
     if (*directory == '\0' || bytes >= (int)sizeof path) {
         return -ENOENT;
@@ -69,11 +70,12 @@ static int keeper_in_file(const char *directory)
         return -errno;
     }
     int error = write_keeper(fd);
+    snprintf(same, sizeof same, "/proc/self/fd/%d", fd);
+    int reader = error ? -1 : open(same, O_RDONLY | O_CLOEXEC);
+    error = error ? error : -errno;
     close(fd);
-    fd = error ? error : open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-    error = errno;
     unlink(path);
-    return fd == -1 ? -error : fd;
+    return reader < 0 ? error : reader;
 }
 
 /* Executes what `fd` holds and closes it when that fails. A negative `fd` is an errno and comes

@@ -23,6 +23,7 @@
 #include "api/exec_keeper.h"
 #include "api/listen.h"
 #include "api/options.h"
+#include "api/server_user.h"
 #include "api/spool_file.h"
 #include "api/state_dir.h"
 #include "service/config.h"
@@ -36,6 +37,7 @@
 struct start {
     struct refusal refusal;
     struct config config;
+    struct server_user user;
     struct directory state, runtime;
     struct listeners listeners;
     char token[TOKEN_TEXT_BYTES];
@@ -129,7 +131,7 @@ static bool read_config(struct start *start)
 /* From here on the admin token may be in this memory. */
 static bool keep_memory_secret(struct start *start)
 {
-    if (start->config.core_dumps == CONFIG_OFF) {
+    if (!start->config.core_dumps) {
         prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
     }
     return true;
@@ -150,9 +152,42 @@ static bool check_addresses(struct start *start)
     return true;
 }
 
+/* ---- the server's user ---- */
+
+static bool find_user(struct start *start)
+{
+    return server_user_find(&start->config, &start->user, &start->refusal);
+}
+
+/* What lies in the server's directories is opened and made with the server's rights. */
+static bool as_server(struct start *start, bool (*step)(struct start *start))
+{
+    struct refusal ignored;
+    bool good = server_user_act(&start->user, true, &start->refusal) && step(start);
+    return server_user_act(&start->user, false, good ? &start->refusal : &ignored) && good;
+}
+
 /* ---- directories ---- */
 
-static bool open_state(struct start *start)
+static bool own_state(struct start *start)
+{
+    char path[PATH_MAX];
+    return !start->user.given ||
+           (state_dir_choose(path, options_given()->state_dir, &start->standard,
+                             &start->refusal) &&
+            server_user_own(&start->user, path, &start->refusal));
+}
+
+static bool own_runtime(struct start *start)
+{
+    char path[PATH_MAX];
+    return !start->user.given ||
+           (runtime_dir_choose(path, options_given()->runtime_dir, &start->state, start->standard,
+                               &start->refusal) &&
+            server_user_own(&start->user, path, &start->refusal));
+}
+
+static bool open_state_now(struct start *start)
 {
     return state_dir_open(&start->state, options_given()->state_dir, &start->standard,
                           &start->refusal) &&
@@ -160,10 +195,20 @@ static bool open_state(struct start *start)
            token_open(&start->state, start->token, &start->refusal);
 }
 
-static bool open_runtime(struct start *start)
+static bool open_state(struct start *start)
+{
+    return own_state(start) && as_server(start, open_state_now);
+}
+
+static bool open_runtime_now(struct start *start)
 {
     return runtime_dir_open(&start->runtime, options_given()->runtime_dir, &start->state,
                             start->standard, &start->refusal);
+}
+
+static bool open_runtime(struct start *start)
+{
+    return own_runtime(start) && as_server(start, open_runtime_now);
 }
 
 /* ---- listeners ---- */
@@ -194,21 +239,29 @@ static bool bind_tcp(struct start *start)
     return true;
 }
 
-static bool bind_all(struct start *start)
+/* As the server, which removes the file at its end. */
+static bool bind_unix(struct start *start)
 {
-    if (!listen_take_passed(&start->listeners, start->passed, &start->refusal) ||
-        !bind_tcp(start) || !choose_socket(start)) {
-        return false;
-    }
     return !*start->socket_path ||
            listen_unix(&start->listeners, start->socket_path, start->config.unix_peers.count > 0,
                        &start->refusal);
 }
 
-static bool open_spool(struct start *start)
+static bool bind_all(struct start *start)
+{
+    return listen_take_passed(&start->listeners, start->passed, &start->refusal) &&
+           bind_tcp(start) && choose_socket(start) && as_server(start, bind_unix);
+}
+
+static bool open_spool_now(struct start *start)
 {
     return spool_file_open(&start->runtime, start->config.spool_bytes, &start->spool_fd,
                            &start->refusal);
+}
+
+static bool open_spool(struct start *start)
+{
+    return as_server(start, open_spool_now);
 }
 
 /* ---- the service manager, the binary ---- */
@@ -316,7 +369,7 @@ static void fill_head(const struct start *start, struct resume *head)
         .notify_fd = start->notify_fd,
         .cgroup_fd = -1,
         .listener_count = (int32_t)start->listeners.count,
-        .core_dumps = start->config.core_dumps == CONFIG_ON,
+        .core_dumps = (uint32_t)start->config.core_dumps,
         .soft_nofile = soft_nofile(),
         .keeper_started_at_us = time_now_us(),
     };
@@ -335,6 +388,7 @@ static bool become_keeper(struct start *start)
         .state_dir = start->state.path,
         .runtime_dir = start->runtime.path,
         .config = start->config_path,
+        .users = start->user.users.data,
         .server_argv = options_server_argv(&head.server_argc),
     };
     int fd = strings.server_argv ? resume_blob_write(&head, NULL, &strings) : -ENOMEM;
@@ -347,20 +401,22 @@ static bool become_keeper(struct start *start)
 }
 
 static bool (*const steps[])(struct start *start) = {
-    take_environment, read_config, keep_memory_secret, check_addresses, open_state, open_runtime,
-    bind_all, open_spool, open_notify, open_binary, clean_environment, write_first_line,
-    tell_people, become_keeper,
+    take_environment, read_config, find_user, keep_memory_secret, check_addresses, open_state,
+    open_runtime, bind_all, open_spool, open_notify, open_binary, clean_environment,
+    write_first_line, tell_people, become_keeper,
 };
 
 int launcher_serve(int argc, char **argv)
 {
     static struct start start = {.lock_fd = -1, .spool_fd = -1, .binary_fd = -1, .notify_fd = -1,
                                  .state.fd = -1, .runtime.fd = -1};
+    struct refusal ignored;
     start.umask = umask(0077);
     bool good = options_take(argc, argv, &start.refusal);
     for (size_t i = 0; good && i < sizeof steps / sizeof steps[0]; i++) {
         good = steps[i](&start);
     }
+    server_user_act(&start.user, true, &ignored);
     listeners_close(&start.listeners);
     fprintf(stderr, "forkful: %s\n", start.refusal.text);
     return start.refusal.usage ? 2 : 1;

@@ -28,6 +28,7 @@
 #include "api/exec_keeper.h"
 #include "api/options.h"
 #include "api/state_dir.h"
+#include "api/syscall_filter.h"
 #include "db/meta.h"
 #include "service/adoption.h"
 #include "service/boot.h"
@@ -431,7 +432,8 @@ static void keeper_lost(void *context)
     struct resume head;
     struct resume_strings strings = {.binary = app->binary_path, .first_line = "",
                                      .state_dir = app->state_dir,
-                                     .runtime_dir = app->runtime_dir, .config = app->config_path};
+                                     .runtime_dir = app->runtime_dir, .config = app->config_path,
+                                     .users = getenv(SERVER_ENV_USERS)};
     if (app->service.recorder) {
         recorder_read(app->service.recorder);
     }
@@ -589,6 +591,17 @@ static struct problem *read_token(struct app *app)
     return read ? NULL : problem_make(PROBLEM_INTERNAL, "%s", refusal.text);
 }
 
+/* Once the configuration is known for certain, and before there are other threads. */
+static struct problem *filter_system_calls(const struct config *config)
+{
+    const char *users = getenv(SERVER_ENV_USERS);
+    bool wanted = config->server_seccomp == CONFIG_SECCOMP_AUTO
+                      ? users && *users
+                      : config->server_seccomp == CONFIG_SECCOMP_ON;
+    int error = wanted ? syscall_filter_install() : 0;
+    return error ? problem_make(PROBLEM_INTERNAL, "server.seccomp: %s", strerror(-error)) : NULL;
+}
+
 static struct problem *start(struct server *server)
 {
     struct service *service = &server->app.service;
@@ -611,6 +624,7 @@ static struct problem *start(struct server *server)
         return problem ? problem : problem_make(PROBLEM_OUT_OF_MEMORY, "no memory to start");
     }
     if ((problem = read_token(&server->app)) || (problem = open_database(server)) ||
+        (problem = filter_system_calls(&server->app.config)) ||
         (problem = start_recorder(server))) {
         return problem;
     }

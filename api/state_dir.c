@@ -75,8 +75,8 @@ bool state_dir_choose(char out[PATH_MAX], const char *given, bool *standard,
     return refuse(refusal, "HOME is not set: say where the state shall be with --state-dir");
 }
 
-static bool choose_runtime(char out[PATH_MAX], const char *given, const struct directory *state,
-                           bool standard, struct refusal *refusal)
+bool runtime_dir_choose(char out[PATH_MAX], const char *given, const struct directory *state,
+                        bool standard, struct refusal *refusal)
 {
     const char *base;
     if (given) {
@@ -161,7 +161,7 @@ bool runtime_dir_open(struct directory *runtime, const char *given, const struct
                       bool standard, struct refusal *refusal)
 {
     runtime->fd = -1;
-    return choose_runtime(runtime->path, given, state, standard, refusal) &&
+    return runtime_dir_choose(runtime->path, given, state, standard, refusal) &&
            open_checked(runtime, "runtime", refusal);
 }
 

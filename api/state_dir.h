@@ -31,6 +31,9 @@ bool state_dir_choose(char out[PATH_MAX], const char *given, bool *standard,
 /* `given` is --state-dir or NULL. *standard: nothing named it, it is the user's own default. */
 bool state_dir_open(struct directory *state, const char *given, bool *standard,
                     struct refusal *refusal);
+/* The same for the runtime directory; `given` is --runtime-dir or NULL. */
+bool runtime_dir_choose(char out[PATH_MAX], const char *given, const struct directory *state,
+                        bool standard, struct refusal *refusal);
 /* `given` is --runtime-dir or NULL. */
 bool runtime_dir_open(struct directory *runtime, const char *given, const struct directory *state,
                       bool standard, struct refusal *refusal);

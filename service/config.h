@@ -26,7 +26,7 @@
 #define CONFIG_FILE_BYTES_MAX (1u << 20)
 
 enum config_sync { CONFIG_SYNC_NORMAL, CONFIG_SYNC_FULL };
-enum config_switch { CONFIG_OFF, CONFIG_ON };
+enum config_seccomp { CONFIG_SECCOMP_AUTO, CONFIG_SECCOMP_ON, CONFIG_SECCOMP_OFF };
 
 struct config_list {
     char *items[CONFIG_POLICY_MAX];   /* owned */
@@ -54,6 +54,9 @@ struct config {
     struct config_list listen;        /* ADDR:PORT; empty: 127.0.0.1:8717 */
     char *socket;                     /* path; NULL: STATE/forkful.sock; "none": no socket */
     struct config_peers unix_peers;   /* empty: the socket is the daemon's own user's alone */
+    char *server_user;                /* NULL: the server runs as who starts the daemon */
+    struct config_list server_spawn_users; /* as whom processes may run besides it */
+    enum config_seccomp server_seccomp; /* auto: with server_user */
     uint64_t spool_bytes;             /* of a new spool's ring */
     uint64_t max_processes;           /* alive at once */
     uint64_t max_sessions;            /* alive at once */
@@ -62,7 +65,7 @@ struct config {
     uint64_t max_holds;               /* live ones */
     uint64_t max_payload_bytes;       /* one message, one stdin write */
     enum config_sync sync;            /* how durably facts about processes are committed */
-    enum config_switch core_dumps;    /* may keeper and server write any? */
+    int core_dumps;                   /* 1: keeper and server may write them */
     int log_level;                    /* 10 debug, 20 info, 30 warning, 40 error */
 
     uint64_t retention_ended_count;

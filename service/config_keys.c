@@ -21,8 +21,9 @@
 
 static const struct config_word sync_words[] = {
     {"normal", CONFIG_SYNC_NORMAL}, {"full", CONFIG_SYNC_FULL}, {NULL, 0}};
-static const struct config_word switch_words[] = {
-    {"off", CONFIG_OFF}, {"on", CONFIG_ON}, {NULL, 0}};
+static const struct config_word seccomp_words[] = {
+    {"auto", CONFIG_SECCOMP_AUTO}, {"on", CONFIG_SECCOMP_ON}, {"off", CONFIG_SECCOMP_OFF},
+    {NULL, 0}};
 static const struct config_word level_words[] = {
     {"debug", 10}, {"info", 20}, {"warning", 30}, {"error", 40}, {NULL, 0}};
 static const struct config_word truth_words[] = {{"false", 0}, {"true", 1}, {NULL, 0}};
@@ -42,13 +43,16 @@ static const struct config_word when_full_words[] = {
     {name, CONFIG_SECONDS, FIELD(field), standard, least, most, NULL, true}
 #define WORD(name, field, standard, words)                                                         \
     {name, CONFIG_WORD, FIELD(field), standard, 0, 0, words, true}
-#define SWITCH(name, field, standard)                                                              \
-    {name, CONFIG_WORD, FIELD(field), standard, 0, 0, switch_words, false}
+#define FIXED_WORD(name, field, standard, words)                                                   \
+    {name, CONFIG_WORD, FIELD(field), standard, 0, 0, words, false}
 
 static const struct config_key keys[] = {
     LIST("listen", listen),
     TEXT("socket", socket),
     {"unix.peer", CONFIG_PEERS, FIELD(unix_peers), NULL, 0, 0, NULL, true},
+    TEXT("server.user", server_user),
+    LIST("server.spawn_users", server_spawn_users),
+    FIXED_WORD("server.seccomp", server_seccomp, "auto", seccomp_words),
     BYTES("spool.bytes", spool_bytes, "64M", 8 * MIB, 4096 * MIB, false),
     COUNT("max_processes", max_processes, "10000", 1, 1000000, true),
     COUNT("max_sessions", max_sessions, "10000", 1, 1000000, true),
@@ -57,7 +61,7 @@ static const struct config_key keys[] = {
     COUNT("max_holds", max_holds, "1000000", 1, 10000000, true),
     BYTES("max_payload_bytes", max_payload_bytes, "16M", 1024, 1024 * MIB, true),
     WORD("sync", sync, "normal", sync_words),
-    SWITCH("core_dumps", core_dumps, "off"),
+    FIXED_WORD("core_dumps", core_dumps, "false", truth_words),
     WORD("log.level", log_level, "debug", level_words),
 
     COUNT("retention.ended_count", retention_ended_count, "10000", 0, COUNTS, true),

@@ -16,6 +16,7 @@
 
 struct control_ticket {
     struct service *service;
+    struct fact_id process;
     struct controlled controlled;      /* done NULL: the caller is gone */
     struct after_commit after;
     uint64_t facts_end;                /* the facts that it caused lie before this in the spool */
@@ -73,10 +74,23 @@ static struct problem *problem_of(const struct control_ticket *ticket, int error
     return problem;
 }
 
+/* What was refused may be asked again: by a shutdown, which gives up whom it may not stop. */
+static void refused(const struct control_ticket *ticket)
+{
+    struct process *process =
+        process_table_find(&ticket->service->processes, &ticket->process);
+    if (process) {
+        process->stop_asked = false;
+    }
+}
+
 static void replied(void *context, int error, unsigned stage)
 {
     (void)stage;
     struct control_ticket *ticket = context;
+    if (error == EPERM) {
+        refused(ticket);
+    }
     if (error) {
         finish(ticket, problem_of(ticket, error));
         return;
@@ -118,6 +132,7 @@ static struct control_ticket *begin(struct service *service, const struct proces
         return NULL;
     }
     ticket->service = service;
+    ticket->process = process->id;
     ticket->controlled = controlled;
     ticket->verb = verb;
     return ticket;

@@ -469,12 +469,15 @@ static bool is_shortage(int error, unsigned stage)
            (error == EAGAIN && stage != STAGE_USER);
 }
 
-static struct problem *failure(int error, unsigned stage)
+static struct problem *failure(const struct service *service, int error, unsigned stage)
 {
     bool shortage = is_shortage(error, stage);
+    bool is_unlisted = service->config->server_user && stage == STAGE_USER && error == EPERM;
     struct problem *problem =
-        problem_make(shortage ? PROBLEM_UNAVAILABLE : PROBLEM_SPAWN_FAILED, "%s: %s",
-                     spawn_stage_name(stage), strerror(error));
+        problem_make(shortage ? PROBLEM_UNAVAILABLE : PROBLEM_SPAWN_FAILED, "%s: %s%s",
+                     spawn_stage_name(stage), strerror(error),
+                     is_unlisted ? ": server.spawn_users names who may be, each with its own groups"
+                                 : "");
     problem->error = error;
     problem->stage = spawn_stage_name(stage);
     problem->retry_after_seconds = shortage ? 1 : 0;
@@ -508,7 +511,7 @@ bool launch_failed(struct service *service, struct process *process, int error, 
     if (process->state != STATE_STARTING && !waited) {
         return false;
     }
-    struct problem *problem = failure(error, stage);
+    struct problem *problem = failure(service, error, stage);
     service_log(service, LEVEL_INFO, waited ? process : NULL,
                 "process %s could not be started: %s", process->name, problem->detail);
     process->launched = false;

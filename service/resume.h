@@ -46,7 +46,7 @@ struct resume {
     struct command_state state;
     /* strings: binary path, first line (with its newline; empty: none), state dir, runtime dir,
        config path (empty: none), argv of the server as one string each ("--server" first), count in
-       server_argc */
+       server_argc, and users, as keeper/users.c reads them (empty: the server is as the keeper) */
     uint32_t server_argc;
     int32_t oom_score_adj;           /* upgrade: what children get, for the keeper has lowered its own */
     uint32_t core_dumps;             /* 1: keeper and server may write them, for debugging */

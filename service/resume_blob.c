@@ -36,6 +36,7 @@ static void put_strings(struct text *text, const struct resume_strings *strings,
     for (unsigned i = 0; i < argc; i++) {
         put_string(text, strings->server_argv[i]);
     }
+    put_string(text, strings->users);
 }
 
 static int write_parts(int fd, const struct resume *head, const struct resume_entry *entries,

@@ -17,6 +17,7 @@
 struct resume_strings {
     const char *binary, *first_line, *state_dir, *runtime_dir, *config;
     const char *const *server_argv;   /* "--server" first; head.server_argc of them */
+    const char *users;
 };
 
 /* Fills in magic, version, sizes and counts but `entries` and `server_argc`, which the caller

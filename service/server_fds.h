@@ -35,6 +35,7 @@ enum server_fd {
 #define SERVER_ENV_CONFIG "FORKFUL_CONFIG"             /* empty: none */
 #define SERVER_ENV_RESTARTS "FORKFUL_SERVER_RESTARTS"  /* 0: the first server of this chain */
 #define SERVER_ENV_SOFT_NOFILE "FORKFUL_SOFT_NOFILE"   /* for resume.soft_nofile */
+#define SERVER_ENV_USERS "FORKFUL_USERS"               /* empty: as the keeper; for the blob */
 #define SERVER_ENV_CORE_DUMPS "FORKFUL_CORE_DUMPS"     /* 1: for resume.core_dumps */
 #define SERVER_ENV_STARTED_AT "FORKFUL_KEEPER_STARTED_AT_US" /* for resume.keeper_started_at_us */
 

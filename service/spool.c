@@ -76,15 +76,16 @@ int spool_create(struct spool *spool, int fd, uint64_t ring_bytes, const char *b
 }
 
 /* Is this header, in a file of `file_bytes`, one that this build can use? */
-static bool header_is_sound(const struct spool_header *header, uint64_t file_bytes)
+static bool header_is_sound(const struct spool_header *header, uint64_t ring_bytes,
+                            uint64_t file_bytes)
 {
     uint64_t head = atomic_load_explicit(&header->head, memory_order_acquire);
     uint64_t tail = atomic_load_explicit(&header->tail, memory_order_acquire);
     return header->magic == SPOOL_MAGIC && header->version == FACTS_VERSION &&
-           header->header_bytes == SPOOL_HEADER_BYTES && header->ring_bytes != 0 &&
-           header->ring_bytes % 4096 == 0 &&
-           header->ring_bytes <= file_bytes - SPOOL_HEADER_BYTES && head % FRAME_ALIGN == 0 &&
-           tail % FRAME_ALIGN == 0 && head >= tail && head - tail <= header->ring_bytes;
+           header->header_bytes == SPOOL_HEADER_BYTES && ring_bytes != 0 &&
+           ring_bytes % 4096 == 0 && ring_bytes <= file_bytes - SPOOL_HEADER_BYTES &&
+           head % FRAME_ALIGN == 0 && tail % FRAME_ALIGN == 0 && head >= tail &&
+           head - tail <= ring_bytes;
 }
 
 int spool_attach(struct spool *spool, int fd)
@@ -101,8 +102,8 @@ int spool_attach(struct spool *spool, int fd)
         return -errno;
     }
     const struct spool_header *header = page;
-    bool sound = header_is_sound(header, (uint64_t)info.st_size);
-    uint64_t ring_bytes = header->ring_bytes;
+    uint64_t ring_bytes = *(const volatile uint64_t *)&header->ring_bytes; /* once: then checked */
+    bool sound = header_is_sound(header, ring_bytes, (uint64_t)info.st_size);
     munmap(page, SPOOL_HEADER_BYTES);
     return sound ? spool_map(spool, fd, ring_bytes) : -EPROTO;
 }
@@ -138,6 +139,7 @@ void spool_producer_begin(struct spool *spool)
     while (error == 0 && spool_next(&reader, &error) != NULL) {
     }
     spool->position = atomic_load_explicit(&spool->header->head, memory_order_acquire);
+    spool->position -= spool->position % FRAME_ALIGN; /* who maps it too may have changed it again */
     spool->sequence = atomic_load_explicit(&spool->header->sequence, memory_order_acquire);
     /* A producer killed between the two stores has counted a fact that nobody can see. What is
        damaged the consumer will say. */
@@ -156,7 +158,8 @@ static size_t payload_of(uint64_t room)
 static void spool_rooms(const struct spool *spool, size_t reserve, size_t *here, size_t *wrapped)
 {
     uint64_t tail = atomic_load_explicit(&spool->header->tail, memory_order_acquire);
-    uint64_t unused = spool->ring_bytes - (spool->position - tail);
+    uint64_t used = spool->position - tail;
+    uint64_t unused = used <= spool->ring_bytes ? spool->ring_bytes - used : 0; /* else: nonsense */
     uint64_t usable = unused > reserve ? unused - reserve : 0;
     uint64_t to_end = spool->ring_bytes - spool->position % spool->ring_bytes;
     *here = payload_of(usable < to_end ? usable : to_end);

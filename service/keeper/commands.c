@@ -60,6 +60,11 @@ static int run_spawn(struct keeper *keeper, struct packet *packet, const unsigne
         !take_files(&spawn, packet->fds + first_file, packet->fds + COMMAND_SPAWN_FDS)) {
         return -EPROTO;
     }
+    int error = users_check(keeper, &spawn);
+    if (error != 0) {
+        packet->stage = STAGE_USER;
+        return error;
+    }
     return spawn_child(keeper, &packet->command.process, &spawn, &packet->stage);
 }
 

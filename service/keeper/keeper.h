@@ -181,6 +181,11 @@ bool spawn_can_share(void); /* may children begin in the keeper's memory on this
 void child_run(void *context); /* a struct plan; never comes back */
 void child_restore_limits(uint64_t soft_nofile);
 
+/* users.c */
+const char *users_text(const struct keeper *keeper); /* empty: the server is as the keeper is */
+int users_check(const struct keeper *keeper, struct spawn *spawn); /* -EPERM; fills in who is missing */
+int users_become_server(const struct keeper *keeper); /* in the fork that becomes the server */
+
 /* oom.c */
 void oom_begin(struct keeper *keeper);
 void oom_before_fork(struct keeper *keeper);
@@ -202,6 +207,7 @@ ssize_t pipe_take(const struct keeper *keeper, int fd, void *bytes, size_t size)
 void reap_children(struct keeper *keeper);
 void reap_probe(struct keeper *keeper); /* can the kernel tell how somebody else's child ended? */
 void reap_adopted(struct keeper *keeper, struct child *child);
+void reap_give_up(struct keeper *keeper, struct child *child); /* it lives on, unwatched: LOST */
 
 /* stop.c */
 int stop_begin(struct keeper *keeper, struct child *child, const struct command_stop *stop);
@@ -214,6 +220,7 @@ void alone_run(struct keeper *keeper);
 int64_t alone_deadline(const struct keeper *keeper);
 
 /* tree.c, cgroup.c */
+bool tree_is_ours(const struct child *child); /* false: we may not signal it, for want of root's rights */
 int tree_signal(struct keeper *keeper, struct child *child, int signal);
 int tree_wake(struct keeper *keeper, struct child *child, int signal); /* and SIGCONT behind it */
 int tree_freeze(struct keeper *keeper, struct child *child, bool freeze);

@@ -273,9 +273,9 @@ static void end(struct keeper *keeper)
     cgroup_end(keeper);
     while (waitpid(-1, NULL, WNOHANG) > 0) {
     }
-    if (!left && *directory != 0 &&
+    if (!left && *directory != 0 && users_become_server(keeper) == 0 &&
         snprintf(path, sizeof path, "%s/spool", directory) < (int)sizeof path) {
-        unlink(path);
+        unlink(path); /* with no more rights than who may have changed what the path leads to */
     }
 }
 

@@ -8,6 +8,7 @@
  * (6.15 and later) or the zombie's /proc entry tells how; where neither can, the end is LOST,
  * never guessed.
  */
+#include <errno.h>
 #include <linux/kcmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -213,7 +214,7 @@ void reap_adopted(struct keeper *keeper, struct child *child)
         exited.status = WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status);
         exited.core_dumped = WIFSIGNALED(status) && WCOREDUMP(status);
     }
-    bool gone = syscall(SYS_pidfd_send_signal, child->pidfd, 0, NULL, 0) < 0;
+    bool gone = syscall(SYS_pidfd_send_signal, child->pidfd, 0, NULL, 0) < 0 && errno != EPERM;
     if ((exited.kind != EXIT_LOST || gone) && end_publish(keeper, child, &exited)) {
         end_settle(keeper, child, exited.descendants);
         return;
@@ -224,4 +225,12 @@ void reap_adopted(struct keeper *keeper, struct child *child)
     }
     child->marks |= MARK_ZOMBIE_SEEN;
     check_later(keeper, RECHECK_US);
+}
+
+void reap_give_up(struct keeper *keeper, struct child *child)
+{
+    struct fact_exited exited = {.kind = EXIT_LOST};
+    if (child->state == CHILD_RUNNING && end_publish(keeper, child, &exited)) {
+        end_settle(keeper, child, 0);
+    }
 }

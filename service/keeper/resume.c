@@ -13,6 +13,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "service/fault.h"
@@ -214,17 +215,43 @@ int resume_write(struct keeper *keeper)
     return -ENOSPC;
 }
 
-static void upgrade_exec(struct keeper *keeper)
+/* A server with fewer rights than ours must not choose what we become: it is the daemon's own
+   program, which only root can have put there. */
+static bool may_become(const struct keeper *keeper, int binary)
+{
+    struct stat info;
+    return *users_text(keeper) == 0 || geteuid() != 0 ||
+           (strcmp(keeper->upgrade_path, resume_string(keeper, 0)) == 0 &&
+            fstat(binary, &info) == 0 && info.st_uid == 0 &&
+            (info.st_mode & (S_IWGRP | S_IWOTH)) == 0);
+}
+
+static int upgrade_execute(const struct keeper *keeper, int blob)
 {
     char number[16];
     char *arguments[] = {"forkful", "--resume", number, NULL};
-    int fd = resume_write(keeper), error = FAULT_ERRNO("execve");
+    int binary = open(keeper->upgrade_path, O_PATH | O_CLOEXEC), error = FAULT_ERRNO("execve");
+    if (binary < 0) {
+        return errno;
+    }
+    snprintf(number, sizeof number, "%d", blob);
+    if (error == 0) {
+        error = may_become(keeper, binary) ? 0 : EPERM;
+    }
+    if (error == 0) {
+        syscall(SYS_execveat, binary, "", arguments, environ, AT_EMPTY_PATH);
+        error = errno;
+    }
+    close(binary);
+    return error;
+}
+
+static void upgrade_exec(struct keeper *keeper)
+{
+    int fd = resume_write(keeper), error = 0;
     if (fd >= 0) {
-        snprintf(number, sizeof number, "%d", fd);
         resume_inherit(keeper, true);
-        if (error == 0 && execve(keeper->upgrade_path, arguments, environ) < 0) {
-            error = errno;
-        }
+        error = upgrade_execute(keeper, fd);
         resume_inherit(keeper, false);
         close(fd);
     }

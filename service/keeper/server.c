@@ -89,6 +89,7 @@ static void set_environment(const struct keeper *keeper)
             setenv(names[i], resume_string(keeper, i), 1);
         }
     }
+    setenv(SERVER_ENV_USERS, users_text(keeper), 1);
     set_number(SERVER_ENV_LISTENERS, resume->listener_count);
     set_number(SERVER_ENV_RESTARTS, resume->server_restarts);
     set_number(SERVER_ENV_SOFT_NOFILE, (int64_t)resume->soft_nofile);
@@ -110,6 +111,11 @@ static _Noreturn void server_run(const struct keeper *keeper, int link)
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    int error = users_become_server(keeper);
+    if (error != 0) {
+        keeper_log("the server cannot become its user: %s", strerror(-error));
+        _exit(127);
+    }
     const char *binary = getenv(SERVER_ENV_BINARY_FD);
     if (binary != NULL) {
         syscall(SYS_execveat, atoi(binary), "", arguments, environ, AT_EMPTY_PATH);

@@ -16,8 +16,10 @@
 static void stop_kill(struct keeper *keeper, struct child *child)
 {
     child->stop_deadline_us = 0;
+    if (tree_signal(keeper, child, SIGKILL) == -EPERM) {
+        return;
+    }
     child->marks |= ENTRY_KILL_SENT;
-    tree_signal(keeper, child, SIGKILL);
     owe(keeper, child, OWED_KILLED);
 }
 
@@ -26,6 +28,13 @@ int stop_begin(struct keeper *keeper, struct child *child, const struct command_
     int64_t deadline_us = keeper->mono_us + stop->grace_us;
     if (child->state == CHILD_ENDED && !(child->marks & MARK_TREE)) {
         return -ESRCH;
+    }
+    if (!tree_is_ours(child)) {
+        keeper_log("process %d belongs to another user, whom only root can stop", (int)child->pid);
+        if (stop->reason == STOP_SHUTDOWN) {
+            reap_give_up(keeper, child);
+        }
+        return -EPERM;
     }
     if (child->stop_reason == STOP_NONE) {
         child->stop_reason = stop->reason;

@@ -202,8 +202,17 @@ static size_t signal_all(struct keeper *keeper, struct child *child, const int s
     return done;
 }
 
+bool tree_is_ours(const struct child *child)
+{
+    return child->pidfd < 0 || geteuid() == 0 ||
+           syscall(SYS_pidfd_send_signal, child->pidfd, 0, NULL, 0) == 0 || errno != EPERM;
+}
+
 static int signal_tree(struct keeper *keeper, struct child *child, const int signals[2])
 {
+    if (!tree_is_ours(child)) {
+        return -EPERM;
+    }
     if (child->state == CHILD_ENDED && !(child->marks & MARK_TREE)) {
         return -ESRCH;
     }

@@ -35,7 +35,7 @@ async function crashed(args, body) {
 
 suite('a core of the daemon', () => {
   test('is not written when keeper and server crash, while those of children are', async () => {
-    await crashed(['--core-dumps', 'off'], async (d) => {
+    await crashed(['--core-dumps', 'false'], async (d) => {
       const { exit } = await d.run({ shell: 'kill -SEGV $$', cwd: d.dir });
       const wanted = dumps_here && mayDump(d.pid);
       assert.deepEqual([exit.signal, exit.core_dumped, cores(d).length], ['SIGSEGV', wanted, wanted ? 1 : 0]);
@@ -49,7 +49,7 @@ suite('a core of the daemon', () => {
   });
 
   test('is written where core_dumps says so, and holds the token', async () => {
-    await crashed(['--core-dumps', 'on'], async (d) => {
+    await crashed(['--core-dumps', 'true'], async (d) => {
       const { server_pid } = await d.system();
       const may = mayDump(server_pid);
       send(server_pid, 'SIGSEGV');
@@ -64,7 +64,7 @@ suite('a core of the daemon', () => {
 function ordinary(name, body) {
   test(name, async () => {
     const root = process.getuid() === 0;
-    const d = new Daemon({ args: ['--core-dumps', 'off'], wrap: root ? `set -- --reuid=${NOBODY} --regid=${NOBODY} --clear-groups "$0" "$@"; exec setpriv "$@"` : undefined });
+    const d = new Daemon({ args: ['--core-dumps', 'false'], wrap: root ? `set -- --reuid=${NOBODY} --regid=${NOBODY} --clear-groups "$0" "$@"; exec setpriv "$@"` : undefined });
     if (root) chownSync(d.dir, NOBODY, NOBODY);
     d.bin = path.join(d.dir, 'forkful');
     copyFileSync(BINARY, d.bin);

@@ -58,7 +58,7 @@ export class Daemon {
       args.push('--config', file);
     }
     // Who is not root may not look at its descriptors and environment otherwise, and these tests do.
-    if (process.getuid() !== 0 && !this.args.includes('--core-dumps')) args.push('--core-dumps', 'on');
+    if (process.getuid() !== 0 && !this.args.includes('--core-dumps')) args.push('--core-dumps', 'true');
     return [...args, ...this.args];
   }
 

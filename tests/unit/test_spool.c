@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -318,6 +319,21 @@ static _Noreturn void consume(struct applied *applied)
     }
 }
 
+static void a_position_that_cannot_be_gives_no_room(void **state)
+{
+    static const char text[64];
+    assert_int_equal(put(text, sizeof text), 0);
+    uint64_t strange[] = {producer.position + 8, producer.position + 2 * RING, producer.position - RING - 8};
+    for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) {
+        atomic_store(&producer.header->tail, strange[i]);
+        assert_int_equal(spool_room(&producer, 2 * RING, 0), 0);
+        assert_null(spool_reserve(&producer, 2 * RING, 0));
+        assert_int_equal(put(text, sizeof text), -EAGAIN);
+    }
+    atomic_store(&producer.header->tail, 0);
+    assert_int_equal(put(text, sizeof text), 0);
+}
+
 static void a_consumer_killed_many_times_gets_every_byte_once(void **state)
 {
     struct applied *applied = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
@@ -364,6 +380,7 @@ int main(void)
         SPOOL_TEST(a_producer_takes_up_after_one_that_was_killed),
         SPOOL_TEST(files_that_are_not_this_boots_spool_are_refused),
         SPOOL_TEST(a_damaged_frame_is_noticed_and_never_followed),
+        SPOOL_TEST(a_position_that_cannot_be_gives_no_room),
         SPOOL_TEST(a_consumer_killed_many_times_gets_every_byte_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
