@@ -153,7 +153,7 @@ async function attempt(d, faults, call, { n, context, before, keyed }) {
   return { failed, done };
 }
 
-describe('an allocation fails while', { concurrency: 2 }, () => {
+describe('an allocation fails while', { concurrency: 4 }, () => {
   for (const [what, call] of Object.entries(calls)) {
     faultyTest(`${what}: each of them, one after another`, { seconds: 60 }, async (d, faults, t) => {
       const context = (await call.before?.(d)) ?? {};
