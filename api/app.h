@@ -9,10 +9,10 @@
 #include <limits.h>
 
 #include "api/http.h"
+#include "api/listen.h"
 #include "service/service.h"
 
 #define LISTENERS_MAX 16
-#define PAGE_URL_BYTES 128
 
 struct app {
     struct service service;
@@ -21,7 +21,7 @@ struct app {
     char admin_token[128];
     char state_dir[PATH_MAX], runtime_dir[PATH_MAX], binary_path[PATH_MAX], config_path[PATH_MAX];
     char listening[2048];              /* the JSON array of the listeners' addresses */
-    char pages[LISTENERS_MAX][PAGE_URL_BYTES]; /* where browsers find the dashboard, without a slash */
+    char pages[LISTENERS_MAX][LISTEN_URL_BYTES]; /* where browsers find the dashboard, without a slash */
     unsigned page_count;
     char boot_id[40];
     int binary_fd;

@@ -1,6 +1,6 @@
 /*
  * Who asks, and with which scopes: the admin's token, one that the admin made, a process's, a
- * session's, or a user on the Unix socket.
+ * session's, a user on the Unix socket, or a client with a certificate.
  *
  * Tokens carry the id of what they belong to, so that looking one up needs no search and comparing
  * it takes a time that tells nothing: fkf_, fkp_ or fks_, <ulid>_<64 hex>. The admin's own, which
@@ -186,30 +186,50 @@ static bool check_peer(struct app *app, int fd, struct principal *out)
     return out->scopes;
 }
 
-/* ---- the gate ---- */
+/* ---- clients with certificates ---- */
 
-static struct problem *identify(struct app *app, const char *authorization, int peer_fd,
-                                bool is_unix, struct principal *out)
+static bool check_certificate(const struct app *app, const struct tls_subject *subject,
+                              struct principal *out)
 {
-    if (authorization) {
-        if (strncasecmp(authorization, "Bearer ", 7) != 0) {
-            return unauthorized("the Authorization header must be: Bearer TOKEN");
+    const struct config_clients *rules = &app->config.tls_clients;
+    out->kind = PRINCIPAL_CERTIFICATE;
+    out->subject = subject->name;
+    out->scopes = 0;
+    for (size_t i = 0; i < rules->count; i++) {
+        if (tls_subject_is(subject, rules->items[i].subject)) {
+            out->scopes |= rules->items[i].scopes;
         }
-        return check_token(app, authorization + 7 + strspn(authorization + 7, " "), out);
     }
-    return is_unix && check_peer(app, peer_fd, out)
-               ? NULL
-               : unauthorized("an Authorization header with a bearer token is needed");
+    return out->scopes;
 }
 
-struct problem *auth_check(struct app *app, const char *authorization, int peer_fd, bool is_unix,
-                           enum scope scope, struct principal *out)
+/* ---- the gate ---- */
+
+static struct problem *identify(struct app *app, const struct credentials *shown,
+                                struct principal *out)
+{
+    const char *header = shown->authorization;
+    if (header) {
+        if (strncasecmp(header, "Bearer ", 7) != 0) {
+            return unauthorized("the Authorization header must be: Bearer TOKEN");
+        }
+        return check_token(app, header + 7 + strspn(header + 7, " "), out);
+    }
+    if ((shown->is_unix && check_peer(app, shown->peer_fd, out)) ||
+        (shown->certificate && check_certificate(app, shown->certificate, out))) {
+        return NULL;
+    }
+    return unauthorized("an Authorization header with a bearer token is needed");
+}
+
+struct problem *auth_check(struct app *app, const struct credentials *shown, enum scope scope,
+                           struct principal *out)
 {
     *out = (struct principal){.kind = PRINCIPAL_NONE};
     if (scope == SCOPE_PUBLIC) {
         return NULL;
     }
-    struct problem *problem = identify(app, authorization, peer_fd, is_unix, out);
+    struct problem *problem = identify(app, shown, out);
     if (problem) {
         *out = (struct principal){.kind = PRINCIPAL_NONE};
     } else if (!scopes_allow(out->scopes, scope)) {
@@ -238,11 +258,28 @@ struct problem *auth_again(struct app *app, const struct principal *principal)
     return principal->kind == PRINCIPAL_PROCESS ? process_again(app, &principal->id) : NULL;
 }
 
+/* A name that does not fit is told by its hash: two shall never be the same. */
+static void certificate_text(const char *subject, char out[PRINCIPAL_TEXT_BYTES])
+{
+    uint8_t hash[SHA256_BYTES];
+    int used = snprintf(out, PRINCIPAL_TEXT_BYTES, "tls:%s", subject);
+    if (used < PRINCIPAL_TEXT_BYTES) {
+        return;
+    }
+    sha256(subject, strlen(subject), hash);
+    used = snprintf(out, PRINCIPAL_TEXT_BYTES, "tls:sha256:");
+    for (size_t i = 0; i < sizeof hash; i++) {
+        used += snprintf(out + used, PRINCIPAL_TEXT_BYTES - (size_t)used, "%02x", hash[i]);
+    }
+}
+
 void principal_text(const struct principal *principal, char out[PRINCIPAL_TEXT_BYTES])
 {
     static const char prefixes[] = {[PRINCIPAL_PROCESS] = 'p', [PRINCIPAL_SESSION] = 's',
-                                    [PRINCIPAL_TOKEN] = 'k', [PRINCIPAL_PEER] = '\0'};
-    if (prefixes[principal->kind]) {
+                                    [PRINCIPAL_TOKEN] = 'k', [PRINCIPAL_CERTIFICATE] = '\0'};
+    if (principal->kind == PRINCIPAL_CERTIFICATE) {
+        certificate_text(principal->subject, out);
+    } else if (prefixes[principal->kind]) {
         id_format(&principal->id, prefixes[principal->kind], out);
     } else if (principal->kind == PRINCIPAL_PEER) {
         snprintf(out, PRINCIPAL_TEXT_BYTES, "uid:%u", principal->uid);

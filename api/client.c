@@ -66,6 +66,10 @@ bool client_at_url(struct client *client, const char *url, struct refusal *refus
     char host[64] = "", port[6] = "";
     int bytes = 0;
     *client = (struct client){0};
+    if (strncmp(url, "https:", 6) == 0) {
+        return refuse(refusal, "%.200s: commands speak HTTP on loopback addresses and on the Unix "
+                      "socket, not TLS; name the socket's directory with --state-dir", url);
+    }
     bool six = sscanf(url, "http://[%63[0-9a-fA-F:]]:%5[0-9]%n", host, port, &bytes) == 2;
     bool good = six || sscanf(url, "http://%63[0-9a-z.]:%5[0-9]%n", host, port, &bytes) == 2;
     const char *rest = url + bytes;

@@ -40,6 +40,10 @@ struct fact_id principal_account(const struct principal *principal)
     if (principal->kind == PRINCIPAL_PEER) {
         memcpy(account.bytes, &principal->uid, sizeof principal->uid);
         account.bytes[sizeof account.bytes - 1] = 1; /* also uid 0 is not the admin's */
+    } else if (principal->kind == PRINCIPAL_CERTIFICATE) {
+        uint8_t hash[SHA256_BYTES];
+        sha256(principal->subject, strlen(principal->subject), hash);
+        memcpy(account.bytes, hash, sizeof account.bytes);
     }
     return account;
 }

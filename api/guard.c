@@ -229,18 +229,15 @@ static struct problem *check_host(const struct check *check)
     return NULL;
 }
 
-/* "http://HOST", HOST being the request's own. */
-static bool origin_is_ours(const char *origin, const char *host)
+/* "http://HOST", HOST being the request's own. A proxy with TLS may stand before a plain listener; but
+   what comes without TLS from the address of a listener with it is somebody else's. */
+static bool origin_is_ours(const char *origin, const char *host, bool tls)
 {
-    size_t scheme = strncasecmp(origin, "https://", 8) == 0 ? 8 : 7;
+    size_t scheme = strncasecmp(origin, "https://", 8) == 0           ? 8
+                    : !tls && strncasecmp(origin, "http://", 7) == 0 ? 7
+                                                                     : 0;
 
-    if (host == NULL || strlen(origin) < scheme || strncasecmp(origin, "http", 4) != 0) {
-        return false;
-    }
-    if (scheme == 7 && strncasecmp(origin, "http://", 7) != 0) {
-        return false;
-    }
-    return strcasecmp(origin + scheme, host) == 0;
+    return host != NULL && scheme > 0 && strcasecmp(origin + scheme, host) == 0;
 }
 
 /* Following a link to the dashboard is no attack; all else from another site's page may be one. */
@@ -250,7 +247,7 @@ static struct problem *check_site(const struct check *check)
     const char *origin = head->values[HEADER_ORIGIN], *site = head->values[HEADER_SEC_FETCH_SITE];
     const char *mode = head->values[HEADER_SEC_FETCH_MODE];
 
-    if (origin != NULL && !origin_is_ours(origin, head->values[HEADER_HOST])) {
+    if (origin != NULL && !origin_is_ours(origin, head->values[HEADER_HOST], check->rules->tls)) {
         return problem_make(PROBLEM_FORBIDDEN, "Pages of other origins may not call this server.");
     }
     if (site == NULL || strcmp(site, "same-origin") == 0 || strcmp(site, "none") == 0) {

@@ -58,6 +58,7 @@ struct guard_rules {
     size_t host_count;
     const char *address;              /* of the listener, as in Host; "" for a Unix socket */
     bool is_unix;
+    bool tls;
 };
 
 struct guard_request {

@@ -2,7 +2,7 @@
  * The seam over libmicrohttpd: requests in, answers out. No other file of api/ includes
  * microhttpd.h but http_*.c.
  *
- * One MHD daemon per listener, external epoll, all on the loop thread. A request goes: guard
+ * One MHD daemon per listener, external epoll, all on the loop thread; TLS ends before it. A request goes: guard
  * (framing, limits, deadlines) → route table (raw path, decoded segment by segment) → auth → query
  * and body checked against the route's tables → the route's handler. The handler answers now (one
  * of the answer_ functions), or parks the request (http_park) and answers later, or opens a stream
@@ -47,13 +47,15 @@ enum principal_kind {
     PRINCIPAL_PROCESS,
     PRINCIPAL_SESSION,
     PRINCIPAL_TOKEN,
-    PRINCIPAL_PEER /* another user on the Unix socket, by the configuration */
+    PRINCIPAL_PEER, /* another user on the Unix socket, by the configuration */
+    PRINCIPAL_CERTIFICATE /* a client with a certificate, by the configuration */
 };
 struct principal {
     enum principal_kind kind;
     unsigned scopes;   /* enum scope */
     struct fact_id id; /* of the process, session or token; else zeroes */
     uint32_t uid;      /* PRINCIPAL_PEER */
+    const char *subject; /* PRINCIPAL_CERTIFICATE: its name; the connection's */
 };
 
 enum body_kind {
@@ -165,7 +167,7 @@ bool http_on_sent(struct request *request, void (*sent)(struct request *, void *
 struct http;
 struct http_listener {
     int fd;
-    bool is_unix;
+    bool is_unix, tls;
 };
 struct http_limits {
     unsigned connections[2]; /* open at once over TCP, and on the Unix socket */
@@ -180,6 +182,10 @@ struct http_limits {
 };
 struct http *http_start(struct app *app, struct loop *loop, const struct http_listener *listeners,
                         size_t count, const struct http_limits *limits, struct problem **problem);
+/* What listeners with TLS are to connections that come from now on; takes it. Before the first one
+   nobody is let in there. */
+struct tls_identity;
+void http_use_identity(struct http *http, struct tls_identity *identity);
 /* New limits for what begins from now on (SIGHUP); `connections` stays as it was. */
 void http_set_limits(struct http *http, const struct http_limits *limits);
 /* Stops accepting. Parked calls get 503: shutting_down, or, `upgrading`, unavailable, to be asked

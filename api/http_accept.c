@@ -21,11 +21,20 @@
 enum { AT_ONCE = 64 }; /* then the rest of the loop has its turn */
 #define AGAIN_US 100000
 
+/* Nobody is let in where we could not say who we are. */
+static bool is_mute(const struct http_port *port)
+{
+    return port->rules.tls && port->http->identity == NULL;
+}
+
 static bool is_full(const struct http_port *port)
 {
     const struct http *http = port->http;
 
-    return http->open[port->rules.is_unix] >= http->limits.connections[port->rules.is_unix];
+    /* A tunnel takes three descriptors. */
+    unsigned places = port->rules.is_unix ? http->open[1] : http->open[0] + 2 * http->tunnel_count;
+
+    return places >= http->limits.connections[port->rules.is_unix];
 }
 
 static void rest(struct http_port *port)
@@ -62,6 +71,10 @@ static bool take(struct http_port *port)
     socklen_t bytes = sizeof address;
     int fd = accept_one(port, &address, &bytes);
 
+    if (fd >= 0 && port->rules.tls) {
+        tunnel_begin(port, fd);
+        return true;
+    }
     if (fd >= 0) {
         /* Takes the descriptor, also when it fails. */
         MHD_add_connection(port->daemon, fd, (struct sockaddr *)&address, bytes);
@@ -98,6 +111,9 @@ int accept_start(struct http_port *port)
 
     if (flags < 0 || fcntl(port->listen_fd, F_SETFL, flags | O_NONBLOCK) < 0) {
         return -errno;
+    }
+    if (is_mute(port)) {
+        return 0;
     }
     port->listener = (struct watch){.fd = port->listen_fd, .ready = ready};
     int error = loop_watch(port->http->loop, &port->listener, EPOLLIN);

@@ -69,7 +69,7 @@ static void remote_of(const struct peer *peer, struct remote *out)
     if (peer->port->rules.is_unix) {
         remote_of_user(peer->fd, out);
     } else {
-        remote_of_address(peer->fd, out);
+        remote_of_address(peer_socket(peer), out);
     }
 }
 

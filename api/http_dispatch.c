@@ -172,7 +172,14 @@ static struct problem *check_guard(struct request *request)
         .navigates_to_page = reads && !is_api(request),
     };
 
-    return guard_check(&request->head, &request->peer->port->rules, &facts);
+    struct guard_rules rules = request->peer->port->rules;
+    char address[ADDRESS_BYTES];
+
+    if (!rules.is_unix && *rules.address == '\0') {
+        address_name(peer_socket(request->peer), address);
+        rules.address = address;
+    }
+    return guard_check(&request->head, &rules, &facts);
 }
 
 /* ---- path, route, query ---- */
@@ -221,9 +228,15 @@ static struct problem *check_token(struct request *request)
         return NULL;
     }
     const char *shown = request->head.values[HEADER_AUTHORIZATION];
-    struct problem *problem =
-        auth_check(request->http->app, shown, request->peer->fd, request->peer->port->rules.is_unix,
-                   request->route->scope, &request->principal);
+    struct tunnel *tunnel = request->peer->tunnel;
+    struct credentials credentials = {
+        .authorization = shown,
+        .peer_fd = request->peer->fd,
+        .is_unix = request->peer->port->rules.is_unix,
+        .certificate = tunnel != NULL ? tunnel_client(tunnel) : NULL,
+    };
+    struct problem *problem = auth_check(request->http->app, &credentials, request->route->scope,
+                                         &request->principal);
     request->peer->known = request->peer->known || problem == NULL;
     bool wrong = shown != NULL && problem != NULL && problem->code == PROBLEM_UNAUTHORIZED;
     return wrong ? http_failed_login(request, problem) : problem;

@@ -21,7 +21,7 @@ static struct failure_peer failure_peer_of(const struct peer *peer)
         getsockopt(peer->fd, SOL_SOCKET, SO_PEERCRED, &user, &bytes);
         return failure_peer_of_user(user.uid);
     }
-    getpeername(peer->fd, (struct sockaddr *)&address, &bytes);
+    getpeername(peer_socket(peer), (struct sockaddr *)&address, &bytes);
     return failure_peer_of_address((const struct sockaddr *)&address);
 }
 

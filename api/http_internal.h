@@ -3,7 +3,7 @@
  *
  * http_server.c runs the MHD daemons; http_accept.c takes connections in; http_peer.c keeps the connections with their deadlines and
  * notices closed ones; http_dispatch.c takes a request from its first header to its handler;
- * http_answer.c and http_stream.c make what goes back; http_park.c holds what must wait;
+ * http_tunnel.c ends TLS before the library; http_answer.c and http_stream.c make what goes back; http_park.c holds what must wait;
  * http_audit.c writes down who asked for what; http_failures.c counts wrong tokens; http_request.c is
  * the request object.
  *
@@ -20,6 +20,7 @@
 #include "api/http.h"
 #include "api/query.h"
 #include "api/router.h"
+#include "api/tls.h"
 
 #if MHD_VERSION >= 0x00097002
 typedef enum MHD_Result mhd_result; /* what was an int before */
@@ -39,6 +40,7 @@ enum deadline {
     DEADLINE_NONE
 };
 
+enum { ADDRESS_BYTES = 64 };
 enum { REQUEST_ARENA = 960, FREE_REQUESTS = 256, STREAM_BYTES = 65536, ALIGNMENT = 16 };
 #define SEND_US (300 * 1000000ll) /* for a whole answer to a client that reads slowly */
 #define PING_US (15 * 1000000ll)  /* of silence on an SSE stream */
@@ -56,6 +58,7 @@ struct peer {
     bool watched;
     bool hung_up; /* the close was seen */
     bool known;   /* it has shown a token, or who it is */
+    struct tunnel *tunnel; /* through which it comes; NULL: without TLS */
 };
 
 /* One listener. (http_listener is what the caller gives.) */
@@ -66,7 +69,7 @@ struct http_port {
     struct http *http;
     struct MHD_Daemon *daemon;
     struct guard_rules rules;
-    char address[64]; /* as it stands in Host */
+    char address[ADDRESS_BYTES]; /* as it stands in Host; "": each connection has its own */
     int listen_fd;
     bool resumed;    /* a connection was resumed: MHD_run is owed */
     bool unfinished; /* MHD has more to do at once */
@@ -163,6 +166,9 @@ struct http {
     unsigned crowd; /* most connections since the last trim */
     struct timer trim;
     struct failures failures;
+    struct tls_identity *identity; /* NULL: none yet */
+    struct tunnel *tunnels, *last_tunnel;
+    unsigned tunnel_count;
     struct request *parked_first;
     struct stream *streams;     /* all open ones */
     struct deferred tell_rooms; /* to the owners of those that wait to hear of it */
@@ -176,6 +182,8 @@ struct http {
 
 /* http_server.c */
 void port_wake(struct http_port *port); /* a connection was resumed or queued */
+/* Where the socket is bound to, as it stands in Host; "": to all addresses. */
+void address_name(int fd, char out[ADDRESS_BYTES]);
 
 /* http_accept.c */
 int accept_start(struct http_port *port); /* 0 or a negative errno */
@@ -185,6 +193,8 @@ void accept_again(struct timer *timer);
 
 /* http_peer.c */
 struct peer *peer_of(struct MHD_Connection *connection);
+/* Whose ends are the client's address and ours. */
+int peer_socket(const struct peer *peer);
 void peer_notify(void *port, struct MHD_Connection *connection, void **context,
                  enum MHD_ConnectionNotificationCode what);
 void peer_wait(struct peer *peer, enum deadline what); /* moves it to the end of that list */
@@ -195,6 +205,18 @@ void peers_sweep(struct timer *timer);
 void peers_make_room(struct http *http, bool is_unix);
 void peers_close_idle(struct http *http);
 void peers_trim(struct timer *timer); /* gives the memory of a crowd that has left back */
+
+/* http_tunnel.c */
+void tunnel_begin(struct http_port *port, int fd); /* takes the client's socket */
+/* MHD has taken up this end. NULL: there is no such tunnel. */
+struct tunnel *tunnel_attach(struct http *http, int fd, struct peer *peer);
+void tunnel_detach(struct tunnel *tunnel); /* and is about to close it */
+int tunnel_socket(const struct tunnel *tunnel);
+/* By a certificate that was verified; NULL: it has shown none. */
+const struct tls_subject *tunnel_client(struct tunnel *tunnel);
+/* Ends those of strangers that MHD does not know; how many are still wanted. */
+unsigned tunnels_make_room(struct http *http, unsigned wanted, int64_t begun_before_us);
+void tunnels_end(struct http *http);
 
 /* http_request.c */
 struct request *request_new(struct peer *peer, struct MHD_Connection *connection,

@@ -101,7 +101,7 @@ bool park_outlives_client(const struct request *request)
 /* The kernel knows before the loop's turn comes to it. */
 static bool peer_has_left(const struct peer *peer)
 {
-    struct pollfd asked = {.fd = peer->fd, .events = POLLRDHUP};
+    struct pollfd asked = {.fd = peer_socket(peer), .events = POLLRDHUP};
 
     return peer->hung_up || poll(&asked, 1, 0) > 0;
 }

@@ -33,6 +33,11 @@ struct peer *peer_of(struct MHD_Connection *connection)
     return info != NULL ? info->socket_context : NULL;
 }
 
+int peer_socket(const struct peer *peer)
+{
+    return peer->tunnel != NULL ? tunnel_socket(peer->tunnel) : peer->fd;
+}
+
 static void list_take(struct peer_list *list, struct peer *peer)
 {
     *(peer->previous != NULL ? &peer->previous->next : &list->first) = peer->next;
@@ -127,6 +132,9 @@ void peers_make_room(struct http *http, bool is_unix)
 {
     unsigned wanted = http->limits.connections[is_unix] / 8 + 1;
 
+    if (!is_unix) {
+        wanted = tunnels_make_room(http, wanted, time_monotonic_us() - STRANGER_US);
+    }
     for (unsigned i = 0; i < DEADLINE_PING; i++) {
         int64_t young = coarse_now_us() + time_for(http, i) - STRANGER_US;
         struct peer *next;
@@ -196,7 +204,7 @@ void peer_keep_probing(const struct peer *peer)
     };
 
     for (size_t i = 0; !peer->port->rules.is_unix && i < sizeof options / sizeof options[0]; i++) {
-        setsockopt(peer->fd, options[i].level, options[i].name, &options[i].value, sizeof(int));
+        setsockopt(peer_socket(peer), options[i].level, options[i].name, &options[i].value, sizeof(int));
     }
 }
 
@@ -205,14 +213,19 @@ static void peer_open(struct http_port *port, struct MHD_Connection *connection,
     int fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     struct peer *peer = calloc(1, sizeof *peer);
 
-    port->http->open[port->rules.is_unix]++;
+    if (!port->rules.tls) {
+        port->http->open[port->rules.is_unix]++; /* tunnels count themselves */
+    }
     if (http_connections(port->http) > port->http->crowd) {
         port->http->crowd = http_connections(port->http);
     }
-    if (peer == NULL) {
+    struct tunnel *tunnel = port->rules.tls ? tunnel_attach(port->http, fd, peer) : NULL;
+    if (peer == NULL || (port->rules.tls && tunnel == NULL)) {
         shutdown(fd, SHUT_RDWR);
+        free(peer);
         return;
     }
+    peer->tunnel = tunnel;
     peer->port = port;
     peer->fd = fd;
     peer->waits_for = DEADLINE_NONE;
@@ -241,8 +254,10 @@ static void peer_close(struct http_port *port, void **context)
 {
     struct peer *peer = *context;
 
-    port->http->open[port->rules.is_unix]--;
-    accept_resume(port->http);
+    if (!port->rules.tls) {
+        port->http->open[port->rules.is_unix]--;
+        accept_resume(port->http);
+    }
     crowd_leaves(port->http);
     *context = NULL;
     if (peer == NULL) {
@@ -251,6 +266,9 @@ static void peer_close(struct http_port *port, void **context)
     peer_wait(peer, DEADLINE_NONE);
     if (peer->watched) {
         loop_unwatch(port->http->loop, &peer->watch);
+    }
+    if (peer->tunnel != NULL) {
+        tunnel_detach(peer->tunnel);
     }
     free(peer);
 }

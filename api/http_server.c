@@ -121,7 +121,14 @@ static size_t leave_escaped(void *context, struct MHD_Connection *connection, ch
 
 /* ---- starting ---- */
 
-static void port_name(struct http_port *port, bool is_unix)
+/* On all addresses of the machine: then Host must be the one that a connection came to. */
+static bool is_wildcard(const struct sockaddr_in *in, const struct sockaddr_in6 *in6)
+{
+    return in->sin_family == AF_INET ? in->sin_addr.s_addr == htonl(INADDR_ANY)
+                                     : IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
+}
+
+void address_name(int fd, char out[ADDRESS_BYTES])
 {
     union {
         struct sockaddr any;
@@ -132,17 +139,26 @@ static void port_name(struct http_port *port, bool is_unix)
     socklen_t bytes = sizeof address;
     char text[INET6_ADDRSTRLEN] = "";
 
-    port->rules.is_unix = is_unix;
-    port->rules.address = port->address;
-    if (is_unix || getsockname(port->listen_fd, &address.any, &bytes) != 0) {
+    *out = '\0';
+    if (getsockname(fd, &address.any, &bytes) != 0 || is_wildcard(&address.in, &address.in6)) {
         return;
     }
     if (address.any.sa_family == AF_INET6) {
         inet_ntop(AF_INET6, &address.in6.sin6_addr, text, sizeof text);
-        snprintf(port->address, sizeof port->address, "[%s]", text);
+        snprintf(out, ADDRESS_BYTES, "[%s]", text);
     } else {
         inet_ntop(AF_INET, &address.in.sin_addr, text, sizeof text);
-        snprintf(port->address, sizeof port->address, "%s", text);
+        snprintf(out, ADDRESS_BYTES, "%s", text);
+    }
+}
+
+static void port_name(struct http_port *port, const struct http_listener *listener)
+{
+    port->rules.is_unix = listener->is_unix;
+    port->rules.tls = listener->tls;
+    port->rules.address = port->address;
+    if (!listener->is_unix) {
+        address_name(port->listen_fd, port->address);
     }
 }
 
@@ -209,7 +225,7 @@ static bool http_fill(struct http *http, const struct http_listener *listeners, 
     for (size_t i = 0; i < count; i++) {
         http->ports[i].http = http;
         http->ports[i].listen_fd = listeners[i].fd;
-        port_name(&http->ports[i], listeners[i].is_unix);
+        port_name(&http->ports[i], &listeners[i]);
     }
     return loop_on_sleep(http->loop, run_before_sleep, http);
 }
@@ -320,6 +336,7 @@ void http_stop(struct http *http)
         }
         MHD_stop_daemon(port->daemon);
     }
+    tunnels_end(http);
     timer_cancel(http->loop, &http->sweep);
     timer_cancel(http->loop, &http->trim);
     timer_cancel(http->loop, &http->accept_again);
@@ -328,6 +345,7 @@ void http_stop(struct http *http)
     if (http->no_memory != NULL) {
         MHD_destroy_response(http->no_memory);
     }
+    tls_identity_drop(http->identity);
     router_free(http->router);
     requests_free_spare(http);
     free(http->ports);

@@ -26,6 +26,7 @@
 #include "api/server_user.h"
 #include "api/spool_file.h"
 #include "api/state_dir.h"
+#include "api/tls.h"
 #include "service/config.h"
 #include "service/resume_blob.h"
 #include "service/text.h"
@@ -165,6 +166,23 @@ static bool as_server(struct start *start, bool (*step)(struct start *start))
     struct refusal ignored;
     bool good = server_user_act(&start->user, true, &start->refusal) && step(start);
     return server_user_act(&start->user, false, good ? &start->refusal : &ignored) && good;
+/* The server reads them again; here somebody is there to be told what is wrong with them. */
+static bool check_tls(struct start *start)
+{
+    const struct config *config = &start->config;
+    struct tls_files files = {config->tls_certificate, config->tls_key, config->tls_client_ca};
+    bool wanted = false;
+    for (size_t i = 0; i < config->listen.count; i++) {
+        wanted = wanted || listen_wants_tls(config->listen.items[i]);
+    }
+    if (config->tls_clients.count && !config->tls_client_ca) {
+        return refuse(&start->refusal, "tls.client needs tls.client_ca: whose certificates are to be "
+                      "believed");
+    }
+    struct tls_identity *identity =
+        wanted ? tls_identity_load(&files, true, &start->refusal) : NULL;
+    tls_identity_drop(identity);
+    return identity || !wanted;
 }
 
 /* ---- directories ---- */
@@ -344,7 +362,7 @@ static bool tell_people(struct start *start)
         fprintf(stderr, "forkful: no TCP address; try curl --unix-socket %s http://localhost/\n",
                 first->url + strlen("unix:"));
     } else {
-        fprintf(stderr, "forkful: the dashboard is at %s/\n", first->url);
+        fprintf(stderr, "forkful: the dashboard is at %s/\n", first->page);
     }
     fprintf(stderr, "forkful: the admin token is in %s/token\n", start->state.path);
     return true;
@@ -375,6 +393,7 @@ static void fill_head(const struct start *start, struct resume *head)
     };
     for (size_t i = 0; i < start->listeners.count; i++) {
         head->listener_fds[i] = start->listeners.items[i].fd;
+        head->tls_listeners |= (uint32_t)start->listeners.items[i].tls << i;
     }
 }
 
@@ -402,6 +421,7 @@ static bool become_keeper(struct start *start)
 
 static bool (*const steps[])(struct start *start) = {
     take_environment, read_config, find_user, keep_memory_secret, check_addresses, open_state,
+    take_environment, read_config, keep_memory_secret, check_addresses, check_tls, open_state,
     open_runtime, bind_all, open_spool, open_notify, open_binary, clean_environment,
     write_first_line, tell_people, become_keeper,
 };

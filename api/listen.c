@@ -16,6 +16,7 @@
 
 #define FIRST_PASSED_FD 3
 #define BACKLOG 4096
+#define TLS_PREFIX "tls:"
 
 /* ---- addresses ---- */
 
@@ -55,9 +56,14 @@ static bool loopback(const struct sockaddr_storage *address)
 static bool refuse_open(struct refusal *refusal, const char *text)
 {
     return refuse(refusal,
-                  "%s is not a loopback address: other machines may be served only over TLS, which "
-                  "this version does not have. Use 127.0.0.1 or [::1] behind a proxy with TLS",
-                  text);
+                  "%s is not a loopback address: other machines are served over TLS only. Listen on "
+                  TLS_PREFIX "ADDRESS:PORT, with tls.certificate and tls.key, or on 127.0.0.1 or "
+                  "[::1] behind a proxy with TLS", text);
+}
+
+bool listen_wants_tls(const char *text)
+{
+    return strncmp(text, TLS_PREFIX, strlen(TLS_PREFIX)) == 0;
 }
 
 bool listen_parse(const char *text, struct sockaddr_storage *address, socklen_t *bytes,
@@ -68,10 +74,11 @@ bool listen_parse(const char *text, struct sockaddr_storage *address, socklen_t 
     struct sockaddr_in *in = (struct sockaddr_in *)address;
     struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)address;
     memset(address, 0, sizeof *address);
+    bool tls = listen_wants_tls(text);
     refusal->usage = true;
-    if (!split(text, host, &port)) {
+    if (!split(text + (tls ? strlen(TLS_PREFIX) : 0), host, &port)) {
         return refuse(refusal, "\"%.100s\" is not an address to listen on: it must look like "
-                      "127.0.0.1:8717, [::1]:8717 or localhost:0", text);
+                      "127.0.0.1:8717, [::1]:8717, localhost:0 or tls:0.0.0.0:8718", text);
     }
     if (strcmp(host, "localhost") == 0) {
         memcpy(host, "127.0.0.1", sizeof "127.0.0.1");
@@ -89,7 +96,37 @@ bool listen_parse(const char *text, struct sockaddr_storage *address, socklen_t 
                       "localhost", text);
     }
     refusal->usage = false;
-    return loopback(address) || refuse_open(refusal, text);
+    return tls || loopback(address) || refuse_open(refusal, text);
+}
+
+static void url_of_4(const struct sockaddr_in *in, const char *scheme, bool reachable, char *url)
+{
+    char host[INET_ADDRSTRLEN] = "";
+    struct in_addr shown = in->sin_addr;
+    if (reachable && shown.s_addr == htonl(INADDR_ANY)) {
+        shown.s_addr = htonl(INADDR_LOOPBACK);
+    }
+    inet_ntop(AF_INET, &shown, host, sizeof host);
+    snprintf(url, LISTEN_URL_BYTES, "%s://%s:%u", scheme, host, ntohs(in->sin_port));
+}
+
+static void url_of_6(const struct sockaddr_in6 *in6, const char *scheme, bool reachable, char *url)
+{
+    char host[INET6_ADDRSTRLEN] = "";
+    bool any = reachable && IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
+    inet_ntop(AF_INET6, any ? &in6addr_loopback : &in6->sin6_addr, host, sizeof host);
+    snprintf(url, LISTEN_URL_BYTES, "%s://[%s]:%u", scheme, host, ntohs(in6->sin6_port));
+}
+
+void listen_url(const struct sockaddr_storage *address, bool tls, bool reachable,
+                char url[LISTEN_URL_BYTES])
+{
+    const char *scheme = tls ? "https" : "http";
+    if (address->ss_family == AF_INET6) {
+        url_of_6((const struct sockaddr_in6 *)address, scheme, reachable, url);
+    } else {
+        url_of_4((const struct sockaddr_in *)address, scheme, reachable, url);
+    }
 }
 
 /* What the socket is bound to, as clients write it. */
@@ -97,36 +134,28 @@ static void name_listener(struct listener *listener)
 {
     union {
         struct sockaddr_storage any;
-        struct sockaddr_in in;
-        struct sockaddr_in6 in6;
         struct sockaddr_un un;
     } address = {.any = {0}};
-    char host[INET6_ADDRSTRLEN] = "";
     socklen_t bytes = sizeof address;
     getsockname(listener->fd, (struct sockaddr *)&address, &bytes);
     listener->unix_socket = address.any.ss_family == AF_UNIX;
-    if (address.any.ss_family == AF_INET) {
-        inet_ntop(AF_INET, &address.in.sin_addr, host, sizeof host);
-        snprintf(listener->url, sizeof listener->url, "http://%s:%u", host,
-                 ntohs(address.in.sin_port));
-    } else if (address.any.ss_family == AF_INET6) {
-        inet_ntop(AF_INET6, &address.in6.sin6_addr, host, sizeof host);
-        snprintf(listener->url, sizeof listener->url, "http://[%s]:%u", host,
-                 ntohs(address.in6.sin6_port));
-    } else {
+    if (listener->unix_socket) {
         snprintf(listener->url, sizeof listener->url, "unix:%.*s",
                  (int)sizeof address.un.sun_path, address.un.sun_path);
+    } else {
+        listen_url(&address.any, listener->tls, false, listener->url);
+        listen_url(&address.any, listener->tls, true, listener->page);
     }
 }
 
-static bool add(struct listeners *listeners, int fd, struct refusal *refusal)
+static bool add(struct listeners *listeners, int fd, bool tls, struct refusal *refusal)
 {
     if (listeners->count == RESUME_LISTENERS) {
         close(fd);
         return refuse(refusal, "there are more than %d listeners", RESUME_LISTENERS);
     }
     struct listener *listener = &listeners->items[listeners->count++];
-    listener->fd = fd;
+    *listener = (struct listener){.fd = fd, .tls = tls};
     name_listener(listener);
     return true;
 }
@@ -163,7 +192,7 @@ bool listen_tcp(struct listeners *listeners, const char *text, struct refusal *r
         close(fd);
         return false;
     }
-    return add(listeners, fd, refusal);
+    return add(listeners, fd, listen_wants_tls(text), refusal);
 }
 
 /* ---- the Unix socket ---- */
@@ -233,7 +262,7 @@ bool listen_unix(struct listeners *listeners, const char *path, bool shared,
         return false;
     }
     listeners->made_path = path;
-    return add(listeners, fd, refusal);
+    return add(listeners, fd, false, refusal);
 }
 
 /* ---- passed by a service manager: sd_listen_fds(3) ---- */
@@ -269,7 +298,7 @@ static bool take_passed(struct listeners *listeners, int fd, struct refusal *ref
     }
     fcntl(fd, F_SETFD, FD_CLOEXEC);
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    if (!add(listeners, fd, refusal)) {
+    if (!add(listeners, fd, false, refusal)) {
         return false;
     }
     if (address.ss_family == AF_UNIX) {

@@ -20,15 +20,32 @@
 
 /* ---- codes ---- */
 
+/* Certificates are made for names: with TLS the first one of http.host stands for the address. */
+static void put_url(struct text *body, const struct app *app, const char *page, const char *code)
+{
+    const struct config_list *hosts = &app->config.http_hosts;
+    struct text url = {0};
+    if (hosts->count && strncmp(page, "https:", 6) == 0) {
+        text_printf(&url, "https://%s%s", hosts->items[0], strrchr(page, ':'));
+    } else {
+        text_put(&url, page);
+    }
+    text_printf(&url, "/#login=%s", code);
+    text_json_comma(body);
+    text_json_string(body, url.data);
+    if (url.failed) {
+        body->failed = true;
+    } else {
+        explicit_bzero(url.data, url.bytes);
+    }
+    text_free(&url);
+}
+
 static void put_urls(struct text *body, const struct app *app, const char *code)
 {
     text_put(body, ",\"urls\":[");
     for (unsigned i = 0; i < app->page_count; i++) {
-        char url[PAGE_URL_BYTES + sizeof "/#login=" + LOGIN_CODE_BYTES];
-        snprintf(url, sizeof url, "%s/#login=%s", app->pages[i], code);
-        text_json_comma(body);
-        text_json_string(body, url);
-        explicit_bzero(url, sizeof url);
+        put_url(body, app, app->pages[i], code);
     }
     text_putc(body, ']');
 }

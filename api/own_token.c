@@ -11,6 +11,7 @@
 static const char *const kinds[] = {
     [PRINCIPAL_NONE] = "", [PRINCIPAL_ADMIN] = "admin", [PRINCIPAL_PROCESS] = "process",
     [PRINCIPAL_SESSION] = "session", [PRINCIPAL_TOKEN] = "token", [PRINCIPAL_PEER] = "user",
+    [PRINCIPAL_CERTIFICATE] = "certificate",
 };
 
 /* NULL: the caller is no token of POST /v1/tokens or of a login. */

@@ -20,15 +20,15 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
-#include <netinet/in.h>
-#include <arpa/inet.h>
 #include <unistd.h>
 
 #include "api/app.h"
 #include "api/exec_keeper.h"
+#include "api/listen.h"
 #include "api/options.h"
 #include "api/state_dir.h"
 #include "api/syscall_filter.h"
+#include "api/tls.h"
 #include "db/meta.h"
 #include "service/adoption.h"
 #include "service/boot.h"
@@ -48,6 +48,7 @@ struct server {
     int64_t drain_until_us;
     void (*drained)(struct server *server);
     bool new_boot, reconciled;
+    bool speaks_tls;                   /* on one of the listeners */
     bool asked_to_end;                 /* by a signal that this server has seen */
     struct after_commit boot_stored;
     char *config_text;                 /* of the file, until it is stored; NULL: none, or refused */
@@ -78,28 +79,18 @@ static void copy_env(char *out, size_t bytes, const char *name)
 /* ---- descriptors ---- */
 
 union address {
-    struct sockaddr any;
-    struct sockaddr_in in;
-    struct sockaddr_in6 in6;
+    struct sockaddr_storage any;
     struct sockaddr_un un;
 };
 
-static void tcp_url(const union address *address, char url[PAGE_URL_BYTES])
+/* Children are told of a listener without TLS, if there is one: they need no certificates for it. */
+static void take_tcp(struct app *app, const union address *address, bool tls, struct text *json)
 {
-    char text[INET6_ADDRSTRLEN] = "";
-    bool six = address->any.sa_family == AF_INET6;
-    const void *bytes = six ? (const void *)&address->in6.sin6_addr : &address->in.sin_addr;
-    inet_ntop(address->any.sa_family, bytes, text, sizeof text);
-    snprintf(url, PAGE_URL_BYTES, six ? "http://[%s]:%u" : "http://%s:%u", text,
-             ntohs(six ? address->in6.sin6_port : address->in.sin_port));
-}
-
-static void take_tcp(struct app *app, const union address *address, struct text *json)
-{
-    char *url = app->pages[app->page_count++];
-    tcp_url(address, url);
-    text_json_string(json, url);
-    if (!app->service.url[0]) {
+    char bound[LISTEN_URL_BYTES], *url = app->pages[app->page_count++];
+    listen_url(&address->any, tls, false, bound);
+    listen_url(&address->any, tls, true, url);
+    text_json_string(json, bound);
+    if (!app->service.url[0] || (!tls && strncmp(app->service.url, "https:", 6) == 0)) {
         snprintf(app->service.url, sizeof app->service.url, "%s", url);
     }
 }
@@ -112,21 +103,23 @@ static void take_unix(struct service *service, const union address *address, str
     text_json_string(json, url);
 }
 
-static void take_listener(struct server *server, int fd, struct text *json)
+static void take_listener(struct server *server, int fd, bool tls, struct text *json)
 {
     union address address;
     socklen_t bytes = sizeof address;
     memset(&address, 0, sizeof address);
     struct http_listener *listener = &server->listeners[server->listener_count++];
-    if (getsockname(fd, &address.any, &bytes) < 0) {
+    if (getsockname(fd, (struct sockaddr *)&address, &bytes) < 0) {
         return;
     }
-    *listener = (struct http_listener){.fd = fd, .is_unix = address.any.sa_family == AF_UNIX};
+    *listener = (struct http_listener){
+        .fd = fd, .is_unix = address.any.ss_family == AF_UNIX, .tls = tls};
+    server->speaks_tls = server->speaks_tls || tls;
     text_json_comma(json);
     if (listener->is_unix) {
         take_unix(&server->app.service, &address, json);
     } else {
-        take_tcp(&server->app, &address, json);
+        take_tcp(&server->app, &address, tls, json);
     }
 }
 
@@ -134,6 +127,7 @@ static void take_descriptors(struct server *server)
 {
     struct text json = {0};
     int count = env_number(SERVER_ENV_LISTENERS, 0);
+    unsigned tls = (unsigned)env_number(SERVER_ENV_TLS, 0);
     server->app.binary_fd = env_number(SERVER_ENV_BINARY_FD, -1);
     int last = SERVER_FD_LISTENERS + count + 3;
     for (int fd = SERVER_FD_LINK; fd < last; fd++) {
@@ -141,7 +135,7 @@ static void take_descriptors(struct server *server)
     }
     text_putc(&json, '[');
     for (int i = 0; i < count && i < LISTENERS_MAX; i++) {
-        take_listener(server, SERVER_FD_LISTENERS + i, &json);
+        take_listener(server, SERVER_FD_LISTENERS + i, tls >> i & 1, &json);
     }
     text_putc(&json, ']');
     snprintf(server->app.listening, sizeof server->app.listening, "%s",
@@ -299,6 +293,26 @@ static void restore_log_level(struct server *server)
     }
 }
 
+/* ---- the certificate ---- */
+
+/* Those that are connected keep what they began with. A bad file changes nothing; where there is no
+   identity yet, nobody is let in over TLS until there is. */
+static void use_certificate(struct server *server, bool fresh)
+{
+    struct app *app = &server->app;
+    struct tls_files files = {app->config.tls_certificate, app->config.tls_key,
+                              app->config.tls_client_ca};
+    struct refusal refusal;
+    struct tls_identity *identity =
+        server->speaks_tls ? tls_identity_load(&files, fresh, &refusal) : NULL;
+    if (identity) {
+        http_use_identity(app->http, identity);
+    } else if (server->speaks_tls) {
+        service_log(&app->service, LEVEL_ERROR, NULL, "the certificate is not taken: %s",
+                    refusal.text);
+    }
+}
+
 /* ---- reloading ---- */
 
 static void tell_kept(void *context, const char *key)
@@ -327,6 +341,7 @@ static struct problem *reload(struct app *app)
     struct http_limits limits = http_limits_of(app);
     if (app->http) {
         http_set_limits(app->http, &limits);
+        use_certificate(&the_server, true);
     }
     service_log(&app->service, LEVEL_INFO, NULL, "the configuration was read again");
     return NULL;
@@ -421,6 +436,7 @@ static void fill_resume(const struct server *server, struct resume *head)
         .state = server->app.service.keeper.state};
     for (int i = 0; i < server->listener_count; i++) {
         head->listener_fds[i] = server->listeners[i].fd;
+        head->tls_listeners |= (uint32_t)server->listeners[i].tls << i;
     }
 }
 
@@ -515,6 +531,7 @@ static void entries_known(void *context)
     if (!server->app.http) {
         exit(give_up("listeners", problem));
     }
+    use_certificate(server, false);
     local_executor_ready(service->executor);
     service_upkeep_start(service);
     if (service->keeper.state.shutting_down) {

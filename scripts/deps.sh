@@ -32,6 +32,7 @@ wanted_test() {
     missing_command clang-tidy clang-tidy
     missing_command cppcheck cppcheck
     missing_command curl curl
+    missing_command openssl openssl
     missing_command python3 python3
     missing_command chromium chromium
     wanted_npm
@@ -53,7 +54,7 @@ install() {
 }
 
 if ! command -v dpkg-query > /dev/null; then
-    echo "forkful: not a Debian system: install gcc, make, pkg-config, libmicrohttpd, jansson, sqlite3 and libseccomp yourself" >&2
+    echo "forkful: not a Debian system: install gcc, make, pkg-config, libmicrohttpd, gnutls, jansson, sqlite3 and libseccomp yourself" >&2
     exit 0
 fi
 packages=$("wanted_$1")

@@ -49,14 +49,27 @@ struct config_limits {                /* "nofile=1024": what a process may have 
     uint32_t reserved;                /* 0: compared with the rest */
 };
 
+struct config_client {                /* "CN=alice read,operate": a client with a certificate */
+    char *subject;                    /* owned */
+    unsigned scopes;                  /* enum scope */
+};
+
+struct config_clients {
+    struct config_client items[CONFIG_LIST_MAX];
+    size_t count;
+};
+
 /* Durations are microseconds, sizes bytes. */
 struct config {
-    struct config_list listen;        /* ADDR:PORT; empty: 127.0.0.1:8717 */
+    struct config_list listen;        /* ADDR:PORT, tls:ADDR:PORT; empty: 127.0.0.1:8717 */
     char *socket;                     /* path; NULL: STATE/forkful.sock; "none": no socket */
     struct config_peers unix_peers;   /* empty: the socket is the daemon's own user's alone */
     char *server_user;                /* NULL: the server runs as who starts the daemon */
     struct config_list server_spawn_users; /* as whom processes may run besides it */
     enum config_seccomp server_seccomp; /* auto: with server_user */
+    char *tls_certificate, *tls_key;  /* paths of PEM files; NULL: no TLS */
+    char *tls_client_ca;              /* NULL: clients show no certificates */
+    struct config_clients tls_clients;
     uint64_t spool_bytes;             /* of a new spool's ring */
     uint64_t max_processes;           /* alive at once */
     uint64_t max_sessions;            /* alive at once */
@@ -111,12 +124,13 @@ struct config {
     int64_t http_idle_us;             /* between two requests of a connection */
 };
 
-enum config_type {                    /* those whose keys repeat stand first, up to CONFIG_PEERS */
+enum config_type {                    /* those whose keys repeat stand first, up to CONFIG_CLIENTS */
     CONFIG_LIST,                      /* struct config_list; the key repeats */
     CONFIG_PATHS,                     /* a list of absolute paths */
     CONFIG_VARIABLES,                 /* a list of names of variables, a '*' at the end perhaps */
     CONFIG_LIMITS,                    /* struct config_limits; the key repeats */
     CONFIG_PEERS,                     /* struct config_peers; the key repeats */
+    CONFIG_CLIENTS,                   /* struct config_clients; the key repeats */
     CONFIG_TEXT,                      /* char * */
     CONFIG_COUNT,                     /* uint64_t */
     CONFIG_BYTES,                     /* uint64_t; K, M, G, T (of 1024) may follow */

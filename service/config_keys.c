@@ -34,7 +34,7 @@ static const struct config_word when_full_words[] = {
 #define FIELD(field) offsetof(struct config, field)
 #define LIST(name, field) {name, CONFIG_LIST, FIELD(field), NULL, 0, CONFIG_LIST_MAX, NULL, false}
 #define POLICY(name, type, field) {name, type, FIELD(field), NULL, 0, CONFIG_POLICY_MAX, NULL, true}
-#define TEXT(name, field) {name, CONFIG_TEXT, FIELD(field), NULL, 0, 0, NULL, false}
+#define TEXT(name, field, reload) {name, CONFIG_TEXT, FIELD(field), NULL, 0, 0, NULL, reload}
 #define COUNT(name, field, standard, least, most, reload)                                          \
     {name, CONFIG_COUNT, FIELD(field), standard, least, most, NULL, reload}
 #define BYTES(name, field, standard, least, most, reload)                                          \
@@ -48,11 +48,15 @@ static const struct config_word when_full_words[] = {
 
 static const struct config_key keys[] = {
     LIST("listen", listen),
-    TEXT("socket", socket),
+    TEXT("socket", socket, false),
     {"unix.peer", CONFIG_PEERS, FIELD(unix_peers), NULL, 0, 0, NULL, true},
     TEXT("server.user", server_user),
     LIST("server.spawn_users", server_spawn_users),
     FIXED_WORD("server.seccomp", server_seccomp, "auto", seccomp_words),
+    TEXT("tls.certificate", tls_certificate, true),
+    TEXT("tls.key", tls_key, true),
+    TEXT("tls.client_ca", tls_client_ca, true),
+    {"tls.client", CONFIG_CLIENTS, FIELD(tls_clients), NULL, 0, 0, NULL, true},
     BYTES("spool.bytes", spool_bytes, "64M", 8 * MIB, 4096 * MIB, false),
     COUNT("max_processes", max_processes, "10000", 1, 1000000, true),
     COUNT("max_sessions", max_sessions, "10000", 1, 1000000, true),
@@ -117,7 +121,7 @@ const struct config_key *config_keys(size_t *count)
 
 bool config_key_repeats(const struct config_key *key)
 {
-    return key->type <= CONFIG_PEERS;
+    return key->type <= CONFIG_CLIENTS;
 }
 
 static char option_letter(char c)
@@ -288,6 +292,44 @@ static bool read_limit(const struct reading *in)
     return true;
 }
 
+/* Bytes of the subject in "CN=alice read,operate"; 0: it is not of that form. Names hold blanks, but
+   "CN=alice read, operate" is a slip. */
+static size_t subject_bytes(const char *value, unsigned *scopes)
+{
+    const char *blank = strrchr(value, ' ');
+    if (!blank || !scopes_from_words(blank + 1, scopes)) {
+        return 0;
+    }
+    while (blank > value && blank[-1] == ' ') {
+        blank--;
+    }
+    size_t bytes = (size_t)(blank - value);
+    return memchr(value, '=', bytes) && value[bytes - 1] != ',' ? bytes : 0;
+}
+
+static bool read_client(const struct reading *in)
+{
+    struct config_clients *clients = in->field;
+    unsigned scopes;
+    size_t bytes = subject_bytes(in->value, &scopes);
+    if (clients->count == CONFIG_LIST_MAX) {
+        snprintf(in->why, in->why_bytes, "may stand %d times at most", CONFIG_LIST_MAX);
+        return false;
+    }
+    if (!bytes) {
+        snprintf(in->why, in->why_bytes, "must be the name in a certificate as CN=alice, a blank, "
+                 "and some of " SCOPE_WORDS " with commas");
+        return false;
+    }
+    char *subject = strndup(in->value, bytes);
+    if (!subject) {
+        snprintf(in->why, in->why_bytes, "there is no memory for it");
+        return false;
+    }
+    clients->items[clients->count++] = (struct config_client){subject, scopes};
+    return true;
+}
+
 static bool read_text(const struct reading *in)
 {
     char *copy = plain_text(in) ? text_copy(in) : NULL;
@@ -407,6 +449,7 @@ static const struct {
     [CONFIG_VARIABLES] = {read_variable, sizeof(struct config_list)},
     [CONFIG_LIMITS] = {read_limit, sizeof(struct config_limits)},
     [CONFIG_PEERS] = {read_peer, sizeof(struct config_peers)},
+    [CONFIG_CLIENTS] = {read_client, sizeof(struct config_clients)},
     [CONFIG_TEXT] = {read_text, sizeof(char *)},
     [CONFIG_COUNT] = {read_count, sizeof(uint64_t)},
     [CONFIG_BYTES] = {read_bytes, sizeof(uint64_t)},
@@ -441,6 +484,11 @@ void config_value_clear(struct config *config, const struct config_key *key)
         while (list->count) {
             free(list->items[--list->count]);
         }
+    } else if (key->type == CONFIG_CLIENTS) {
+        struct config_clients *clients = field_of(config, key);
+        while (clients->count) {
+            free(clients->items[--clients->count].subject);
+        }
     }
     memset(field_of(config, key), 0, config_value_bytes(key));
 }
@@ -459,12 +507,25 @@ static bool lists_equal(const struct config_list *a, const struct config_list *b
     return equal;
 }
 
+static bool clients_equal(const struct config_clients *a, const struct config_clients *b)
+{
+    bool equal = a->count == b->count;
+    for (size_t i = 0; equal && i < a->count; i++) {
+        equal = texts_equal(a->items[i].subject, b->items[i].subject) &&
+                a->items[i].scopes == b->items[i].scopes;
+    }
+    return equal;
+}
+
 bool config_value_equal(const struct config *a, const struct config *b,
                         const struct config_key *key)
 {
     const void *one = field_in(a, key), *other = field_in(b, key);
     if (is_list(key)) {
         return lists_equal(one, other);
+    }
+    if (key->type == CONFIG_CLIENTS) {
+        return clients_equal(one, other);
     }
     if (key->type == CONFIG_TEXT) {
         return texts_equal(*(char *const *)one, *(char *const *)other);

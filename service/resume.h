@@ -50,7 +50,7 @@ struct resume {
     uint32_t server_argc;
     int32_t oom_score_adj;           /* upgrade: what children get, for the keeper has lowered its own */
     uint32_t core_dumps;             /* 1: keeper and server may write them, for debugging */
-    uint32_t reserved;
+    uint32_t tls_listeners;          /* a bit for each listener that speaks TLS, the first is bit 0 */
 };
 
 enum resume_entry_flags {

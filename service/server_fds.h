@@ -26,6 +26,7 @@ enum server_fd {
 
 /* Environment of the server. Numbers are decimal. */
 #define SERVER_ENV_LISTENERS "FORKFUL_LISTENERS"       /* how many listeners from 8 on */
+#define SERVER_ENV_TLS "FORKFUL_TLS_LISTENERS"         /* those with TLS: a bit each, the first is bit 0 */
 #define SERVER_ENV_BINARY_FD "FORKFUL_BINARY_FD"       /* the forkful binary, for execveat */
 #define SERVER_ENV_CGROUP_FD "FORKFUL_CGROUP_FD"       /* unset: no cgroups; for resume.cgroup_fd */
 #define SERVER_ENV_NOTIFY_FD "FORKFUL_NOTIFY_FD"       /* unset: none; for resume.notify_fd */

@@ -91,6 +91,7 @@ static void set_environment(const struct keeper *keeper)
     }
     setenv(SERVER_ENV_USERS, users_text(keeper), 1);
     set_number(SERVER_ENV_LISTENERS, resume->listener_count);
+    set_number(SERVER_ENV_TLS, resume->tls_listeners);
     set_number(SERVER_ENV_RESTARTS, resume->server_restarts);
     set_number(SERVER_ENV_SOFT_NOFILE, (int64_t)resume->soft_nofile);
     set_number(SERVER_ENV_CORE_DUMPS, resume->core_dumps);

@@ -58,6 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 {
     struct text header = {0};
     struct principal who;
+    struct credentials shown = {.peer_fd = -1};
 
     begin();
     for (size_t i = 0; i < bytes && data[i] != '\0'; i++) {
@@ -67,7 +68,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
             text_putc(&header, (char)data[i]);
     }
     char *exact = strdup(header.bytes > 0 ? header.data : ""); /* the sanitizer sees its end */
-    struct problem *problem = auth_check(&app, exact, -1, false, SCOPE_READ, &who);
+    struct problem *problem = auth_check(&app, &shown, SCOPE_READ, &who);
     if (problem == NULL)
         check_admitted(exact, &who);
     else

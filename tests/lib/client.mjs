@@ -1,7 +1,8 @@
-// The tests' HTTP client: over TCP or the Unix socket, with or without a token. Every answer that it gives
+// The tests' HTTP client: over TCP, TLS or the Unix socket, with or without a token. Every answer that it gives
 // has passed the contract's checker first, so each test also tests openapi.yaml.
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import https from 'node:https';
 import { randomUUID } from 'node:crypto';
 import * as contract from '../contract/contract.mjs';
 import { events, records, take } from './streams.mjs';
@@ -76,17 +77,21 @@ export class Stream {
 }
 
 export class Client {
-  /** `place`: { url } or { socket }; `token`: null sends none. */
-  constructor({ url, socket, token = null }) {
+  /** `place`: { url } or { socket }; `token`: null sends none; `tls`: what node:tls is to know for an https URL, as { ca, cert, key }. */
+  constructor({ url, socket, token = null, tls }) {
     this.url = url;
     this.socket = socket;
     this.token = token;
-    this.agent = new http.Agent({ keepAlive: true, maxSockets: 512 });
+    this.tls = tls;
+    this.protocol = url?.startsWith('https:') ? https : http;
+    this.agent = this.agent_for({ keepAlive: true, maxSockets: 512 });
   }
+
+  agent_for(options) { return new this.protocol.Agent({ ...options, ...this.tls }); }
 
   /** The same place for another token. The caller closes it; the daemon's harness does so for its own. */
   as(token) {
-    const other = new Client({ url: this.url, socket: this.socket, token });
+    const other = new Client({ url: this.url, socket: this.socket, token, tls: this.tls });
     (this.family ??= []).push(other);
     return other;
   }
@@ -99,7 +104,7 @@ export class Client {
   /** Forgets all open connections, which is what must be done when the server was killed. */
   reconnect() {
     this.agent.destroy();
-    this.agent = new http.Agent({ keepAlive: true, maxSockets: 512 });
+    this.agent = this.agent_for({ keepAlive: true, maxSockets: 512 });
     for (const one of this.family ?? []) one.reconnect();
   }
 
@@ -118,7 +123,7 @@ export class Client {
     if (bearer !== null && !given('authorization')) sent.Authorization = `Bearer ${bearer}`;
     const place = this.socket ? { socketPath: this.socket, host: 'localhost' } : { host: new URL(this.url).hostname.replace(/^\[|\]$/g, ''), port: new URL(this.url).port };
     return new Promise((resolve, reject) => {
-      const request = http.request({ ...place, method, path, headers: sent, agent: agent ?? this.agent });
+      const request = this.protocol.request({ ...place, method, path, headers: sent, agent: agent ?? this.agent });
       const late = setTimeout(() => request.destroy(new Error(`${method} ${path}: no answer after ${timeout} s`)), timeout * 1000);
       const abort = () => request.destroy(Object.assign(new Error('aborted by the test'), { name: 'AbortError' }));
       signal?.addEventListener('abort', abort, { once: true });
@@ -174,7 +179,7 @@ export class Client {
 
   /** A call whose answer goes on; gives a Stream as soon as the header is there. It has its own connection. */
   async stream(path, { method = 'GET', accept, headers = {}, expect = 200, ...options } = {}) {
-    const agent = new http.Agent({ keepAlive: false });
+    const agent = this.agent_for({ keepAlive: false });
     const { response, late } = await this.open(method, path, { ...options, agent, headers: accept ? { ...headers, Accept: accept } : headers });
     clearTimeout(late);
     if (response.statusCode !== expect) {

@@ -31,7 +31,7 @@ function clean_environment() {
 }
 
 export class Daemon {
-  constructor({ args = [], env = {}, config, dir, bin = BINARY, listen = ['127.0.0.1:0'], wrap } = {}) {
+  constructor({ args = [], env = {}, config, dir, bin = BINARY, listen = ['127.0.0.1:0'], wrap, tls } = {}) {
     this.made_dir = dir === undefined;
     this.dir = dir ?? mkdtempSync(path.join(tmpdir(), 'forkful-test-'));
     this.stateDir = path.join(this.dir, 'state');
@@ -41,6 +41,7 @@ export class Daemon {
     this.config = config;
     this.bin = bin;
     this.listen = listen;
+    this.tls = tls; // of its clients, when it listens with TLS
     this.wrap = wrap; // a line of shell that runs before the daemon in the same process: ulimit, trap …
     this.mark = this.dir; // stands in the environment of all that descends from the daemon
     this.stderr = '';
@@ -100,7 +101,7 @@ export class Daemon {
     this.socket = this.first.listening.find((one) => one.startsWith('unix:'))?.slice('unix:'.length);
     this.token = readFileSync(path.join(this.stateDir, 'token'), 'utf8').trim();
     for (const one of this.clients) one.close();
-    this.admin = new Client({ url: this.url, token: this.token });
+    this.admin = new Client({ url: this.url, token: this.token, tls: this.tls });
     this.unix = new Client({ socket: this.socket });
     this.clients = [this.admin, this.unix];
     return this;

@@ -181,6 +181,29 @@ static void the_spawn_policy_is_read_and_what_it_cannot_mean_refused(void **stat
     }
 }
 
+static void clients_with_certificates_get_scopes(void **state)
+{
+    static const char *const wrong[] = {"CN=alice", "alice read", "CN=alice all", "CN=alice read,",
+                                        "read", "CN=alice read, logs"};
+    struct config config;
+    char line[160], why[256];
+    (void)state;
+    assert_loads(&config, "tls.client = CN=alice read,logs\n"
+                          "tls.client = CN=Bob the Builder,O=acme\\, inc   admin\n");
+    assert_int_equal(config.tls_clients.count, 2);
+    assert_string_equal(config.tls_clients.items[0].subject, "CN=alice");
+    assert_int_equal(config.tls_clients.items[0].scopes, SCOPE_READ | SCOPE_LOGS);
+    assert_string_equal(config.tls_clients.items[1].subject, "CN=Bob the Builder,O=acme\\, inc");
+    assert_int_equal(config.tls_clients.items[1].scopes, SCOPE_ADMIN);
+    config_free(&config);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        snprintf(line, sizeof line, "tls.client = %s\n", wrong[i]);
+        snprintf(why, sizeof why, ":1: tls.client: must be the name in a certificate as CN=alice, a "
+                 "blank, and some of " SCOPE_WORDS " with commas, not \"%s\"", wrong[i]);
+        assert_refused(line, why);
+    }
+}
+
 static void a_number_is_taken_whole_or_not_at_all(void **state)
 {
     static const char *const wrong[] = {
@@ -383,6 +406,7 @@ int main(void)
         cmocka_unit_test(a_fault_is_told_with_file_line_and_key),
         cmocka_unit_test(users_of_the_socket_get_scopes),
         cmocka_unit_test(the_spawn_policy_is_read_and_what_it_cannot_mean_refused),
+        cmocka_unit_test(clients_with_certificates_get_scopes),
         cmocka_unit_test(a_number_is_taken_whole_or_not_at_all),
         cmocka_unit_test(sizes_know_their_units),
         cmocka_unit_test(a_list_has_a_limit),

@@ -12,8 +12,9 @@
 #include "api/guard.h"
 
 static const char *const own_hosts[] = {"forkful.example"};
-static const struct guard_rules tcp = {own_hosts, 1, "127.0.0.2", false};
-static const struct guard_rules unix_socket = {NULL, 0, "", true};
+static const struct guard_rules tcp = {.hosts = own_hosts, .host_count = 1, .address = "127.0.0.2"};
+static const struct guard_rules with_tls = {.address = "127.0.0.2", .tls = true};
+static const struct guard_rules unix_socket = {.address = "", .is_unix = true};
 static const struct guard_request reads = {.reads = true};
 static const struct guard_request writes = {0};
 static const struct guard_request opens_page = {.reads = true, .navigates_to_page = true};
@@ -132,6 +133,8 @@ static void pages_of_other_origins_are_refused(void **state)
     assert_int_equal(status_of(&tcp, &writes, HOST, "Origin", "null", NULL), 403);
     assert_int_equal(status_of(&tcp, &writes, HOST, "Origin", "", NULL), 403);
     assert_int_equal(status_of(&tcp, &writes, HOST, "Origin", "ftp://localhost:8717", NULL), 403);
+    assert_int_equal(status_of(&with_tls, &writes, HOST, "Origin", "https://localhost:8717", NULL), 0);
+    assert_int_equal(status_of(&with_tls, &writes, HOST, "Origin", "http://localhost:8717", NULL), 403);
 }
 
 static void what_a_browser_sends_for_other_sites_is_refused_but_for_following_a_link(void **state)

@@ -57,12 +57,47 @@ static void other_addresses_are_refused_but_not_as_usage(void **state)
     }
 }
 
+static void with_tls_every_address_is_taken(void **state)
+{
+    static const char *const open[] = {"tls:0.0.0.0:1", "tls:192.0.2.1:1", "tls:[::]:1",
+                                       "tls:[2001:db8::1]:1", "tls:localhost:0"};
+    (void)state;
+    for (size_t i = 0; i < sizeof open / sizeof *open; i++) {
+        struct refusal refusal;
+        assert_true(listen_wants_tls(open[i]));
+        assert_true(parse(open[i], &refusal));
+    }
+    assert_false(listen_wants_tls("127.0.0.1:1"));
+}
+
+static void url_is(const char *listen, bool reachable, const char *expected)
+{
+    struct sockaddr_storage address;
+    struct refusal refusal;
+    socklen_t bytes;
+    char url[LISTEN_URL_BYTES];
+    assert_true(listen_parse(listen, &address, &bytes, &refusal));
+    listen_url(&address, listen_wants_tls(listen), reachable, url);
+    assert_string_equal(url, expected);
+}
+
+static void an_address_is_told_as_it_is_bound_or_as_it_is_reached(void **state)
+{
+    (void)state;
+    url_is("127.0.0.1:80", true, "http://127.0.0.1:80");
+    url_is("tls:[::1]:80", false, "https://[::1]:80");
+    url_is("tls:0.0.0.0:80", false, "https://0.0.0.0:80");
+    url_is("tls:0.0.0.0:80", true, "https://127.0.0.1:80");
+    url_is("tls:[::]:80", true, "https://[::1]:80");
+    url_is("tls:192.0.2.1:80", true, "https://192.0.2.1:80");
+}
+
 static void what_is_not_an_address_is_a_fault_of_usage(void **state)
 {
     static const char *const wrong[] = {
         "", "8717", ":8717", "127.0.0.1", "127.0.0.1:", "127.0.0.1:x", "127.0.0.1:-1",
         "127.0.0.1:65536", "127.0.0.1:000000", "::1:80", "[::1]", "[::1", "[]:1", "[127.0.0.1]:1",
-        "example.org:80", "127.1:80", "127.0.0.1 :80", "127.0.0.1:80 ",
+        "tls:", "tls:8718", "TLS:127.0.0.1:1", "tls:tls:127.0.0.1:1", "example.org:80", "127.1:80", "127.0.0.1 :80", "127.0.0.1:80 ",
         "0123456789012345678901234567890123456789012345678901234567890123456789:1"};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct refusal refusal;
@@ -211,6 +246,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(loopback_addresses_are_taken),
         cmocka_unit_test(other_addresses_are_refused_but_not_as_usage),
+        cmocka_unit_test(with_tls_every_address_is_taken),
+        cmocka_unit_test(an_address_is_told_as_it_is_bound_or_as_it_is_reached),
         cmocka_unit_test(what_is_not_an_address_is_a_fault_of_usage),
         cmocka_unit_test(a_free_port_is_named_and_a_taken_one_is_told_plainly),
         cmocka_unit_test(there_are_not_more_listeners_than_the_keeper_can_hold),
