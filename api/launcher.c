@@ -166,8 +166,11 @@ static bool as_server(struct start *start, bool (*step)(struct start *start))
     struct refusal ignored;
     bool good = server_user_act(&start->user, true, &start->refusal) && step(start);
     return server_user_act(&start->user, false, good ? &start->refusal : &ignored) && good;
-/* The server reads them again; here somebody is there to be told what is wrong with them. */
-static bool check_tls(struct start *start)
+}
+
+/* ---- TLS ---- */
+
+static bool check_tls_now(struct start *start)
 {
     const struct config *config = &start->config;
     struct tls_files files = {config->tls_certificate, config->tls_key, config->tls_client_ca};
@@ -183,6 +186,12 @@ static bool check_tls(struct start *start)
         wanted ? tls_identity_load(&files, true, &start->refusal) : NULL;
     tls_identity_drop(identity);
     return identity || !wanted;
+}
+
+/* The server reads its files again; here somebody is there to be told what is wrong with them. */
+static bool check_tls(struct start *start)
+{
+    return as_server(start, check_tls_now);
 }
 
 /* ---- directories ---- */
@@ -420,9 +429,8 @@ static bool become_keeper(struct start *start)
 }
 
 static bool (*const steps[])(struct start *start) = {
-    take_environment, read_config, find_user, keep_memory_secret, check_addresses, open_state,
-    take_environment, read_config, keep_memory_secret, check_addresses, check_tls, open_state,
-    open_runtime, bind_all, open_spool, open_notify, open_binary, clean_environment,
+    take_environment, read_config, find_user, keep_memory_secret, check_addresses, check_tls,
+    open_state, open_runtime, bind_all, open_spool, open_notify, open_binary, clean_environment,
     write_first_line, tell_people, become_keeper,
 };
 

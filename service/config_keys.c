@@ -50,7 +50,7 @@ static const struct config_key keys[] = {
     LIST("listen", listen),
     TEXT("socket", socket, false),
     {"unix.peer", CONFIG_PEERS, FIELD(unix_peers), NULL, 0, 0, NULL, true},
-    TEXT("server.user", server_user),
+    TEXT("server.user", server_user, false),
     LIST("server.spawn_users", server_spawn_users),
     FIXED_WORD("server.seccomp", server_seccomp, "auto", seccomp_words),
     TEXT("tls.certificate", tls_certificate, true),
