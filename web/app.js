@@ -33,8 +33,8 @@ const views = [
 const capture = (pattern) => (piece, i) => pattern[i].startsWith(':') ? [[pattern[i].slice(1), piece]] : [];
 
 function find(path) {
-  const fits = ({ path: pattern }) => pattern.length === path.length && pattern.every((piece, i) => piece.startsWith(':') || piece === path[i]);
-  const found = views.find(fits);
+  const fits = (pattern) => pattern.length === path.length && pattern.every((piece, i) => piece.startsWith(':') || piece === path[i]);
+  const found = views.find((one) => fits(one.path));
   return found && { ...found, props: Object.fromEntries(path.flatMap(capture(found.path))) };
 }
 
@@ -78,7 +78,8 @@ async function arrive() {
   go(['processes']);
   if (token !== null) { enter(token); return; }
   leave();
-  await login(code).then((made) => enter(made.token), (error) => toast(error.status === 0 ? error.message : t.login.code, 'bad'));
+  const refused = (error) => toast(error.code === 'login_failed' ? t.login.code : error.message, 'bad');
+  await login(code).then((made) => enter(made.token), refused);
 }
 
 await arrive();

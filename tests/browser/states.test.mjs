@@ -58,10 +58,9 @@ describe('the page', { concurrency: 2 }, () => {
     await page.getByText('Nothing has been started yet').waitFor();
   });
 
-  browserTest('says what a token of few scopes may not do', async ({ d, page }) => {
+  browserTest('says what a token of few scopes may not do, and does not offer it', async ({ d, page }) => {
     const { id } = await d.sh('echo private; sleep 600', { name: 'guarded' });
     const { token: reader } = await token(d, ['read']);
-    await page.route('**/v1/tokens/me', (route) => route.fulfill({ status: 404, json: {} })); // an older daemon cannot say
     await visit(page, d, '/processes', reader);
     await page.getByRole('link', { name: 'guarded' }).click();
     await page.getByText('Your token may not see this').waitFor();
@@ -69,15 +68,6 @@ describe('the page', { concurrency: 2 }, () => {
     assert.ok(!(await page.content()).includes('private\n'));
     await page.getByRole('link', { name: 'Overview' }).click();
     await page.locator('.facts').getByText(id).waitFor();
-    await page.getByRole('button', { name: 'Stop' }).click();
-    await page.locator('.toast.bad').getByText(/scope/).waitFor();
-    assert.equal((await d.process(id)).state, 'running');
-  });
-
-  browserTest('does not offer what the daemon says that the token may not do', async ({ d, page }) => {
-    const { id } = await d.sh('sleep 600', { name: 'guarded' });
-    await page.route('**/v1/tokens/me', (route) => route.fulfill({ json: { scopes: ['read'] } }));
-    await visit(page, d, `/processes/${id}?tab=overview`);
     for (const name of ['Stop', 'Kill', 'Run again']) await until(`${name} is disabled`, () => page.getByRole('button', { name }).isDisabled());
     await page.keyboard.press('s');
     await page.keyboard.press('u');
@@ -88,32 +78,32 @@ describe('the page', { concurrency: 2 }, () => {
   });
 
   browserTest('changes the code of a link for a token, once, and keeps the code out of its address', async ({ d, page }) => {
-    const asked = [];
-    await page.route('**/v1/login', (route) => {
-      asked.push(route.request().postDataJSON());
-      const first = asked.length === 1;
-      return route.fulfill({ status: first ? 200 : 410, json: first ? { token: d.token, scopes: ['admin'], expires_at: '2099-01-01T00:00:00.000000Z' } : { detail: 'used' } });
-    });
-    await page.goto(`${d.url}/#login=one-time-code`);
+    const { code, urls: [link] } = (await d.post('/v1/login/codes', { scopes: ['read'] }, { expect: 201 })).body;
+    await page.goto(link);
     await page.getByText('Nothing has been started yet').waitFor();
-    assert.deepEqual([page.url(), asked], [`${d.url}/#/processes`, [{ code: 'one-time-code' }]]);
-    await page.evaluate(() => { location.hash = '#login=one-time-code'; });
+    assert.equal(page.url(), `${d.url}/#/processes`);
+    await until('the page knows what it may', () => page.getByRole('button', { name: 'Start a process' }).isDisabled());
+    assert.equal((await d.get('/v1/tokens')).body.items.length, 1);
+    await page.evaluate((text) => { location.hash = `#login=${text}`; }, code);
     await page.getByText(/That link was used already/).waitFor();
     await page.getByRole('heading', { name: 'Sign in' }).waitFor();
     assert.equal(page.url(), `${d.url}/#/processes`);
   });
 
-  browserTest('forgets its token on request, in this tab and in its address', async ({ d, page }) => {
-    await page.goto(`${d.url}/#token=${d.token}`);
-    await page.getByText('Nothing has been started yet').waitFor();
-    assert.ok(!page.url().includes('token'));
-    await page.keyboard.press('Control+k');
-    await page.keyboard.type('forget');
-    await page.keyboard.press('Enter');
-    await page.getByRole('heading', { name: 'Sign in' }).waitFor();
-    assert.equal(await page.evaluate(() => sessionStorage.length), 0);
-    await page.goBack().catch(() => {});
-    assert.ok(!page.url().includes(d.token));
+  browserTest('signs out: the token is forgotten here, and one of a login is over', async ({ d, page }) => {
+    const { urls: [link] } = (await d.post('/v1/login/codes', {}, { expect: 201 })).body;
+    for (const address of [`${d.url}/#token=${d.token}`, link]) {
+      await page.goto(address);
+      await page.getByText('Nothing has been started yet').waitFor();
+      assert.equal(page.url(), `${d.url}/#/processes`);
+      await page.keyboard.press('Control+k');
+      await page.keyboard.type('sign out');
+      await page.keyboard.press('Enter');
+      await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+      assert.equal(await page.evaluate(() => sessionStorage.length), 0);
+      await until('no token of a login is left', async () => (await d.get('/v1/tokens')).body.items.length === 0);
+    }
+    await d.get('/v1/system');
   });
 
   browserTest('fits on 360 pixels and wears the theme one chooses', { page: { width: 360, height: 640 } }, async ({ d, page }) => {

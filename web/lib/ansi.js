@@ -3,8 +3,13 @@
 // Output is hostile until proven otherwise: titles, links and cursor movements (OSC, CSI …) vanish, control characters and
 // marks that turn the direction of text are shown as what they are. Nothing here makes markup from text.
 
-// eslint-style ranges, one alternative each: CSI, OSC and its kin up to their end, other escapes, control characters, marks.
-const SPECIAL = /\x1b\[([0-?]*)[ -/]*([@-~])|\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)|\x1b[ -/]*[0-~]?|\x9b[0-?]*[ -/]*[@-~]|([\x00-\x08\x0b-\x1f\x7f-\x9f])|([\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff])/g;
+const SPECIAL = new RegExp([
+  /\x1b\[([0-?]*)[ -/]*([@-~])/,                                   // CSI; with m: colours
+  /\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)/,                    // OSC, DCS and their kin, up to their end
+  /\x1b[ -/]*[0-~]?|\x9b[0-?]*[ -/]*[@-~]/,                        // other escapes
+  /([\x00-\x08\x0b-\x1f\x7f-\x9f])/,                              // control characters
+  /([\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff])/,     // marks of direction, and what has no width
+].map((one) => one.source).join('|'), 'g');
 const FLAGS = { 1: 'bold', 2: 'faint', 3: 'italic', 4: 'underline', 7: 'inverse', 9: 'strike' };
 const OFF = { 22: ['bold', 'faint'], 23: ['italic'], 24: ['underline'], 27: ['inverse'], 29: ['strike'] };
 
@@ -55,7 +60,8 @@ function span(text, classes, title) {
 
 function styled(text, { flags, fg, bg }) {
   if (flags.size === 0 && fg === null && bg === null) return document.createTextNode(text);
-  const node = span(text, [...flags, typeof fg === 'number' && `fg${fg}`, typeof bg === 'number' && `bg${bg}`].filter(Boolean).join(' '));
+  const named = [typeof fg === 'number' && `fg${fg}`, typeof bg === 'number' && `bg${bg}`];
+  const node = span(text, [...flags, ...named].filter(Boolean).join(' '));
   if (typeof fg === 'string') node.style.color = fg;
   if (typeof bg === 'string') node.style.backgroundColor = bg;
   return node;

@@ -6,7 +6,8 @@ import { t } from './words.js';
 export class Refusal extends Error {
   constructor(status, problem = {}) {
     super(problem.detail || problem.title || t.errors.status(status));
-    Object.assign(this, { status, code: problem.code ?? null, requestId: problem.request_id ?? null, errors: problem.errors ?? [] });
+    const { code = null, request_id: requestId = null, errors = [] } = problem;
+    Object.assign(this, { status, code, requestId, errors });
   }
 }
 
@@ -38,7 +39,8 @@ export async function call(method, path, { query, body, raw, type, key, signal, 
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   if (raw !== undefined) headers['Content-Type'] = type ?? 'application/octet-stream';
   if (key) headers['Idempotency-Key'] = key;
-  const answer = await request(address(path, query), { method, headers, signal, as, body: body === undefined ? raw : JSON.stringify(body) });
+  const sent = body === undefined ? raw : JSON.stringify(body);
+  const answer = await request(address(path, query), { method, headers, signal, as, body: sent });
   return answer.status === 204 ? null : answer.json();
 }
 
@@ -97,11 +99,15 @@ export async function follow({ path, item, opened = () => {}, broken = () => {},
 /** Changes a login code (from the address the daemon prints) for a token of its own. */
 export const login = (code) => call('POST', '/v1/login', { body: { code } });
 
-/** Asks what our token may do; an older daemon cannot say. */
+/** Asks what our token may do. */
 export async function learnScopes() {
-  const { scopes } = await get('/v1/tokens/me').catch((error) => {
-    if (error.status === 404) return { scopes: null };
-    throw error;
-  });
+  const { scopes } = await get('/v1/tokens/me');
   if (session.value.state === 'in') session.value = { state: 'in', scopes };
+}
+
+/** Ends the token, where it is one that was made for us; that of the daemon itself stays what it is. */
+export async function logOut() {
+  const ours = token();
+  leave();
+  await call('DELETE', '/v1/tokens/me', { as: ours }).catch(() => {});
 }

@@ -16,7 +16,8 @@ export function useCommands(list) {
   const latest = useRef(list);
   latest.current = list;
   useEffect(() => {
-    const ends = list.map(({ id, ...command }) => register({ ...command, id, run: (event) => latest.current.find((one) => one.id === id)?.run(event) }));
+    const newest = (id) => latest.current.find((one) => one.id === id);
+    const ends = list.map((command) => register({ ...command, run: (event) => newest(command.id)?.run(event) }));
     return () => ends.forEach((end) => end());
   }, [list.map((one) => one.id).join()]);
 }
@@ -34,7 +35,8 @@ let before = '';
 function onKey(event) {
   const key = pressed(event);
   const plain = !key.startsWith('Ctrl+');
-  if (event.defaultPrevented || event.altKey || (plain && (typing(event.target) || document.querySelector('dialog[open]')))) return;
+  if (event.defaultPrevented || event.altKey) return;
+  if (plain && (typing(event.target) || document.querySelector('dialog[open]'))) return;
   if (plain && key === 'Enter' && event.target.closest?.('a, button, summary')) return;
   const find = (keys) => registered.value.findLast((one) => [one.keys].flat().includes(keys));
   const command = find(`${before} ${key}`) ?? find(key);

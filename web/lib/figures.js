@@ -45,7 +45,8 @@ function keep(now) {
   if (seconds === null || seconds > 0.5) {
     const share = seconds ? Math.max(0, (now.tree_cpu_seconds - known.now.tree_cpu_seconds) / seconds) : null;
     figures.delete(now.id);
-    figures.set(now.id, { cpu: share === null ? known.cpu : [...known.cpu, share].slice(-POINTS), rss: [...known.rss, now.tree_rss_bytes].slice(-POINTS), now });
+    const cpu = share === null ? known.cpu : [...known.cpu, share].slice(-POINTS);
+    figures.set(now.id, { cpu, rss: [...known.rss, now.tree_rss_bytes].slice(-POINTS), now });
   }
   if (figures.size > 1000) figures.delete(figures.keys().next().value);
 }

@@ -25,7 +25,8 @@ const pad = (n, width = 2) => String(n).padStart(width, '0');
 /** 14:03:59 today, otherwise with the date in front; local time. */
 export function moment(at, { millis = false } = {}) {
   const d = new Date(at);
-  const time = `${pad(d.getHours())}:${pad(d.getMinutes())}:${pad(d.getSeconds())}${millis ? `.${pad(d.getMilliseconds(), 3)}` : ''}`;
+  const fraction = millis ? `.${pad(d.getMilliseconds(), 3)}` : '';
+  const time = `${pad(d.getHours())}:${pad(d.getMinutes())}:${pad(d.getSeconds())}${fraction}`;
   const today = d.toDateString() === new Date().toDateString();
   return today ? time : `${d.getFullYear()}-${pad(d.getMonth() + 1)}-${pad(d.getDate())} ${time}`;
 }

@@ -23,6 +23,9 @@ class Source {
 
   close() { this.gone.abort(); }
 
+  /** An answer may still come when nobody looks any more. */
+  changed() { if (!this.gone.signal.aborted) this.on.changed(); }
+
   /** Runs `body` again and again with a growing pause, until it succeeds; refusals are final. */
   async patiently(body) {
     for (let wait = 250; !this.gone.signal.aborted; wait = Math.min(wait * 2, 8000)) {
@@ -42,14 +45,14 @@ class Source {
 
   async run() {
     await this.patiently(() => this.begin());
-    this.on.changed();
+    this.changed();
     while (!this.ended && !this.gone.signal.aborted) {
       const page = await this.patiently(() => this.ask({ after: this.after, limit: PAGE, wait: 25 }));
       if (!page) return;
       this.take(page);
       this.ended = page.ended && page.items.length === 0;
       if (this.ended) this.on.ended();
-      this.on.changed();
+      this.changed();
       await pause(PAUSE);
     }
   }
@@ -129,7 +132,7 @@ export class Whole extends Source {
     if (!page) return;
     page.items.forEach((record) => this.put(record));
     this.window(number).whole = Math.min(from + WINDOW, page.last_seq ?? 0);
-    this.on.changed();
+    this.changed();
   }
 }
 

@@ -2,39 +2,73 @@
 const RECENT = 'forkful-recent';
 const RECENT_KEPT = 10;
 
-/** An empty form; every value is text, as one types it. */
-export const blank = () => ({ mode: 'argv', argv: [''], shell: '', name: '', cwd: '', env: [], clearEnv: false, labels: [], stdin: 'null', stdinText: '',
-  mergeStderr: false, daemon: false, api: true, timeout: '', grace: '', stopSignal: '', nofile: '', memory: '', cpu: '', nice: '', user: '', group: '', lock: '', onExit: '', maxOutput: '', whenFull: '' });
+/** What is typed as text and stands in the body at a path; left empty, it is not said. `number`: as a number. */
+const TEXTS = [
+  { key: 'name', path: ['name'] },
+  { key: 'cwd', path: ['cwd'] },
+  { key: 'user', path: ['user'] },
+  { key: 'group', path: ['group'] },
+  { key: 'timeout', path: ['timeout_seconds'], number: true },
+  { key: 'nice', path: ['nice'], number: true },
+  { key: 'stopSignal', path: ['stop', 'signal'] },
+  { key: 'grace', path: ['stop', 'grace_seconds'], number: true },
+  { key: 'nofile', path: ['rlimits', 'nofile'], number: true },
+  { key: 'memory', path: ['rlimits', 'as_bytes'], number: true },
+  { key: 'cpu', path: ['rlimits', 'cpu_seconds'], number: true },
+  { key: 'maxOutput', path: ['output', 'max_bytes'], number: true },
+  { key: 'whenFull', path: ['output', 'when_full'] },
+  { key: 'lock', path: ['requires', 'lock'] },
+  { key: 'onExit', path: ['on_exit', 'queue'] },
+];
 
-const put = (body, key, value) => { if (value !== '' && value !== undefined && value !== null) body[key] = value; };
-const number = (text) => text === '' ? '' : Number(text);
-const pairs = (list) => Object.fromEntries(list.filter(([key]) => key !== ''));
-const group = (entries) => {
-  const filled = Object.entries(entries).filter(([, value]) => value !== '');
-  return filled.length > 0 ? Object.fromEntries(filled) : '';
-};
+/** Boxes to tick: what the body says then, and only then. */
+const TICKS = [
+  { key: 'clearEnv', name: 'clear_env', says: true },
+  { key: 'daemon', name: 'daemon', says: true },
+  { key: 'mergeStderr', name: 'stderr', says: 'stdout' },
+  { key: 'noApi', name: 'api', says: false },
+  { key: 'rights', name: 'no_new_privs', says: false },
+];
+
+/** An empty form. env, secrets and labels are lists of [name, value]. */
+export const blank = () => ({
+  mode: 'argv', argv: [''], shell: '', env: [], secrets: [], labels: [], stdin: 'null', stdinText: '',
+  ...Object.fromEntries(TEXTS.map(({ key }) => [key, ''])), ...Object.fromEntries(TICKS.map(({ key }) => [key, false])),
+});
+
+function put(body, [name, ...rest], value) {
+  if (rest.length === 0) body[name] = value;
+  else put(body[name] ??= {}, rest, value);
+}
+
+function putPairs(body, name, list, value = (text) => text) {
+  const named = list.filter(([key]) => key !== '');
+  if (named.length > 0) body[name] = Object.fromEntries(named.map(([key, text]) => [key, value(text)]));
+}
 
 /** The body that the form means; only what differs from the defaults is said. */
 export function bodyOf(form) {
   const body = form.mode === 'shell' ? { shell: form.shell } : { argv: form.argv };
-  for (const key of ['name', 'cwd', 'user']) put(body, key, form[key]);
-  put(body, 'group', form.group);
-  if (form.env.some(([key]) => key !== '')) body.env = pairs(form.env);
-  if (form.clearEnv) body.clear_env = true;
-  if (form.labels.some(([key]) => key !== '')) body.labels = pairs(form.labels);
-  if (form.stdin === 'pipe') body.stdin = 'pipe';
-  if (form.stdin === 'text') body.stdin = { text: form.stdinText };
-  if (form.mergeStderr) body.stderr = 'stdout';
-  if (form.daemon) body.daemon = true;
-  if (!form.api) body.api = false;
-  put(body, 'timeout_seconds', number(form.timeout));
-  put(body, 'nice', number(form.nice));
-  put(body, 'stop', group({ signal: form.stopSignal, grace_seconds: number(form.grace) }));
-  put(body, 'rlimits', group({ nofile: number(form.nofile), as_bytes: number(form.memory), cpu_seconds: number(form.cpu) }));
-  put(body, 'output', group({ max_bytes: number(form.maxOutput), when_full: form.whenFull }));
-  if (form.lock) body.requires = { lock: form.lock };
-  if (form.onExit) body.on_exit = { queue: form.onExit };
+  for (const { key, path, number } of TEXTS) if (form[key] !== '') put(body, path, number ? Number(form[key]) : form[key]);
+  for (const { key, name, says } of TICKS) if (form[key]) body[name] = says;
+  putPairs(body, 'env', form.env);
+  putPairs(body, 'env_from', form.secrets, (file) => ({ file }));
+  putPairs(body, 'labels', form.labels);
+  if (form.stdin !== 'null') body.stdin = form.stdin === 'text' ? { text: form.stdinText } : form.stdin;
   return body;
+}
+
+/** The form for a body: a recent one, or what is known of a process. */
+export function formOf(body) {
+  const form = { ...blank(), mode: body.shell === undefined ? 'argv' : 'shell', argv: body.argv ?? [''], shell: body.shell ?? '' };
+  for (const { key, path } of TEXTS) form[key] = String(path.reduce((part, name) => part?.[name], body) ?? '');
+  for (const { key, name, says } of TICKS) form[key] = body[name] === says;
+  form.env = Object.entries(body.env ?? {});
+  form.secrets = Object.entries(body.env_from ?? {}).map(([key, { file }]) => [key, file]);
+  form.labels = Object.entries(body.labels ?? {});
+  form.stdin = typeof body.stdin === 'object' ? 'text' : body.stdin ?? 'null';
+  form.stdinText = body.stdin?.text ?? '';
+  return form;
 }
 
 /** What is known of how a process was started; values of its environment and its limits are not told by the daemon. */
@@ -45,21 +79,12 @@ export function specOf(p) {
   return spec;
 }
 
-/** The form for a body: a recent one, or what is known of a process. */
-export function formOf(body) {
-  const text = (value) => value === undefined || value === null ? '' : String(value);
-  return { ...blank(), mode: body.shell === undefined ? 'argv' : 'shell', argv: body.argv ?? [''], shell: text(body.shell), name: text(body.name), cwd: text(body.cwd),
-    env: Object.entries(body.env ?? {}), clearEnv: Boolean(body.clear_env), labels: Object.entries(body.labels ?? {}), stdin: body.stdin?.text === undefined ? body.stdin ?? 'null' : 'text',
-    stdinText: text(body.stdin?.text), mergeStderr: body.stderr === 'stdout', daemon: Boolean(body.daemon), api: body.api !== false, timeout: text(body.timeout_seconds), nice: text(body.nice),
-    grace: text(body.stop?.grace_seconds), stopSignal: text(body.stop?.signal), nofile: text(body.rlimits?.nofile), memory: text(body.rlimits?.as_bytes), cpu: text(body.rlimits?.cpu_seconds),
-    user: text(body.user), group: text(body.group), lock: text(body.requires?.lock), onExit: text(body.on_exit?.queue), maxOutput: text(body.output?.max_bytes), whenFull: text(body.output?.when_full) };
-}
-
-/** What was started from this browser, newest first. Values of the environment and input are not kept: they may be secrets. */
+/** What was started from this browser, newest first. */
 export function recent() {
   try { return JSON.parse(localStorage.getItem(RECENT)) ?? []; } catch { return []; }
 }
 
+/** Values of the environment and input are not kept: they may be secrets. */
 export function remember(body) {
   const kept = { ...body };
   if (kept.env) kept.env = Object.fromEntries(Object.keys(kept.env).map((key) => [key, '']));
@@ -69,21 +94,28 @@ export function remember(body) {
   localStorage.setItem(RECENT, JSON.stringify([kept, ...others].slice(0, RECENT_KEPT)));
 }
 
-/** Splits as a shell would at spaces, '…', "…" and \, and does nothing else a shell does. Throws on an open quote. */
-export function splitWords(line) {
-  const words = [];
-  let word = null;
-  let quote = '';
-  for (let i = 0; i < line.length; i++) {
-    const c = line[i];
-    const escapes = c === '\\' && i + 1 < line.length && (!quote || (quote === '"' && '"\\'.includes(line[i + 1])));
-    if (escapes) word = (word ?? '') + line[++i];
-    else if (quote) { if (c === quote) quote = ''; else word += c; }
-    else if (c === '"' || c === "'") { quote = c; word ??= ''; }
-    else if (/\s/.test(c)) { if (word !== null) words.push(word); word = null; }
-    else word = (word ?? '') + c;
+/** What `c` does to the word that is being read; see splitWords. */
+function step(state, c, next) {
+  const escapes = c === '\\' && next !== undefined && (!state.quote || (state.quote === '"' && '"\\'.includes(next)));
+  if (escapes) {
+    state.word = (state.word ?? '') + next;
+    return 2;
   }
-  if (quote) throw new Error(quote);
-  if (word !== null) words.push(word);
-  return words;
+  if (state.quote === c) state.quote = '';
+  else if (state.quote) state.word += c;
+  else if (c === '"' || c === "'") Object.assign(state, { quote: c, word: state.word ?? '' });
+  else if (!/\s/.test(c)) state.word = (state.word ?? '') + c;
+  else if (state.word !== null) {
+    state.words.push(state.word);
+    state.word = null;
+  }
+  return 1;
+}
+
+/** Splits as a shell would at spaces, '…', "…" and \, and does nothing else a shell does. Throws the quote that stays open. */
+export function splitWords(line) {
+  const state = { words: [], word: null, quote: '' };
+  for (let i = 0; i < line.length;) i += step(state, line[i], line[i + 1]);
+  if (state.quote) throw new Error(state.quote);
+  return state.word === null ? state.words : [...state.words, state.word];
 }

@@ -23,7 +23,7 @@ let feed = null;
 let sequence = null;
 let timer = null;
 
-/** listener(change) for each change whose type begins with `prefix` ('queue.'); a snapshot's items come too, as type 'snapshot'. */
+/** listener(change) for each change whose type begins with `prefix` ('queue.'), and for each item of a snapshot. */
 export function onChange(prefix, listener) {
   const watcher = { prefix, listener };
   watchers.push(watcher);

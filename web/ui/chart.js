@@ -2,7 +2,7 @@
 // first chart is drawn, because most pages show none.
 import { html, useEffect, useRef } from '../lib/html.js';
 
-/** points: numbers, the newest last; drawn from 0 to the largest, or to `ceiling` when that is more. The newest stands beside it in figures. */
+/** points: numbers, the newest last, drawn from 0 to the largest or to `ceiling`. The newest stands beside it in figures. */
 export function Spark({ points, ceiling = 0 }) {
   if (points.length < 2) return html`<svg class="spark" viewBox="0 0 60 16" aria-hidden="true"></svg>`;
   const top = Math.max(ceiling, ...points) || 1;
@@ -34,7 +34,7 @@ const axis = (format, side) => ({
 
 /**
  * data: [seconds[], values[], …] as uPlot has it; series: [{ label, tone }] with tone one of the CSS tokens ('--accent').
- * The axis reaches from 0 to `floor` at least. The canvas means nothing to a screen reader: `label` says the newest value in words.
+ * The axis reaches from 0 to `floor` at least. The canvas means nothing to a screen reader: `label` says the newest value.
  */
 export function Chart({ data, series, format, label, floor = 1e-3, height = 160 }) {
   const box = useRef(null);
@@ -53,8 +53,10 @@ export function Chart({ data, series, format, label, floor = 1e-3, height = 160 
         scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, floor)] } },
         axes: [axis((at) => new Date(at * 1000).toLocaleTimeString('en-GB'), false), axis(format, true)],
         series: [{ value: (_, at) => at === null ? '' : new Date(at * 1000).toLocaleTimeString() },
-          ...series.map((one) => ({ label: one.label, stroke: colour(one.tone), fill: series.length === 1 ? colour(`${one.tone}-wash`) : undefined,
-            width: 1.5, points: { show: false }, value: (_, value) => value === null ? '–' : format(value) }))],
+          ...series.map((one) => ({
+            label: one.label, stroke: colour(one.tone), fill: series.length === 1 ? colour(`${one.tone}-wash`) : undefined,
+            width: 1.5, points: { show: false }, value: (_, value) => value === null ? '–' : format(value),
+          }))],
       }, newest.current, box.current);
     };
     make().then(() => {

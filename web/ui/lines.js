@@ -114,7 +114,8 @@ export class Lines {
       shown.push(entry.node);
     }
     this.nodes = next;
-    if (shown.length !== this.pane.childNodes.length || shown.some((node, i) => node !== this.pane.childNodes[i])) this.pane.replaceChildren(...shown);
+    const drawn = this.pane.childNodes;
+    if (shown.length !== drawn.length || shown.some((node, i) => node !== drawn[i])) this.pane.replaceChildren(...shown);
   }
 
   /** Moves the pane so that the anchor stands where it belongs: its fraction of its own row, at `at` px of the box. */

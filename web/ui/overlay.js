@@ -1,5 +1,5 @@
 // What lies above the page: dialogs, questions before what cannot be undone, and toasts.
-import { html, useEffect, useRef } from '../lib/html.js';
+import { html, useLayoutEffect, useRef } from '../lib/html.js';
 import { signal, useSignal } from '../lib/signal.js';
 import { t } from '../lib/words.js';
 import { Button } from './basics.js';
@@ -54,7 +54,7 @@ export async function attempt(action, done) {
 
 function Dialog({ dialog }) {
   const box = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {               // at once, so that what is typed next goes into it
     const before = document.activeElement;
     box.current.showModal();
     return () => before?.focus?.();

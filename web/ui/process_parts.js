@@ -20,7 +20,8 @@ export const State = ({ p }) => html`<${Pill} tone=${tone(p)} title=${stateText(
 /** Each label filters by itself. */
 export const Labels = ({ p }) => Object.entries(p.labels).map(([key, value]) => {
   const text = value === '' ? key : `${key}=${value}`;
-  return html`<button type="button" class="tag" key=${key} title=${t.processes.byLabel(text)} onClick=${() => refine({ q: `${key}=${value}` })}>${text}</button> `;
+  return html`<button type="button" class="tag" key=${key} title=${t.processes.byLabel(text)}
+      onClick=${() => refine({ q: `${key}=${value}` })}>${text}</button> `;
 });
 
 /** kind: 'cpu' (share of a core, of the whole tree) or 'rss' (bytes). */
@@ -29,5 +30,6 @@ export function Figure({ p, kind }) {
   const newest = known && known[kind].at(-1);
   if (newest === undefined || newest === false || newest === null) return html`<span class="soft">–</span>`;
   const text = kind === 'cpu' ? percent(newest) : bytes(newest);
-  return html`<span class="figure"><${Spark} points=${known[kind]} ceiling=${kind === 'cpu' ? 0.5 : 0} /><span>${text}</span></span>`;
+  return html`<span class="figure"><${Spark} points=${known[kind]}
+      ceiling=${kind === 'cpu' ? 0.5 : 0} /><span>${text}</span></span>`;
 }

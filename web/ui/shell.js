@@ -1,9 +1,9 @@
 // The frame: navigation, the badge of the connection, the theme, the palette and the keys that work everywhere.
 import { html, useEffect, useMemo, useRef, useState } from '../lib/html.js';
+import { logOut } from '../lib/api.js';
 import { registered, useCommands } from '../lib/commands.js';
 import { duration } from '../lib/format.js';
 import { go, href, route } from '../lib/router.js';
-import { leave } from '../lib/session.js';
 import { eachSecond, signal, useSignal } from '../lib/signal.js';
 import { connection } from '../lib/store.js';
 import { t } from '../lib/words.js';
@@ -27,7 +27,8 @@ function Badge() {
   const { state, since } = useSignal(connection);
   useSignal(eachSecond);
   const text = state === 'lost' ? t.link.lost(duration((Date.now() - since) / 1000)) : t.link[state];
-  return html`<span class=${`badge ${state}`}><span aria-hidden="true">${text}</span><span class="unseen" role="status">${t.link[state === 'lost' ? 'lostShort' : state]}</span></span>`;
+  return html`<span class=${`badge ${state}`}><span aria-hidden="true">${text}</span><span class="unseen"
+      role="status">${t.link[state === 'lost' ? 'lostShort' : state]}</span></span>`;
 }
 
 /** After some seconds a badge is not enough: what is shown is old, and that must be seen. */
@@ -38,7 +39,8 @@ function LostBar() {
   if (state !== 'lost' || now - since < 3000) return null;
   const again = Math.ceil((retry - now) / 1000);
   const when = again > 0 ? t.link.in(duration(again)) : t.link.now;
-  return html`<section class="bar warn" aria-label=${t.link.title}>${t.link.lostLong(duration((now - since) / 1000), when)}</section>`;
+  return html`<section class="bar warn"
+      aria-label=${t.link.title}>${t.link.lostLong(duration((now - since) / 1000), when)}</section>`;
 }
 
 function matches(command, text) {
@@ -65,10 +67,13 @@ function Palette({ close }) {
     if (event.key === 'Enter' && found[at]) { event.preventDefault(); run(found[at]); }
   };
   return html`<div class="palette">
-    <input type="text" role="combobox" aria-expanded="true" aria-controls="palette-list" aria-label=${t.app.paletteHint} placeholder=${t.app.paletteHint} autofocus
-      aria-activedescendant=${found[at] && `palette-${at}`} value=${text} onKeyDown=${onKey} onInput=${(event) => { setText(event.target.value); setAt(0); }} />
+    <input type="text" role="combobox" aria-expanded="true" aria-controls="palette-list" aria-label=${t.app.paletteHint}
+        placeholder=${t.app.paletteHint} autofocus
+      aria-activedescendant=${found[at] && `palette-${at}`} value=${text}
+      onKeyDown=${onKey} onInput=${(event) => { setText(event.target.value); setAt(0); }} />
     <ul id="palette-list" role="listbox" aria-label=${t.app.palette} ref=${list}>${found.map((one, i) => html`
-      <li key=${one.title} id=${`palette-${i}`} role="option" aria-selected=${i === at ? 'true' : 'false'} onClick=${() => run(one)}>
+      <li key=${one.title} id=${`palette-${i}`} role="option" aria-selected=${i === at ? 'true' : 'false'}
+          onClick=${() => run(one)}>
         <span>${one.title}</span><${Keys} keys=${one.keys} /></li>`)}</ul>
     ${found.length === 0 && html`<p class="soft">${t.app.paletteNone}</p>`}
   </div>`;
@@ -79,7 +84,8 @@ const openPalette = () => open(t.app.palette, (close) => html`<${Palette} close=
 function openHelp() {
   const seen = new Map(registered.value.filter((one) => one.keys).map((one) => [one.title, one.keys]));
   open(t.app.help, () => html`<p class="soft">${t.app.helpHint}</p>
-    <dl class="help">${[...seen].map(([title, keys]) => html`<div key=${title}><dt>${title}</dt><dd><${Keys} keys=${keys} /></dd></div>`)}</dl>`);
+    <dl class="help">${[...seen].map(([title, keys]) => html`<div key=${title}><dt>${title}</dt><dd><${Keys}
+        keys=${keys} /></dd></div>`)}</dl>`);
 }
 
 function useOwnCommands(signedIn) {
@@ -88,7 +94,7 @@ function useOwnCommands(signedIn) {
     { id: 'palette', title: t.commands.palette, keys: ['Ctrl+k', ':'], run: openPalette, hidden: true },
     { id: 'theme', title: t.commands.theme, run: nextTheme },
     ...(signedIn ? PLACES.map(([place, keys]) => ({ id: place, title: t.commands[place], keys, run: () => go([place]) })) : []),
-    ...(signedIn ? [{ id: 'leave', title: t.commands.leave, run: () => leave() },
+    ...(signedIn ? [{ id: 'leave', title: t.commands.leave, run: logOut },
       { id: 'search', title: t.commands.search, keys: '/', run: () => document.querySelector('[data-search]')?.focus() }] : []),
   ]);
 }
@@ -101,15 +107,18 @@ export function Shell({ open: signedIn, children }) {
   useOwnCommands(signedIn);
   const here = path[0] === undefined || path[0] === 'start' ? 'processes' : path[0];
   return html`<div class="shell">
-    <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.querySelector('main h1')?.focus(); }}>${t.app.skip}</a>
+    <a class="skip" href="#main"
+        onClick=${(event) => { event.preventDefault(); document.querySelector('main h1')?.focus(); }}>${t.app.skip}</a>
     <header class="top">
       <a class="brand" href="#/processes">${t.app.name}</a>
       ${signedIn && html`<nav aria-label=${t.app.navigation}>${PLACES.map(([place]) => html`
         <a key=${place} href=${href([place])} aria-current=${here === place ? 'page' : undefined}>${t.app[place]}</a>`)}</nav>`}
       <div class="tools">
         ${signedIn && html`<${Badge} />`}
-        <button type="button" class="icon" aria-label=${t.app.palette} title=${`${t.app.palette} (Ctrl+K)`} onClick=${openPalette}>⌘</button>
-        <button type="button" class="icon" aria-label=${t.app.theme[worn]} title=${t.app.theme[worn]} onClick=${nextTheme}>${ICONS[worn]}</button>
+        <button type="button" class="icon" aria-label=${t.app.palette} title=${`${t.app.palette} (Ctrl+K)`}
+            onClick=${openPalette}>⌘</button>
+        <button type="button" class="icon" aria-label=${t.app.theme[worn]} title=${t.app.theme[worn]}
+            onClick=${nextTheme}>${ICONS[worn]}</button>
         <button type="button" class="icon" aria-label=${t.app.help} title=${`${t.app.help} (?)`} onClick=${openHelp}>?</button>
       </div>
     </header>

@@ -28,11 +28,13 @@ function Heading({ column, sort, onSort }) {
   const direction = at ? (down ? 'descending' : 'ascending') : undefined;
   if (!column.sort) return html`<th scope="col" class=${column.class}>${column.title}</th>`;
   return html`<th scope="col" class=${column.class} aria-sort=${direction}>
-    <button type="button" class="sort" title=${t.common.sort(column.title)} onClick=${() => onSort(at && !down ? `-${column.key}` : column.key)}>
+    <button type="button" class="sort" title=${t.common.sort(column.title)}
+        onClick=${() => onSort(at && !down ? `-${column.key}` : column.key)}>
       ${column.title}<span aria-hidden="true">${at ? (down ? ' ↓' : ' ↑') : ''}</span></button></th>`;
 }
 
-const Gap = ({ rows }) => rows > 0 && html`<tr aria-hidden="true" class="gap" style=${{ height: `${rows * ROW}px` }}><td></td></tr>`;
+const Gap = ({ rows }) => rows > 0 && html`<tr aria-hidden="true" class="gap"
+    style=${{ height: `${rows * ROW}px` }}><td></td></tr>`;
 
 /** The columns in the order of `sort` ('key', or '-key' from the largest on); column.sort(row) is what is compared. */
 export function sorted(rows, columns, sort) {
@@ -44,79 +46,94 @@ export function sorted(rows, columns, sort) {
   return keyed.map(([, row]) => row);
 }
 
-/**
- * columns: [{ key, title, cell(row), sort?(row), class? }]; the cell of the first must hold the row's link or button.
- * rows are given in order. selected: a Set of keys, with onSelect(keys) — leave both out when nothing can be selected.
- */
-export function Table({ label, columns, rows, keyOf = (row) => row.id, sort, onSort, onOpen, selected, onSelect, rowClass = () => '', onWindow, footer }) {
-  const box = useRef(null);
+/** The row one has walked to, by its key; it has the focus, and keeps its place when rows come and go. */
+function useCurrent(box, keys) {
   const current = useRef(null);
-  const anchor = useRef(null);
-  const [from, to] = useWindow(box, rows.length);
-  const shown = rows.slice(from, to);
-  useEffect(() => { onWindow?.(shown); }, [shown.map(keyOf).join()]);
-
-  const index = () => rows.findIndex((row) => keyOf(row) === current.current);
+  const index = () => keys.indexOf(current.current);
   /** False when the row is not drawn yet. */
-  const focusRow = () => {
+  const focus = () => {
     const link = box.current?.querySelector(`tr[data-key="${CSS.escape(current.current)}"] :is(a, button)`);
     link?.focus({ preventScroll: true });
     return Boolean(link);
   };
-  const focus = (at) => {
-    if (at < 0 || at >= rows.length) return;
-    current.current = keyOf(rows[at]);
+  const reveal = (at) => {
     const { scrollTop, clientHeight } = box.current;
-    const room = clientHeight - ROW;
+    const room = clientHeight - ROW;  // the heading stands before the rows
     if (at * ROW < scrollTop) box.current.scrollTop = at * ROW;
     else if ((at + 2) * ROW > scrollTop + room) box.current.scrollTop = (at + 2) * ROW - room;
-    if (!focusRow()) requestAnimationFrame(() => requestAnimationFrame(focusRow));
   };
-  const step = (by) => focus(index() < 0 ? (by > 0 ? 0 : rows.length - 1) : Math.max(0, Math.min(rows.length - 1, index() + by)));
+  const step = (by) => {
+    if (keys.length === 0) return;
+    const from = index() < 0 ? (by > 0 ? -1 : keys.length) : index();
+    const at = Math.max(0, Math.min(keys.length - 1, from + by));
+    current.current = keys[at];
+    reveal(at);
+    if (!focus()) requestAnimationFrame(() => requestAnimationFrame(focus));
+  };
+  return { current, index, step };
+}
 
-  /** One row, or with Shift all from the last one on. */
-  const select = (key, range) => {
+/** Selects a row or takes it away; with `range` all from the last one on. */
+function useSelect(keys, selected, onSelect) {
+  const anchor = useRef(null);
+  return (key, range) => {
     const next = new Set(selected);
-    const on = !selected.has(key);
-    const [a, b] = [rows.findIndex((row) => keyOf(row) === anchor.current), rows.findIndex((row) => keyOf(row) === key)];
-    const all = range && a >= 0 ? rows.slice(Math.min(a, b), Math.max(a, b) + 1).map(keyOf) : [key];
-    for (const one of all) if (on) next.add(one); else next.delete(one);
+    const [a, b] = [keys.indexOf(anchor.current), keys.indexOf(key)];
+    const all = range && a >= 0 ? keys.slice(Math.min(a, b), Math.max(a, b) + 1) : [key];
+    for (const one of all) if (selected.has(key)) next.delete(one); else next.add(one);
     anchor.current = key;
     onSelect(next);
   };
+}
+
+const Tick = ({ label, checked, ...rest }) => html`<input type="checkbox" aria-label=${label} checked=${checked} ...${rest} />`;
+
+/**
+ * columns: [{ key, title, cell(row), sort?(row), class? }]; the cell of the first must hold the row's link or button.
+ * rows are given in order. selected: a Set of keys, with onSelect(keys); leave both out when nothing can be selected.
+ * onWindow(rows) hears which rows are in sight.
+ */
+export function Table(props) {
+  const { label, columns, rows, keyOf = (row) => row.id, rowClass = () => '', footer } = props;
+  const { sort, onSort, onOpen, selected, onSelect, onWindow } = props;
+  const box = useRef(null);
+  const keys = rows.map(keyOf);
+  const [from, to] = useWindow(box, rows.length);
+  const { current, index, step } = useCurrent(box, keys);
+  const select = useSelect(keys, selected, onSelect);
+  useEffect(() => { onWindow?.(rows.slice(from, to)); }, [keys.slice(from, to).join()]);
   useCommands([
     { id: 'table.down', title: t.commands.down, keys: ['j', 'ArrowDown'], run: () => step(1) },
     { id: 'table.up', title: t.commands.up, keys: ['k', 'ArrowUp'], run: () => step(-1) },
-    { id: 'table.open', title: t.commands.open, keys: 'Enter', run: () => { if (index() >= 0) onOpen?.(rows[index()]); } },
-    ...(onSelect ? [{ id: 'table.select', title: t.commands.select, keys: 'x', run: () => { if (current.current) select(current.current, false); } }] : []),
-  ]);
-
+    { id: 'table.open', title: t.commands.open, keys: 'Enter', run: () => index() >= 0 && onOpen?.(rows[index()]) },
+    onSelect && { id: 'table.select', title: t.commands.select, keys: 'x', run: () => index() >= 0 && select(current.current, false) },
+  ].filter(Boolean));
   const click = (event, row) => {
     current.current = keyOf(row);
     if (!event.target.closest('a, button, input, label') && getSelection().isCollapsed) onOpen?.(row);
   };
-  const whole = onSelect && rows.length > 0 && rows.every((row) => selected.has(keyOf(row)));
+  const whole = onSelect && rows.length > 0 && keys.every((key) => selected.has(key));
+  const drawRow = (row, i) => {
+    const key = keys[from + i];
+    return html`<tr key=${key} data-key=${key} aria-rowindex=${from + i + 2} class=${`${rowClass(row)} ${selected?.has(key) ? 'selected' : ''}`}
+        onClick=${(event) => click(event, row)} onfocusin=${() => { current.current = key; }}>
+      ${onSelect && html`<td class="tick">
+        <${Tick} label=${t.common.select(row.name ?? key)} checked=${selected.has(key)} onClick=${(event) => select(key, event.shiftKey)} /></td>`}
+      ${columns.map((column) => html`<td key=${column.key} class=${column.class}>${column.cell(row)}</td>`)}
+    </tr>`;
+  };
   return html`<div class="table-box" ref=${box} tabindex="0" role="region" aria-label=${label}>
     <table class="list" aria-label=${label} aria-rowcount=${rows.length + 1}>
       <thead><tr aria-rowindex="1">
-        ${onSelect && html`<th scope="col" class="tick"><input type="checkbox" aria-label=${t.common.selectAll} checked=${whole}
-          onChange=${() => onSelect(whole ? new Set() : new Set(rows.map(keyOf)))} /></th>`}
+        ${onSelect && html`<th scope="col" class="tick">
+          <${Tick} label=${t.common.selectAll} checked=${whole} onChange=${() => onSelect(new Set(whole ? [] : keys))} /></th>`}
         ${columns.map((column) => html`<${Heading} key=${column.key} column=${column} sort=${sort} onSort=${onSort} />`)}
       </tr></thead>
-      <tbody>
-        <${Gap} rows=${from} />
-        ${shown.map((row, i) => html`<tr key=${keyOf(row)} data-key=${keyOf(row)} aria-rowindex=${from + i + 2}
-            class=${`${rowClass(row)} ${selected?.has(keyOf(row)) ? 'selected' : ''}`} onClick=${(event) => click(event, row)}
-            onfocusin=${() => { current.current = keyOf(row); }}>
-          ${onSelect && html`<td class="tick"><input type="checkbox" aria-label=${t.common.select(row.name ?? keyOf(row))} checked=${selected.has(keyOf(row))}
-            onClick=${(event) => select(keyOf(row), event.shiftKey)} /></td>`}
-          ${columns.map((column) => html`<td key=${column.key} class=${column.class}>${column.cell(row)}</td>`)}
-        </tr>`)}
-        <${Gap} rows=${rows.length - to} />
-      </tbody>
+      <tbody><${Gap} rows=${from} />${rows.slice(from, to).map(drawRow)}<${Gap} rows=${rows.length - to} /></tbody>
     </table>
     ${footer}
   </div>`;
 }
 
-export const RowCount = ({ shown, all }) => html`<span class="soft" role="status">${shown === all ? t.common.rows(all) : `${count(shown)} / ${t.common.rows(all)}`}</span>`;
+export const RowCount = ({ shown, all }) => html`<span class="soft" role="status">
+  ${shown === all ? t.common.rows(all) : `${count(shown)} / ${t.common.rows(all)}`}</span>`;

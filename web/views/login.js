@@ -19,7 +19,12 @@ export function Login() {
   const submit = async (event) => {
     event.preventDefault();
     setBusy(true);
-    await tryToken(new FormData(event.target).get('token').trim()).catch((refused) => { setError(refused.message); setBusy(false); });
+    try {
+      await tryToken(new FormData(event.target).get('token').trim());
+    } catch (refused) {
+      setError(refused.message);
+      setBusy(false);
+    }
   };
   return html`<div class="narrow">
     <h1 tabindex="-1">${t.login.title}</h1>
@@ -29,7 +34,8 @@ export function Login() {
     <p>${t.login.where}</p>
     <form onSubmit=${submit}>
       <${Field} id="token" label=${t.login.token} hint=${t.login.stays} error=${error}>
-        <input id="token" name="token" type="password" class="mono" autocomplete="off" spellcheck="false" required placeholder="fkf_…" aria-describedby="token-hint" />
+        <input id="token" name="token" type="password" class="mono" autocomplete="off" spellcheck="false" required
+            placeholder="fkf_…" aria-describedby="token-hint" />
       <//>
       <div class="row"><${Button} type="submit" kind="main" disabled=${busy}>${busy ? t.login.opening : t.login.open}<//></div>
     </form>

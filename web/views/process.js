@@ -20,7 +20,8 @@ function useRecord(id) {
   const [error, setError] = useState(null);
   useEffect(() => {
     const asking = new AbortController();
-    get(`/v1/processes/${id}`, {}, asking.signal).then((record) => { learn(record); setError(null); }, (refused) => { if (!asking.signal.aborted) setError(refused); });
+    const refused = (problem) => { if (!asking.signal.aborted) setError(problem); };
+    get(`/v1/processes/${id}`, {}, asking.signal).then((record) => { learn(record); setError(null); }, refused);
     return () => asking.abort();
   }, [id, state === 'live']);
   return [processes.get(id), error];
@@ -28,7 +29,8 @@ function useRecord(id) {
 
 export function Process({ id, query }) {
   const [p, error] = useRecord(id);
-  if (!p) return html`<div class="head"><h1 tabindex="-1">${t.process.title}</h1></div>${error ? html`<${Failure} error=${error} />` : html`<${Loading} />`}`;
+  if (!p) return html`<div class="head"><h1 tabindex="-1">${t.process.title}</h1></div>${error ? html`<${Failure}
+      error=${error} />` : html`<${Loading} />`}`;
   const tab = TABS[query.tab] ? query.tab : 'log';
   const View = TABS[tab];
   return html`
@@ -36,8 +38,11 @@ export function Process({ id, query }) {
       <h1 tabindex="-1"><${Link} path=${['processes']} class="soft crumb">${t.app.processes}<//> ${visible(p.name)}</h1>
       <${Actions} p=${p} />
     </div>
-    <p class="row sub"><${State} p=${p} />${p.alive && html`<span class="soft"><${Age} at=${p.started_at} /></span><span class="soft">${t.processes.pid} ${p.pid}</span>`}
-      <${Labels} p=${p} /><span class="mono soft line-clip" title=${visible(commandLine(p.argv))}>${visible(commandLine(p.argv))}</span></p>
-    <${Tabs} label=${t.process.tabs} current=${tab} path=${['processes', id]} tabs=${Object.keys(TABS).map((key) => ({ key, title: t.process.tab[key] }))} />
+    <p class="row sub"><${State} p=${p} />${p.alive && html`<span class="soft"><${Age} at=${p.started_at} /></span><span
+        class="soft">${t.processes.pid} ${p.pid}</span>`}
+      <${Labels} p=${p} /><span class="mono soft line-clip"
+          title=${visible(commandLine(p.argv))}>${visible(commandLine(p.argv))}</span></p>
+    <${Tabs} label=${t.process.tabs} current=${tab} path=${['processes', id]}
+        tabs=${Object.keys(TABS).map((key) => ({ key, title: t.process.tab[key] }))} />
     <${View} p=${p} query=${query} />`;
 }

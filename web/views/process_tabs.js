@@ -16,7 +16,8 @@ function usePolled(path, query, milliseconds, take = () => {}) {
     const asking = new AbortController();
     const ask = () => {
       if (document.hidden) return;
-      get(path, query, asking.signal).then((answer) => { take(answer); setGot([answer, null]); }, (error) => { if (!asking.signal.aborted) setGot([null, error]); });
+      const refused = (error) => { if (!asking.signal.aborted) setGot([null, error]); };
+      get(path, query, asking.signal).then((answer) => { take(answer); setGot([answer, null]); }, refused);
     };
     ask();
     const timer = setInterval(ask, milliseconds);
@@ -27,20 +28,37 @@ function usePolled(path, query, milliseconds, take = () => {}) {
 
 function parentOf(p) {
   if (!p.parent) return t.process.daemon;
-  return p.parent.startsWith('p_') ? html`<${Link} path=${['processes', p.parent]}>${visible(processes.get(p.parent)?.name ?? p.parent)}<//>` : p.parent;
+  return p.parent.startsWith('p_') ? html`<${Link}
+      path=${['processes', p.parent]}>${visible(processes.get(p.parent)?.name ?? p.parent)}<//>` : p.parent;
 }
 
+function outputOf({ output, alive }) {
+  const { stdout_bytes: out, stderr_bytes: err, dropped_bytes: dropped } = output;
+  return t.process.output(bytes(out), bytes(err), dropped > 0 && bytes(dropped), output.open && !alive);
+}
+
+/** Terms and values; false and null are left out. */
 function facts(p) {
-  const { usage, output } = p;
-  const cpu = usage?.cpu_user_seconds === null ? null : usage.cpu_user_seconds + usage.cpu_system_seconds;
+  const { usage, argv, cwd } = p;
   const f = t.process.facts;
+  const used = usage?.cpu_user_seconds ?? null;
   return [
-    [f.command, html`<code>${visible(commandLine(p.argv))}</code>`, 'wide'], [f.cwd, html`<code>${visible(p.cwd ?? '')}</code>`], [f.id, html`<code>${p.id}</code>`], [f.parent, parentOf(p)],
-    [f.pid, p.pid], [f.end, ending(p)], [f.created, html`<${Time} at=${p.created_at} />`], [f.started, html`<${Time} at=${p.started_at} />`],
-    [f.exited, p.exited_at && html`<${Time} at=${p.exited_at} />`], [f.cpu, cpu !== null && `${cpu.toFixed(2)} s`], [f.memory, usage?.max_rss_bytes !== null && bytes(usage.max_rss_bytes)],
-    [f.output, t.process.output(bytes(output.stdout_bytes), bytes(output.stderr_bytes), output.dropped_bytes && bytes(output.dropped_bytes), output.open && !p.alive)],
-    [f.env, p.env_keys.join(', ')], [f.flag, p.daemon && t.process.isDaemon], [f.left, !p.alive && p.descendants > 0 && t.process.leftBehind(p.descendants)],
-  ].filter(([, value]) => value !== false);
+    [f.command, html`<code>${visible(commandLine(argv))}</code>`, 'wide'],
+    [f.cwd, html`<code>${visible(cwd ?? '')}</code>`],
+    [f.id, html`<code>${p.id}</code>`],
+    [f.parent, parentOf(p)],
+    [f.pid, p.pid],
+    [f.end, ending(p)],
+    [f.created, html`<${Time} at=${p.created_at} />`],
+    [f.started, html`<${Time} at=${p.started_at} />`],
+    [f.exited, p.exited_at && html`<${Time} at=${p.exited_at} />`],
+    [f.cpu, used !== null && `${(used + usage.cpu_system_seconds).toFixed(2)} s`],
+    [f.memory, used !== null && bytes(usage.max_rss_bytes)],
+    [f.output, outputOf(p)],
+    [f.env, p.env_keys.join(', ')],
+    [f.flag, p.daemon && t.process.isDaemon],
+    [f.left, !p.alive && p.descendants > 0 && t.process.leftBehind(p.descendants)],
+  ];
 }
 
 function Tree({ p }) {
@@ -48,12 +66,16 @@ function Tree({ p }) {
   if (error) return html`<${Failure} error=${error} />`;
   if (!tree || tree.items.length === 0) return null;
   const total = tree.items.reduce((sum, one) => sum + one.rss_bytes, 0);
-  return html`<section class="stack"><h2>${t.process.tree} <span class="soft">${t.process.treeSum(tree.items.length, bytes(total))}</span></h2>
+  return html`<section class="stack">
+    <h2>${t.process.tree} <span class="soft">${t.process.treeSum(tree.items.length, bytes(total))}</span></h2>
     <div class="table-box closed" tabindex="0" role="region" aria-label=${t.process.tree}><table class="list" aria-label=${t.process.tree}>
-      <thead><tr>${['program', 'pid', 'cpu', 'memory'].map((key) => html`<th scope="col" key=${key} class=${key === 'program' ? 'mono' : 'number c-figure'}>${t.process.treeColumns[key]}</th>`)}</tr></thead>
+      <thead><tr>${['program', 'pid', 'cpu', 'memory'].map((key) => html`<th scope="col" key=${key}
+          class=${key === 'program' ? 'mono' : 'number c-figure'}>${t.process.treeColumns[key]}</th>`)}</tr></thead>
       <tbody>${tree.items.map((one) => html`<tr key=${one.pid}>
-        <td class="mono"><span style=${{ paddingLeft: `${one.depth * 18}px` }} title=${visible(commandLine(one.argv))}>${visible(one.argv.length > 0 ? commandLine(one.argv) : one.name)}</span></td>
-        <td class="number">${one.pid}</td><td class="number">${duration(one.cpu_seconds)}</td><td class="number">${bytes(one.rss_bytes)}</td></tr>`)}</tbody>
+        <td class="mono"><span style=${{ paddingLeft: `${one.depth * 18}px` }}
+            title=${visible(commandLine(one.argv))}>${visible(one.argv.length > 0 ? commandLine(one.argv) : one.name)}</span></td>
+        <td class="number">${one.pid}</td><td class="number">${duration(one.cpu_seconds)}</td><td
+            class="number">${bytes(one.rss_bytes)}</td></tr>`)}</tbody>
     </table></div></section>`;
 }
 
@@ -76,16 +98,21 @@ function sample(columns, now, before) {
 
 export function Stats({ p }) {
   const [{ columns, now }, setSamples] = useState({ columns: [[], [], [], [], []], now: null });
-  const [, error] = usePolled(`/v1/processes/${p.id}/stats`, {}, 2000, (next) => setSamples((held) => ({ columns: sample(held.columns, next, held.now), now: next })));
+  const take = (next) => setSamples((held) => ({ columns: sample(held.columns, next, held.now), now: next }));
+  const [, error] = usePolled(`/v1/processes/${p.id}/stats`, {}, 2000, take);
   if (!p.alive) return html`<${Empty} title=${t.process.noStats}><p>${t.process.noStatsHint}</p><//>`;
   if (error) return html`<${Failure} error=${error} />`;
   if (!now) return html`<${Loading} />`;
   const [at, cpu, rss, threads, fds] = columns;
   const s = t.process.stats;
   return html`<div class="page charts">
-    <section><h2>${s.cpu}</h2><${Chart} data=${[at, cpu]} series=${[{ label: s.cpu, tone: '--accent' }]} format=${percent} floor=${0.05} label=${`${s.cpu}: ${percent(cpu.at(-1) ?? 0)}`} /></section>
-    <section><h2>${s.memory}</h2><${Chart} data=${[at, rss]} series=${[{ label: s.memory, tone: '--accent' }]} format=${bytes} label=${`${s.memory}: ${bytes(rss.at(-1))}`} /></section>
-    <section><h2>${s.handles}</h2><${Chart} data=${[at, threads, fds]} series=${[{ label: s.threads, tone: '--accent' }, { label: s.fds, tone: '--warn' }]} format=${String} floor=${4} label=${`${s.threads}: ${threads.at(-1)}, ${s.fds}: ${fds.at(-1)}`} /></section>
+    <section><h2>${s.cpu}</h2><${Chart} data=${[at, cpu]} series=${[{ label: s.cpu, tone: '--accent' }]} format=${percent}
+        floor=${0.05} label=${`${s.cpu}: ${percent(cpu.at(-1) ?? 0)}`} /></section>
+    <section><h2>${s.memory}</h2><${Chart} data=${[at, rss]} series=${[{ label: s.memory, tone: '--accent' }]} format=${bytes}
+        label=${`${s.memory}: ${bytes(rss.at(-1))}`} /></section>
+    <section><h2>${s.handles}</h2><${Chart} data=${[at, threads, fds]}
+        series=${[{ label: s.threads, tone: '--accent' }, { label: s.fds, tone: '--warn' }]} format=${String} floor=${4}
+        label=${`${s.threads}: ${threads.at(-1)}, ${s.fds}: ${fds.at(-1)}`} /></section>
   </div>`;
 }
 
@@ -100,7 +127,7 @@ export function Changes({ p }) {
   if (!items) return html`<${Loading} />`;
   if (items.length === 0) return html`<${Empty} title=${t.process.noChanges} />`;
   return html`<ol class="changes page">${items.map((one) => html`<li key=${one.seq}><${Time} at=${one.at} millis />
-    <span>${t.changes[one.type] ?? one.type}${one.type === 'process.exited' && one.data?.exit ? `: ${ending({ ...p, ...one.data })}` : ''}</span></li>`)}</ol>`;
+    <span>${t.changes[one.type] ?? one.type}${one.data?.exit && `: ${ending({ ...p, ...one.data })}`}</span></li>`)}</ol>`;
 }
 
 export function Spec({ p }) {

@@ -21,22 +21,30 @@ const last = (p, kind) => (p.alive && figures.get(p.id)?.[kind].at(-1)) ?? null;
 
 function Name({ p, depth }) {
   return html`<span class="name" style=${{ paddingLeft: `${depth * 18}px` }}>
-    ${depth > 0 && html`<span class="soft" aria-hidden="true">└ </span>`}<${Link} path=${['processes', p.id]}>${visible(p.name)}<//> <${Labels} p=${p} /></span>`;
+    ${depth > 0 && html`<span class="soft" aria-hidden="true">└ </span>`}<${Link}
+        path=${['processes', p.id]}>${visible(p.name)}<//> <${Labels} p=${p} /></span>`;
 }
 
 function Clock({ p }) {
   if (p.alive) return html`<${Age} at=${p.started_at} />`;
-  return p.started_at && p.exited_at ? html`<span class="soft">${t.processes.ran(duration(ran(p)))}</span>` : html`<span class="soft">–</span>`;
+  return p.started_at && p.exited_at ? html`<span class="soft">${t.processes.ran(duration(ran(p)))}</span>` : html`<span
+      class="soft">–</span>`;
 }
+
+const figure = (key, kind) => ({
+  key, title: t.processes[key], class: 'c-figure number', sort: ({ p }) => last(p, kind), cell: ({ p }) => Figure({ p, kind }),
+});
+
+const Command = ({ p }) => html`<span title=${visible(commandLine(p.argv))}>${visible(commandLine(p.argv))}</span>`;
 
 const columns = [
   { key: 'name', title: t.processes.name, class: 'c-name', sort: ({ p }) => p.name, cell: Name },
   { key: 'state', title: t.processes.state, class: 'c-state', sort: ({ p }) => stateText(p), cell: State },
   { key: 'time', title: t.processes.time, class: 'c-time number', sort: ({ p }) => p.started_at ?? p.created_at, cell: Clock },
-  { key: 'cpu', title: t.processes.cpu, class: 'c-figure number', sort: ({ p }) => last(p, 'cpu'), cell: ({ p }) => Figure({ p, kind: 'cpu' }) },
-  { key: 'memory', title: t.processes.memory, class: 'c-figure number', sort: ({ p }) => last(p, 'rss'), cell: ({ p }) => Figure({ p, kind: 'rss' }) },
-  { key: 'pid', title: t.processes.pid, class: 'c-pid number', sort: ({ p }) => p.alive ? p.pid : null, cell: ({ p }) => p.alive ? p.pid : '' },
-  { key: 'command', title: t.processes.command, class: 'c-command mono', cell: ({ p }) => html`<span title=${visible(commandLine(p.argv))}>${visible(commandLine(p.argv))}</span>` },
+  figure('cpu', 'cpu'),
+  figure('memory', 'rss'),
+  { key: 'pid', title: t.processes.pid, class: 'c-pid number', sort: ({ p }) => p.alive ? p.pid : null, cell: ({ p }) => p.alive && p.pid },
+  { key: 'command', title: t.processes.command, class: 'c-command mono', cell: Command },
 ];
 
 /** First run: nothing has been started, so this says how. */
@@ -55,21 +63,33 @@ function Saved({ query }) {
   const keep = (list) => { localStorage.setItem(SAVED, JSON.stringify(list)); setSaved(list); };
   const text = new URLSearchParams(query).toString();
   const known = saved.includes(text);
-  const title = (one) => { const { q, group, view } = Object.fromEntries(new URLSearchParams(one)); return [t.processes.groups[group], q, t.processes[view]].filter(Boolean).join(' ') || t.common.all; };
+  const title = (one) => {
+    const { q, group, view } = Object.fromEntries(new URLSearchParams(one));
+    return [t.processes.groups[group], q, t.processes[view]].filter(Boolean).join(' ') || t.common.all;
+  };
   return html`${saved.map((one) => html`<${Button} key=${one} kind="quiet" aria-pressed=${one === text ? 'true' : 'false'}
       onClick=${() => { location.hash = `#/processes?${one}`; }}>★ ${title(one)}<//>`)}
-    ${(query.q || query.group || known) && html`<${Button} kind="quiet" onClick=${() => keep(known ? saved.filter((one) => one !== text) : [...saved, text])}>
+    ${(query.q || query.group || known) && html`<${Button} kind="quiet"
+        onClick=${() => keep(known ? saved.filter((one) => one !== text) : [...saved, text])}>
       ${known ? t.processes.unsave : t.processes.save}<//>`}`;
 }
 
 function Filters({ query }) {
   const { q = '', group = 'all', view } = query;
+  const leave = (event) => {
+    if (event.key !== 'Escape') return;
+    refine({ q: '' });
+    event.target.blur();
+  };
   return html`<div class="row filters" role="search">
-    <input type="search" data-search class="search" aria-label=${t.processes.search} placeholder=${t.processes.search} value=${q} aria-keyshortcuts="/"
-      onInput=${(event) => refine({ q: event.target.value })} onKeyDown=${(event) => { if (event.key === 'Escape') { refine({ q: '' }); event.target.blur(); } }} />
+    <input type="search" data-search class="search" aria-label=${t.processes.search} placeholder=${t.processes.search}
+        value=${q} aria-keyshortcuts="/"
+      onInput=${(event) => refine({ q: event.target.value })} onKeyDown=${leave} />
     <div class="segments" role="group" aria-label=${t.processes.state}>${Object.keys(GROUPS).map((key) => html`
-      <button type="button" key=${key} aria-pressed=${key === group ? 'true' : 'false'} onClick=${() => refine({ group: key === 'all' ? '' : key })}>${t.processes.groups[key]}</button>`)}</div>
-    <${Button} kind="quiet" aria-pressed=${view === 'tree' ? 'true' : 'false'} onClick=${() => refine({ view: view === 'tree' ? '' : 'tree' })}>${t.processes.tree}<//>
+      <button type="button" key=${key} aria-pressed=${key === group ? 'true' : 'false'}
+          onClick=${() => refine({ group: key === 'all' ? '' : key })}>${t.processes.groups[key]}</button>`)}</div>
+    <${Button} kind="quiet" aria-pressed=${view === 'tree' ? 'true' : 'false'}
+        onClick=${() => refine({ view: view === 'tree' ? '' : 'tree' })}>${t.processes.tree}<//>
     <${Saved} query=${query} />
   </div>`;
 }
@@ -82,7 +102,8 @@ function useRows(query, sort) {
   return useMemo(() => {
     const found = [...processes.values()].filter(matches(query)).map((p) => ({ p, id: p.id, name: p.name, depth: 0 }));
     const ordered = sorted(found, columns, sort);
-    return query.view === 'tree' ? asTree(ordered.map(({ p }) => p)).map((row) => ({ ...row, id: row.p.id, name: row.p.name })) : ordered;
+    if (query.view !== 'tree') return ordered;
+    return asTree(ordered.map(({ p }) => p)).map(({ p, depth }) => ({ p, id: p.id, name: p.name, depth }));
   }, [seen, byFigure, query.q, query.group, query.view, sort]);
 }
 
@@ -119,11 +140,14 @@ export function Processes({ query }) {
     <${Button} onClick=${() => go(['processes'])}>${t.common.clear}<//><//>`;
   return html`
     <div class="head"><h1 tabindex="-1">${t.app.processes}</h1><${RowCount} shown=${rows.length} all=${processes.size} />
-      ${spawn ? html`<a class="button main" href="#/start">${t.app.start}</a>` : html`<${Button} kind="main" disabled title=${t.errors.scope('spawn')}>${t.app.start}<//>`}</div>
+      ${spawn ? html`<a class="button main" href="#/start">${t.app.start}</a>` : html`<${Button} kind="main" disabled
+          title=${t.errors.scope('spawn')}>${t.app.start}<//>`}</div>
     <${Filters} query=${query} />
     ${selected.size > 0 && html`<${BulkBar} ids=${[...selected]} act=${act} done=${() => setSelected(new Set())} />`}
-    ${rows.length === 0 ? empty : html`<${Table} label=${t.app.processes} columns=${columns} rows=${rows} sort=${sort} onSort=${(key) => refine({ sort: key })}
+    ${rows.length === 0 ? empty : html`<${Table} label=${t.app.processes} columns=${columns} rows=${rows} sort=${sort}
+        onSort=${(key) => refine({ sort: key })}
       onOpen=${({ id }) => go(['processes', id])} selected=${selected} onSelect=${setSelected} rowClass=${({ p }) => p.alive ? '' : 'ended'}
       onWindow=${(shown) => watch(shown.filter(({ p }) => p.alive).map(({ id }) => id))}
-      footer=${more && html`<div class="more"><${Button} kind="quiet" onClick=${() => attempt(loadOlder)}>${t.processes.older}<//></div>`} />`}`;
+      footer=${more && html`<div class="more"><${Button} kind="quiet"
+          onClick=${() => attempt(loadOlder)}>${t.processes.older}<//></div>`} />`}`;
 }

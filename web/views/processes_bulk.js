@@ -16,8 +16,10 @@ function report(action, results) {
   if (bad.length === 0) { toast(t.bulk.done(action, results.length)); return; }
   open(t.bulk.title(action), () => html`
     <p>${t.bulk.some(results.length - bad.length, bad.length)}</p>
-    <div class="results"><table class="list" aria-label=${t.bulk.title(action)}><tbody>${[...bad, ...results.filter((one) => !one.problem)].map((one) => html`
-      <tr key=${one.id}><td class="c-name">${nameOf(one.id)}</td><td class="wrap"><${Pill} tone=${one.problem ? 'bad' : 'good'}>${one.problem?.detail ?? one.problem?.title ?? t.bulk.ok}<//></td></tr>`)}
+    <div class="results"><table class="list"
+        aria-label=${t.bulk.title(action)}><tbody>${[...bad, ...results.filter((one) => !one.problem)].map((one) => html`
+      <tr key=${one.id}><td class="c-name">${nameOf(one.id)}</td><td class="wrap"><${Pill}
+          tone=${one.problem ? 'bad' : 'good'}>${one.problem?.detail ?? one.problem?.title ?? t.bulk.ok}<//></td></tr>`)}
     </tbody></table></div>`, { wide: true });
 }
 
@@ -29,7 +31,8 @@ export function BulkBar({ ids, act, done }) {
     report(action, results);
   };
   const ask = async (action) => {
-    if (await confirm({ title: t.bulk.ask(action, ids.length), text: names(ids), action: t.bulk.actions[action] })) await run(action);
+    const sure = await confirm({ title: t.bulk.ask(action, ids.length), text: names(ids), action: t.bulk.actions[action] });
+    if (sure) await run(action);
   };
   const signal = async () => {
     const chosen = await askSignal(t.bulk.ask('signal', ids.length));
@@ -49,4 +52,7 @@ export function BulkBar({ ids, act, done }) {
 }
 
 const SHOWN = 12;
-const names = (ids) => ids.slice(0, SHOWN).map(nameOf).join(', ') + (ids.length > SHOWN ? t.bulk.others(count(ids.length - SHOWN)) : '');
+function names(ids) {
+  const first = ids.slice(0, SHOWN).map(nameOf).join(', ');
+  return ids.length > SHOWN ? first + t.bulk.others(count(ids.length - SHOWN)) : first;
+}

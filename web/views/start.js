@@ -16,11 +16,13 @@ const w = t.start;
 /** Inputs of the form know their key: form[key] is what they show. */
 function Text({ form, set, name, type = 'text', mono, ...rest }) {
   return html`<${Field} id=${`start-${name}`} label=${w.fields[name]} hint=${w.hints[name]}>
-    <input id=${`start-${name}`} type=${type} class=${mono ? 'mono' : ''} autocomplete="off" spellcheck="false" value=${form[name]} min="0" step="any"
+    <input id=${`start-${name}`} type=${type} class=${mono ? 'mono' : ''} autocomplete="off" spellcheck="false"
+        value=${form[name]} min="0" step="any"
       aria-describedby=${w.hints[name] && `start-${name}-hint`} onInput=${(event) => set({ [name]: event.target.value })} ...${rest} /><//>`;
 }
 
-const Check = ({ form, set, name }) => html`<label class="check"><input type="checkbox" checked=${form[name]} onChange=${() => set({ [name]: !form[name] })} />${w.fields[name]}</label>`;
+const Check = ({ form, set, name }) => html`<label class="check"><input type="checkbox" checked=${form[name]}
+    onChange=${() => set({ [name]: !form[name] })} />${w.fields[name]}</label>`;
 
 const replaced = (list, at, value) => list.map((one, i) => i === at ? value : one);
 
@@ -36,13 +38,19 @@ function Argv({ argv, change }) {
   };
   const onKey = (event, i) => {
     if (event.key === 'Enter' && !event.ctrlKey && argv[i] !== '') { event.preventDefault(); insert(i + 1); }
-    if (event.key === 'Backspace' && argv[i] === '' && argv.length > 1) { event.preventDefault(); change(argv.filter((_, at) => at !== i)); box.current.querySelectorAll('input')[Math.max(0, i - 1)].focus(); }
+    if (event.key === 'Backspace' && argv[i] === '' && argv.length > 1) {
+      event.preventDefault();
+      change(argv.filter((_, at) => at !== i));
+      box.current.querySelectorAll('input')[Math.max(0, i - 1)].focus();
+    }
   };
   return html`<div class="stack rows" ref=${box}>
     ${argv.map((word, i) => html`<div class="row nowrap" key=${i}>
-      <input class="mono grow" aria-label=${i === 0 ? w.program : w.argument(i)} placeholder=${i === 0 ? w.programHint : ''} autocomplete="off" spellcheck="false" required=${i === 0}
+      <input class="mono grow" aria-label=${i === 0 ? w.program : w.argument(i)} placeholder=${i === 0 ? w.programHint : ''}
+          autocomplete="off" spellcheck="false" required=${i === 0}
         value=${word} onInput=${(event) => change(replaced(argv, i, event.target.value))} onKeyDown=${(event) => onKey(event, i)} />
-      ${argv.length > 1 && html`<${Button} kind="quiet" aria-label=${w.removeArgument(i)} onClick=${() => change(argv.filter((_, at) => at !== i))}>×<//>`}</div>`)}
+      ${argv.length > 1 && html`<${Button} kind="quiet" aria-label=${w.removeArgument(i)}
+          onClick=${() => change(argv.filter((_, at) => at !== i))}>×<//>`}</div>`)}
     <div class="row"><${Button} kind="quiet" onClick=${() => insert(argv.length)}>+ ${w.addArgument}<//>
       ${argv.length === 1 && /\s/.test(argv[0].trim()) && html`<${Button} onClick=${split}>${w.split}<//>`}</div>
   </div>`;
@@ -52,27 +60,36 @@ function Argv({ argv, change }) {
 function Pairs({ title, list, change, names }) {
   return html`<fieldset class="stack rows"><legend>${title}</legend>
     ${list.map(([key, value], i) => html`<div class="row nowrap" key=${i}>
-      <input class="mono grow" aria-label=${names[0](i + 1)} placeholder=${names[2]} autocomplete="off" spellcheck="false" value=${key} onInput=${(event) => change(replaced(list, i, [event.target.value, value]))} />
+      <input class="mono grow" aria-label=${names[0](i + 1)} placeholder=${names[2]} autocomplete="off" spellcheck="false"
+          value=${key} onInput=${(event) => change(replaced(list, i, [event.target.value, value]))} />
       <span class="soft">=</span>
-      <input class="mono grow" aria-label=${names[1](i + 1)} autocomplete="off" spellcheck="false" value=${value} onInput=${(event) => change(replaced(list, i, [key, event.target.value]))} />
-      <${Button} kind="quiet" aria-label=${w.removePair(key)} onClick=${() => change(list.filter((_, at) => at !== i))}>×<//></div>`)}
+      <input class="mono grow" aria-label=${names[1](i + 1)} autocomplete="off" spellcheck="false" value=${value}
+          onInput=${(event) => change(replaced(list, i, [key, event.target.value]))} />
+      <${Button} kind="quiet" aria-label=${w.removePair(key)}
+          onClick=${() => change(list.filter((_, at) => at !== i))}>×<//></div>`)}
     <div class="row"><${Button} kind="quiet" onClick=${() => change([...list, ['', '']])}>+ ${t.common.add}<//></div></fieldset>`;
 }
 
 function Program({ form, set }) {
   return html`<fieldset class="stack"><legend>${w.what}</legend>
     <div class="segments" role="group" aria-label=${w.what}>${['argv', 'shell'].map((mode) => html`
-      <button type="button" key=${mode} aria-pressed=${form.mode === mode ? 'true' : 'false'} onClick=${() => set({ mode })}>${w.modes[mode]}</button>`)}</div>
-    ${form.mode === 'argv' ? html`<${Argv} argv=${form.argv} change=${(argv) => set({ argv })} /><p class="hint">${w.argvHint}</p>`
-      : html`<textarea class="mono" rows="3" required aria-label=${w.modes.shell} spellcheck="false" placeholder="make && ./run | tee out.txt" value=${form.shell} onInput=${(event) => set({ shell: event.target.value })}></textarea><p class="hint">${w.shellHint}</p>`}
+      <button type="button" key=${mode} aria-pressed=${form.mode === mode ? 'true' : 'false'}
+          onClick=${() => set({ mode })}>${w.modes[mode]}</button>`)}</div>
+    ${form.mode === 'argv' ? html`<${Argv} argv=${form.argv} change=${(argv) => set({ argv })} /><p
+        class="hint">${w.argvHint}</p>`
+      : html`<textarea class="mono" rows="3" required aria-label=${w.modes.shell} spellcheck="false"
+          placeholder="make && ./run | tee out.txt" value=${form.shell}
+          onInput=${(event) => set({ shell: event.target.value })}></textarea><p class="hint">${w.shellHint}</p>`}
   </fieldset>`;
 }
 
 function Input({ form, set }) {
   return html`<fieldset class="stack"><legend>${w.stdin}</legend>
     <div class="row">${['null', 'pipe', 'text'].map((kind) => html`<label class="check" key=${kind}>
-      <input type="radio" name="stdin" checked=${form.stdin === kind} onChange=${() => set({ stdin: kind })} />${w.stdins[kind]}</label>`)}</div>
-    ${form.stdin === 'text' && html`<textarea class="mono" rows="4" aria-label=${w.stdins.text} spellcheck="false" value=${form.stdinText} onInput=${(event) => set({ stdinText: event.target.value })}></textarea>`}
+      <input type="radio" name="stdin" checked=${form.stdin === kind}
+          onChange=${() => set({ stdin: kind })} />${w.stdins[kind]}</label>`)}</div>
+    ${form.stdin === 'text' && html`<textarea class="mono" rows="4" aria-label=${w.stdins.text} spellcheck="false"
+        value=${form.stdinText} onInput=${(event) => set({ stdinText: event.target.value })}></textarea>`}
   </fieldset>`;
 }
 
@@ -82,12 +99,16 @@ function Limits({ form, set }) {
   return html`<details><summary>${w.limits}</summary><div class="grid">
     ${field('timeout', numeric)}${field('grace', numeric)}${field('stopSignal', { mono: true, placeholder: 'SIGTERM' })}${field('nofile', numeric)}${field('memory', numeric)}${field('cpu', numeric)}
     ${field('nice', { type: 'number', min: -20, max: 19 })}${field('maxOutput', numeric)}
-    <${Field} id="start-full" label=${w.fields.whenFull}><select id="start-full" value=${form.whenFull} onChange=${(event) => set({ whenFull: event.target.value })}>
-      ${['', 'drop_oldest', 'drop_newest', 'block'].map((one) => html`<option key=${one} value=${one}>${w.full[one || 'default']}</option>`)}</select><//>
+    <${Field} id="start-full" label=${w.fields.whenFull}><select id="start-full" value=${form.whenFull}
+        onChange=${(event) => set({ whenFull: event.target.value })}>
+      ${['', 'drop_oldest', 'drop_newest', 'block'].map((one) => html`<option key=${one}
+          value=${one}>${w.full[one || 'default']}</option>`)}</select><//>
   </div></details>
   <details><summary>${w.more}</summary><div class="grid">
     ${field('user', { mono: true })}${field('group', { mono: true })}${field('lock', { mono: true })}${field('onExit', { mono: true })}</div>
-    <div class="stack checks"><${Check} form=${form} set=${set} name="daemon" /><${Check} form=${form} set=${set} name="mergeStderr" /><${Check} form=${form} set=${set} name="clearEnv" /><${Check} form=${form} set=${set} name="api" /></div>
+    <div class="stack checks"><${Check} form=${form} set=${set} name="daemon" /><${Check} form=${form} set=${set}
+        name="mergeStderr" /><${Check} form=${form} set=${set} name="clearEnv" /><${Check} form=${form} set=${set}
+        name="noApi" /><${Check} form=${form} set=${set} name="rights" /></div>
   </details>`;
 }
 
@@ -95,7 +116,8 @@ function Recent({ use }) {
   const list = recent();
   if (list.length === 0) return null;
   return html`<section class="stack"><h2>${w.recent}</h2><p class="hint">${w.recentHint}</p>
-    <ul class="stack tight">${list.map((body, i) => html`<li key=${i}><button type="button" class="template mono" onClick=${() => use(formOf(body))}>
+    <ul class="stack tight">${list.map((body, i) => html`<li key=${i}><button type="button" class="template mono"
+        onClick=${() => use(formOf(body))}>
       ${body.name && html`<b>${visible(body.name)} </b>`}${visible(body.shell ?? commandLine(body.argv))}</button></li>`)}</ul></section>`;
 }
 
@@ -132,7 +154,10 @@ export function Start({ query }) {
     }
     setBusy(false);
   };
-  useCommands([{ id: 'start.now', title: w.start, keys: 'Ctrl+enter', run: start }, { id: 'start.back', title: t.commands.back, keys: 'Escape', run: () => go(['processes']) }]);
+  useCommands([
+    { id: 'start.now', title: w.start, keys: 'Ctrl+enter', run: start },
+    { id: 'start.back', title: t.commands.back, keys: 'Escape', run: () => go(['processes']) },
+  ]);
   const body = bodyOf(form);
   return html`<div class="page start">
     <div class="head"><h1 tabindex="-1">${t.app.start}</h1></div>
@@ -140,17 +165,23 @@ export function Start({ query }) {
     <div class="columns">
       <form ref=${element} class="stack wide-gap" onSubmit=${(event) => { event.preventDefault(); start(); }}>
         <${Program} form=${form} set=${set} />
-        <div class="grid"><${Text} form=${form} set=${set} name="name" maxlength="255" /><${Text} form=${form} set=${set} name="cwd" mono placeholder="/srv/app" /></div>
+        <div class="grid"><${Text} form=${form} set=${set} name="name" maxlength="255" /><${Text} form=${form} set=${set}
+            name="cwd" mono placeholder="/srv/app" /></div>
         <${Pairs} title=${w.env} list=${form.env} change=${(env) => set({ env })} names=${[w.envName, w.envValue, 'NAME']} />
-        <${Pairs} title=${w.labels} list=${form.labels} change=${(labels) => set({ labels })} names=${[w.labelName, w.labelValue, 'team']} />
+        <${Pairs} title=${w.secrets} list=${form.secrets} change=${(secrets) => set({ secrets })}
+            names=${[w.secretName, w.secretFile, 'NAME']} />
+        <${Pairs} title=${w.labels} list=${form.labels} change=${(labels) => set({ labels })}
+            names=${[w.labelName, w.labelValue, 'team']} />
         <${Input} form=${form} set=${set} />
         <${Limits} form=${form} set=${set} />
         ${error && html`<div class="error" role="alert">
-          ${error.errors.length > 0 ? html`<ul>${error.errors.map((one) => html`<li key=${one.pointer}><code>${one.pointer}</code> ${one.detail}</li>`)}</ul>` : error.message}</div>`}
+          ${error.errors.length > 0 ? html`<ul>${error.errors.map((one) => html`<li
+              key=${one.pointer}><code>${one.pointer}</code> ${one.detail}</li>`)}</ul>` : error.message}</div>`}
         <div class="row"><${Button} type="submit" kind="main" disabled=${busy || !may('spawn')}>${w.start}<//></div>
       </form>
       <aside class="stack wide-gap" aria-label=${w.aside}>
-        <section class="stack"><h2>${w.curl}</h2><${CopyBox} text=${curl('POST', '/v1/processes', body)} label=${w.curl} /></section>
+        <section class="stack"><h2>${w.curl}</h2><${CopyBox} text=${curl('POST', '/v1/processes', body)}
+            label=${w.curl} /></section>
         <${Recent} use=${setForm} />
       </aside>
     </div>
