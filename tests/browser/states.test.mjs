@@ -45,6 +45,25 @@ describe('the page', { concurrency: 2 }, () => {
     await page.getByText(/No connection/).waitFor({ state: 'detached' });
   });
 
+  browserTest('gives its connections back while nobody sees it, and then asks for what it missed', async ({ d, page }) => {
+    const see = (seen) => page.evaluate((hidden) => {
+      Object.defineProperty(document, 'hidden', { configurable: true, get: () => hidden });
+      document.dispatchEvent(new Event('visibilitychange'));
+    }, !seen);
+    const gone = page.waitForEvent('requestfailed', (request) => request.url().includes('/v1/changes'));
+    await visit(page, d);
+    await page.getByText('Nothing has been started yet').waitFor();
+    await d.sh('exit 6', { name: 'seen' });
+    await page.getByText('exit code 6').waitFor();
+    await see(false);
+    await gone;
+    await d.sh('exit 7', { name: 'unseen' });
+    const asked = page.waitForRequest((request) => request.url().includes('/v1/changes'));
+    await see(true);
+    assert.match((await asked).url(), /after=\d+/);
+    await page.getByText('exit code 7').waitFor();
+  });
+
   browserTest('goes back to the door when its token is deleted, and says why', async ({ d, page }) => {
     const made = await token(d, ['read', 'logs', 'operate', 'spawn']);
     await visit(page, d, '/processes', made.token);

@@ -1,6 +1,9 @@
 // The API as the page uses it: calls, problems as errors, and streams that go on where they broke off.
 import { leave, session, token } from './session.js';
+import { onceHidden, visible } from './visible.js';
 import { t } from './words.js';
+
+const DEAF = 30000;                   // ms between two looks whether the daemon still answers
 
 /** What the daemon answered instead of what was asked. `message` is its own sentence; `status` 0: no answer at all. */
 export class Refusal extends Error {
@@ -73,22 +76,46 @@ const pause = (ms, signal) => new Promise((resolve) => {
 
 const helpless = (error) => error?.status >= 400 && error.status < 500 && error.status !== 429;
 
+/** One connection, which ends with `signal`, when nobody sees the page any more, and when the daemon is silent and deaf. */
+async function readWhileSeen(path, signal, opened, item) {
+  const one = new AbortController();
+  const end = () => one.abort();
+  const ends = [onceHidden(end), onceDeaf(end)];
+  signal.addEventListener('abort', end);
+  try {
+    await readLines(path, one.signal, opened, item);
+  } finally {
+    ends.forEach((stop) => stop());
+    signal.removeEventListener('abort', end);
+  }
+}
+
+/** A connection that broke without a word (a laptop slept, a tunnel is gone) is noticed by asking beside it. */
+function onceDeaf(leave) {
+  const timer = setInterval(async () => {
+    const heard = await fetch('/healthz', { cache: 'no-store', signal: AbortSignal.timeout(DEAF / 2) }).catch(() => null);
+    if (!heard && !document.hidden) leave();
+  }, DEAF);
+  return () => clearInterval(timer);
+}
+
 /**
- * Reads the NDJSON stream at `await path()` again and again, until `signal`, until finished() says so, or until a
- * refusal that repeating cannot help. path() is asked anew each time, so that it goes on behind the last item.
- * opened() follows each connection, broken(error, seconds) each break with the time until the next try.
+ * Reads the NDJSON stream at `await path()` again and again, until `signal` or a refusal that repeating cannot help.
+ * path() is asked anew each time, so that it goes on behind the last item. opened() follows each connection,
+ * broken(error, seconds) each break with the time until the next try; to give one back while hidden is none.
  */
-export async function follow({ path, item, opened = () => {}, broken = () => {}, refused = () => {}, finished, signal }) {
+export async function follow({ path, item, opened, broken, refused, signal }) {
   let wait = 250;
   while (!signal.aborted) {
     let error = null;
+    await visible(signal);
     try {
-      await readLines(await path(), signal, () => { wait = 250; opened(); }, item);
-      if (finished && await finished()) return;
+      await readWhileSeen(await path(), signal, () => { wait = 250; opened(); }, item);
     } catch (caught) {
       error = caught;
     }
     if (signal.aborted) return;
+    if (document.hidden) continue;
     if (helpless(error)) { refused(error); return; }
     broken(error, wait / 1000);
     await pause(wait, signal);

@@ -4,6 +4,7 @@
 // server greps and rows are the matches found so far, extended to both sides (Found). Both hear of new lines by asking with
 // `wait`, a page at a time: however fast a process writes, the page's work depends on what is shown alone.
 import { get } from './api.js';
+import { visible } from './visible.js';
 
 const WINDOW = 250;                   // lines of one fetch, and a gap may stand before them
 const PAGE = 500;                     // as many as one answer holds
@@ -47,6 +48,7 @@ class Source {
     await this.patiently(() => this.begin());
     this.changed();
     while (!this.ended && !this.gone.signal.aborted) {
+      await visible(this.gone.signal);
       const page = await this.patiently(() => this.ask({ after: this.after, limit: PAGE, wait: 25 }));
       if (!page) return;
       this.take(page);
