@@ -55,7 +55,7 @@ export const t = {
     yes: 'yes', no: 'no',
     remove: 'Remove', add: 'Add', more: 'More', search: 'Search', select: (name) => `Select ${name}`, selectAll: 'Select all',
     ago: (d) => `${d} ago`,
-    rows: (n) => plural(n, 'row', 'rows'), sort: (title) => `Sort by ${title}`, noMatch: 'Nothing matches.',
+    rows: (n) => plural(n, 'row', 'rows'), sort: (title) => `Sort by ${title}`, noMatch: 'Nothing matches.', time: 'Time',
     clear: 'Clear the filter',
   },
   commands: {

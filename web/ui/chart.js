@@ -1,6 +1,8 @@
 // Figures over time: a sparkline of some dozen points as SVG, and uPlot for what one studies. uPlot is fetched when the
 // first chart is drawn, because most pages show none.
 import { html, useEffect, useRef } from '../lib/html.js';
+import { moment } from '../lib/format.js';
+import { t } from '../lib/words.js';
 
 /** points: numbers, the newest last, drawn from 0 to the largest or to `ceiling`. The newest stands beside it in figures. */
 export function Spark({ points, ceiling = 0 }) {
@@ -12,6 +14,18 @@ export function Spark({ points, ceiling = 0 }) {
   const line = points.map((value, i) => `${x(i)},${y(value)}`).join(' ');
   return html`<svg class="spark" viewBox="0 0 60 16" preserveAspectRatio="none" aria-hidden="true">
     <polygon points=${`${x(0)},16 ${line} 60,16`} /><polyline points=${line} /></svg>`;
+}
+
+/** Its rules first; the browser keeps both, so asking again costs nothing. */
+async function library() {
+  if (!document.querySelector('link[href="/web/vendor/uplot.css"]')) {
+    await new Promise((resolve, reject) => {
+      const rules = document.createElement('link');
+      Object.assign(rules, { rel: 'stylesheet', href: '/web/vendor/uplot.css', onload: resolve, onerror: reject });
+      document.head.prepend(rules);
+    });
+  }
+  return (await import('../vendor/uplot.js')).default;
 }
 
 const token = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -32,6 +46,20 @@ const axis = (format, side) => ({
   size: side ? 64 : 28, space: side ? 30 : 90, values: (_, values) => values.map(format),
 });
 
+const line = (one, alone, format) => ({
+  label: one.label, stroke: colour(one.tone), fill: alone ? colour(`${one.tone}-wash`) : undefined, width: 1.5, points: { show: false },
+  value: (_, value) => value === null ? '–' : format(value),
+});
+
+const time = (at) => at === null ? '' : moment(at * 1000);
+
+const options = ({ series, format, floor, height, width }) => ({
+  width, height, legend: { show: true, live: true }, cursor: { y: false, points: { size: 5 } },
+  scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, floor)] } },
+  axes: [axis(time, false), axis(format, true)],
+  series: [{ label: t.common.time, value: (_, at) => time(at) }, ...series.map((one) => line(one, series.length === 1, format))],
+});
+
 /**
  * data: [seconds[], values[], …] as uPlot has it; series: [{ label, tone }] with tone one of the CSS tokens ('--accent').
  * The axis reaches from 0 to `floor` at least. The canvas means nothing to a screen reader: `label` says the newest value.
@@ -43,31 +71,20 @@ export function Chart({ data, series, format, label, floor = 1e-3, height = 160 
   newest.current = data;
   useEffect(() => {
     let gone = false;
-    let resized;
     const make = async () => {
-      const { default: uPlot } = await import('../vendor/uplot.js');
+      const uPlot = await library();
       if (gone) return;
       plot.current?.destroy();
-      plot.current = new uPlot({
-        width: box.current.clientWidth, height, legend: { show: true, live: true }, cursor: { y: false, points: { size: 5 } },
-        scales: { y: { range: (_, low, high) => [0, Math.max(high * 1.1, floor)] } },
-        axes: [axis((at) => new Date(at * 1000).toLocaleTimeString('en-GB'), false), axis(format, true)],
-        series: [{ value: (_, at) => at === null ? '' : new Date(at * 1000).toLocaleTimeString() },
-          ...series.map((one) => ({
-            label: one.label, stroke: colour(one.tone), fill: series.length === 1 ? colour(`${one.tone}-wash`) : undefined,
-            width: 1.5, points: { show: false }, value: (_, value) => value === null ? '–' : format(value),
-          }))],
-      }, newest.current, box.current);
+      plot.current = new uPlot(options({ series, format, floor, height, width: box.current.clientWidth }), newest.current, box.current);
     };
-    make().then(() => {
-      resized = new ResizeObserver(() => plot.current?.setSize({ width: box.current.clientWidth, height }));
-      if (!gone) resized.observe(box.current);
-    });
+    const resized = new ResizeObserver(([{ contentRect }]) => plot.current?.setSize({ width: contentRect.width, height }));
+    resized.observe(box.current);
     addEventListener('themechange', make);
+    make();
     return () => {
       gone = true;
       removeEventListener('themechange', make);
-      resized?.disconnect();
+      resized.disconnect();
       plot.current?.destroy();
     };
   }, []);

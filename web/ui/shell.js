@@ -21,6 +21,7 @@ function wear(name) {
 }
 const nextTheme = () => wear(THEMES[(THEMES.indexOf(theme.value) + 1) % THEMES.length]);
 wear(THEMES.includes(theme.value) ? theme.value : 'auto');
+matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => dispatchEvent(new Event('themechange')));
 
 /** '● live', or for how long not. Screen readers hear of a change, not of each second. */
 function Badge() {
