@@ -5,7 +5,10 @@ import { signal } from './signal.js';
 
 export const registered = signal([]);
 
-/** command: { id, title, keys?, run(), hidden? }; a later one with the same keys wins. Gives what takes it away again. */
+/**
+ * command: { id, title, keys?, run(), hidden?, general? }; a later one with the same keys wins. `hidden` ones are not in the
+ * palette, `general` ones stand last there. Gives what takes it away again.
+ */
 export function register(command) {
   registered.value = [...registered.value, command];
   return () => { registered.value = registered.value.filter((one) => one !== command); };

@@ -69,7 +69,7 @@ export const t = {
   processes: {
     name: 'Name', state: 'State', time: 'Time', cpu: 'CPU', memory: 'Memory', pid: 'PID', command: 'Command',
     search: 'Search name, command, label, id', groups: { all: 'All', live: 'Live', ended: 'Ended', wrong: 'Went wrong' },
-    tree: 'Tree', save: '☆ Keep this filter', unsave: 'Drop this filter', byLabel: (label) => `Only ${label}`,
+    tree: 'Tree', showTree: 'Show as a tree, or not', save: '☆ Keep this filter', unsave: 'Drop this filter', byLabel: (label) => `Only ${label}`,
     ran: (time) => `ran ${time}`, older: 'Show older ones',
     none: 'Nothing has been started yet', noneHint: 'Start a process here, or from a terminal:',
   },

@@ -57,7 +57,7 @@ function Palette({ close }) {
   const list = useRef(null);
   const all = useMemo(() => {
     const latest = new Map(registered.value.filter((one) => !one.hidden).map((one) => [one.title, one]));
-    return [...latest.values()].reverse();
+    return [...latest.values()].sort((a, b) => Number(a.general ?? false) - Number(b.general ?? false));
   }, []);
   const found = all.filter((one) => matches(one, text));
   useEffect(() => { list.current?.children[at]?.scrollIntoView({ block: 'nearest' }); }, [at]);
@@ -97,7 +97,7 @@ function useOwnCommands(signedIn) {
     ...(signedIn ? PLACES.map(([place, keys]) => ({ id: place, title: t.commands[place], keys, run: () => go([place]) })) : []),
     ...(signedIn ? [{ id: 'leave', title: t.commands.leave, run: logOut },
       { id: 'search', title: t.commands.search, keys: '/', run: () => document.querySelector('[data-search]')?.focus() }] : []),
-  ]);
+  ].map((command) => ({ ...command, general: true })));
 }
 
 const ICONS = { auto: '◐', light: '○', dark: '●' };

@@ -103,10 +103,13 @@ export function Table(props) {
   const select = useSelect(keys, selected, onSelect);
   useEffect(() => { onWindow?.(rows.slice(from, to)); }, [keys.slice(from, to).join()]);
   useCommands([
-    { id: 'table.down', title: t.commands.down, keys: ['j', 'ArrowDown'], run: () => step(1) },
-    { id: 'table.up', title: t.commands.up, keys: ['k', 'ArrowUp'], run: () => step(-1) },
-    { id: 'table.open', title: t.commands.open, keys: 'Enter', run: () => index() >= 0 && onOpen?.(rows[index()]) },
-    onSelect && { id: 'table.select', title: t.commands.select, keys: 'x', run: () => index() >= 0 && select(current.current, false) },
+    { id: 'table.down', title: t.commands.down, keys: ['j', 'ArrowDown'], hidden: true, run: () => step(1) },
+    { id: 'table.up', title: t.commands.up, keys: ['k', 'ArrowUp'], hidden: true, run: () => step(-1) },
+    { id: 'table.open', title: t.commands.open, keys: 'Enter', hidden: true, run: () => index() >= 0 && onOpen?.(rows[index()]) },
+    onSelect && {
+      id: 'table.select', title: t.commands.select, keys: 'x', hidden: true,
+      run: () => index() >= 0 && select(current.current, false),
+    },
   ].filter(Boolean));
   const click = (event, row) => {
     current.current = keyOf(row);

@@ -32,7 +32,7 @@ export function Login() {
     <p>${t.login.how}</p>
     <${CopyBox} text="forkful login" label=${t.login.how} />
     <p>${t.login.where}</p>
-    <form onSubmit=${submit}>
+    <form class="stack" onSubmit=${submit}>
       <${Field} id="token" label=${t.login.token} hint=${t.login.stays} error=${error}>
         <input id="token" name="token" type="password" class="mono" autocomplete="off" spellcheck="false" required
             placeholder="fkf_…" aria-describedby="token-hint" />

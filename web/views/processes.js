@@ -1,6 +1,5 @@
 // All processes: a live table, filtered and ordered by what the address says, with actions on what is selected.
 import { html, useEffect, useMemo, useState } from '../lib/html.js';
-import { post } from '../lib/api.js';
 import { useCommands } from '../lib/commands.js';
 import { figures, drawn, unwatch, watch } from '../lib/figures.js';
 import { asTree, GROUPS, matches } from '../lib/filter.js';
@@ -8,7 +7,7 @@ import { commandLine, curl, duration, visible } from '../lib/format.js';
 import { go, refine } from '../lib/router.js';
 import { may } from '../lib/session.js';
 import { useSignal } from '../lib/signal.js';
-import { learn, loaded, loadOlder, older, processes, version, connection } from '../lib/store.js';
+import { loaded, loadOlder, older, processes, version, connection } from '../lib/store.js';
 import { t } from '../lib/words.js';
 import { Age, Button, CopyBox, Empty, Failure, Link, Loading } from '../ui/basics.js';
 import { attempt } from '../ui/overlay.js';
@@ -110,6 +109,21 @@ function useRows(query, sort) {
 /** What is selected may be deleted meanwhile: then it is selected no more. */
 const stillThere = (selected) => selected.size === 0 ? selected : new Set([...selected].filter((id) => processes.has(id)));
 
+const Title = () => html`<h1 tabindex="-1">${t.app.processes}</h1>`;
+
+/** `shown` of them pass the filter. */
+function Head({ shown }) {
+  const start = may('spawn') ? html`<a class="button main" href="#/start">${t.app.start}</a>`
+    : html`<${Button} kind="main" disabled title=${t.errors.scope('spawn')}>${t.app.start}<//>`;
+  return html`<div class="head"><${Title} />
+    ${processes.size > 0 && html`<${RowCount} shown=${shown} all=${processes.size} />`}${start}</div>`;
+}
+
+const NothingFits = () => html`<${Empty} title=${t.common.noMatch}>
+  <${Button} onClick=${() => go(['processes'])}>${t.common.clear}<//><//>`;
+
+const watchLiving = (shown) => watch(shown.filter(({ p }) => p.alive).map(({ id }) => id));
+
 export function Processes({ query }) {
   const ready = useSignal(loaded);
   const { state, error } = useSignal(connection);
@@ -118,36 +132,22 @@ export function Processes({ query }) {
   const selected = stillThere(chosen);
   const sort = query.sort ?? '-time';
   const rows = useRows(query, sort);
+  const clear = () => setSelected(new Set());
   useEffect(() => unwatch, []);
-  const spawn = may('spawn');
   useCommands([
     { id: 'processes.start', title: t.commands.start, keys: 'n', run: () => go(['start']) },
-    { id: 'processes.tree', title: t.processes.tree, keys: 't', run: () => refine({ view: query.view === 'tree' ? '' : 'tree' }) },
-    { id: 'processes.clear', title: t.commands.unselect, keys: 'Escape', run: () => setSelected(new Set()) },
+    { id: 'processes.tree', title: t.processes.showTree, keys: 't', run: () => refine({ view: query.view === 'tree' ? '' : 'tree' }) },
+    { id: 'processes.clear', title: t.commands.unselect, keys: 'Escape', run: clear },
   ]);
-  if (state === 'refused') return html`<h1 tabindex="-1">${t.app.processes}</h1><${Failure} error=${error} />`;
-  if (!ready) return html`<h1 tabindex="-1">${t.app.processes}</h1><${Loading} />`;
-  const act = (body) => attempt(async () => {
-    const ids = [...selected];
-    const results = [];
-    for (let at = 0; at < ids.length; at += 1000) {
-      results.push(...(await post('/v1/processes/actions', { ...body, ids: ids.slice(at, at + 1000) })).items);
-    }
-    for (const { process } of results) if (process) learn(process);
-    return results;
-  });
-  const empty = processes.size === 0 ? html`<${FirstRun} />` : html`<${Empty} title=${t.common.noMatch}>
-    <${Button} onClick=${() => go(['processes'])}>${t.common.clear}<//><//>`;
+  if (state === 'refused') return html`<${Title} /><${Failure} error=${error} />`;
+  if (!ready) return html`<${Title} /><${Loading} />`;
+  if (processes.size === 0) return html`<${Head} shown=${0} /><${FirstRun} />`;
+  const footer = more && html`<div class="more"><${Button} kind="quiet" onClick=${() => attempt(loadOlder)}>${t.processes.older}<//></div>`;
   return html`
-    <div class="head"><h1 tabindex="-1">${t.app.processes}</h1><${RowCount} shown=${rows.length} all=${processes.size} />
-      ${spawn ? html`<a class="button main" href="#/start">${t.app.start}</a>` : html`<${Button} kind="main" disabled
-          title=${t.errors.scope('spawn')}>${t.app.start}<//>`}</div>
+    <${Head} shown=${rows.length} />
     <${Filters} query=${query} />
-    ${selected.size > 0 && html`<${BulkBar} ids=${[...selected]} act=${act} done=${() => setSelected(new Set())} />`}
-    ${rows.length === 0 ? empty : html`<${Table} label=${t.app.processes} columns=${columns} rows=${rows} sort=${sort}
-        onSort=${(key) => refine({ sort: key })}
-      onOpen=${({ id }) => go(['processes', id])} selected=${selected} onSelect=${setSelected} rowClass=${({ p }) => p.alive ? '' : 'ended'}
-      onWindow=${(shown) => watch(shown.filter(({ p }) => p.alive).map(({ id }) => id))}
-      footer=${more && html`<div class="more"><${Button} kind="quiet"
-          onClick=${() => attempt(loadOlder)}>${t.processes.older}<//></div>`} />`}`;
+    ${selected.size > 0 && html`<${BulkBar} ids=${[...selected]} done=${clear} />`}
+    ${rows.length === 0 ? html`<${NothingFits} />` : html`<${Table} label=${t.app.processes} columns=${columns} rows=${rows}
+      sort=${sort} onSort=${(key) => refine({ sort: key })} onOpen=${({ id }) => go(['processes', id])}
+      selected=${selected} onSelect=${setSelected} rowClass=${({ p }) => p.alive ? '' : 'ended'} onWindow=${watchLiving} footer=${footer} />`}`;
 }

@@ -1,13 +1,15 @@
 // What can be done to all that is selected, and what came of it for each.
 import { html } from '../lib/html.js';
-import { processes } from '../lib/store.js';
+import { post } from '../lib/api.js';
+import { learn, processes } from '../lib/store.js';
 import { may } from '../lib/session.js';
 import { count, visible } from '../lib/format.js';
 import { t } from '../lib/words.js';
 import { Button, Pill } from '../ui/basics.js';
-import { confirm, open, toast } from '../ui/overlay.js';
+import { attempt, confirm, open, toast } from '../ui/overlay.js';
 import { askSignal } from './process_actions.js';
 
+const AT_ONCE = 1000;
 const nameOf = (id) => visible(processes.get(id)?.name ?? id);
 
 /** All well: a note is enough. Otherwise each has its line, the failures first. */
@@ -23,9 +25,20 @@ function report(action, results) {
     </tbody></table></div>`, { wide: true });
 }
 
-export function BulkBar({ ids, act, done }) {
+/** Asks for all of them, as many at once as one call takes: a result for each. */
+async function actOn(ids, body) {
+  const results = [];
+  for (let at = 0; at < ids.length; at += AT_ONCE) {
+    const { items } = await post('/v1/processes/actions', { ...body, ids: ids.slice(at, at + AT_ONCE) });
+    results.push(...items);
+  }
+  for (const { process } of results) if (process) learn(process);
+  return results;
+}
+
+export function BulkBar({ ids, done }) {
   const run = async (action, body) => {
-    const results = await act({ action, ...body });
+    const results = await attempt(() => actOn(ids, { action, ...body }));
     if (!results) return;
     done();
     report(action, results);
