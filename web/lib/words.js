@@ -145,7 +145,7 @@ export const t = {
       daemon: 'Daemon: ends with its parent, makes no processes', mergeStderr: 'stderr into stdout, in exact order',
       clearEnv: 'Begin with an empty environment', noApi: 'Gets no token for this API',
       rights: 'May gain rights by what it executes (set-user-ID)' },
-    hints: { name: 'Left out: Process-N', cwd: 'Left out: the daemon\'s own' }, full: { default: 'as by default',
+    hints: { name: 'Left out: Process-N', cwd: 'Left out: the daemon\'s own' }, full: { '': 'as by default',
       drop_oldest: 'drop the oldest', drop_newest: 'keep the oldest', block: 'let it wait' },
     curl: 'The same as a curl line', recent: 'Started lately',
     recentHint: 'From this browser. Values of the environment and input are not kept.', aside: 'Preview and templates',

@@ -73,6 +73,6 @@ export function Tabs({ label, tabs, current, path, query = {} }) {
 }
 
 /** Facts as a list of terms; rows without a value are left out. rows: [[term, value, 'wide'?]]. */
-export const Facts = ({ rows }) => html`<dl
-    class="facts">${rows.filter(([, value]) => value !== null && value !== undefined && value !== '' && value !== false)
+const said = ([, value]) => ![null, undefined, '', false].includes(value);
+export const Facts = ({ rows }) => html`<dl class="facts">${rows.filter(said)
   .map(([term, value, width]) => html`<div key=${term} class=${width}><dt>${term}</dt><dd>${value}</dd></div>`)}</dl>`;

@@ -85,8 +85,8 @@ const openPalette = () => open(t.app.palette, (close) => html`<${Palette} close=
 function openHelp() {
   const seen = new Map(registered.value.filter((one) => one.keys).map((one) => [one.title, one.keys]));
   open(t.app.help, () => html`<p class="soft">${t.app.helpHint}</p>
-    <dl class="help">${[...seen].map(([title, keys]) => html`<div key=${title}><dt>${title}</dt><dd><${Keys}
-        keys=${keys} /></dd></div>`)}</dl>`);
+    <dl class="help">${[...seen].map(([title, keys]) => html`
+      <div key=${title}><dt>${title}</dt><dd><${Keys} keys=${keys} /></dd></div>`)}</dl>`);
 }
 
 function useOwnCommands(signedIn) {

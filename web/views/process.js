@@ -29,8 +29,7 @@ function useRecord(id) {
 
 export function Process({ id, query }) {
   const [p, error] = useRecord(id);
-  if (!p) return html`<div class="head"><h1 tabindex="-1">${t.process.title}</h1></div>${error ? html`<${Failure}
-      error=${error} />` : html`<${Loading} />`}`;
+  if (!p) return html`<h1 tabindex="-1">${t.process.title}</h1>${error ? html`<${Failure} error=${error} />` : html`<${Loading} />`}`;
   const tab = TABS[query.tab] ? query.tab : 'log';
   const View = TABS[tab];
   return html`
@@ -38,8 +37,8 @@ export function Process({ id, query }) {
       <h1 tabindex="-1"><${Link} path=${['processes']} class="soft crumb">${t.app.processes}<//> ${visible(p.name)}</h1>
       <${Actions} p=${p} />
     </div>
-    <p class="row sub"><${State} p=${p} />${p.alive && html`<span class="soft"><${Age} at=${p.started_at} /></span><span
-        class="soft">${t.processes.pid} ${p.pid}</span>`}
+    <p class="row sub"><${State} p=${p} />
+      ${p.alive && html`<span class="soft"><${Age} at=${p.started_at} /></span><span class="soft">${t.processes.pid} ${p.pid}</span>`}
       <${Labels} p=${p} /><span class="mono soft line-clip"
           title=${visible(commandLine(p.argv))}>${visible(commandLine(p.argv))}</span></p>
     <${Tabs} label=${t.process.tabs} current=${tab} path=${['processes', id]}

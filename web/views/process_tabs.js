@@ -28,8 +28,8 @@ function usePolled(path, query, milliseconds, take = () => {}) {
 
 function parentOf(p) {
   if (!p.parent) return t.process.daemon;
-  return p.parent.startsWith('p_') ? html`<${Link}
-      path=${['processes', p.parent]}>${visible(processes.get(p.parent)?.name ?? p.parent)}<//>` : p.parent;
+  if (!p.parent.startsWith('p_')) return p.parent;
+  return html`<${Link} path=${['processes', p.parent]}>${visible(processes.get(p.parent)?.name ?? p.parent)}<//>`;
 }
 
 function outputOf({ output, alive }) {
@@ -74,8 +74,9 @@ function Tree({ p }) {
       <tbody>${tree.items.map((one) => html`<tr key=${one.pid}>
         <td class="mono"><span style=${{ paddingLeft: `${one.depth * 18}px` }}
             title=${visible(commandLine(one.argv))}>${visible(one.argv.length > 0 ? commandLine(one.argv) : one.name)}</span></td>
-        <td class="number">${one.pid}</td><td class="number">${duration(one.cpu_seconds)}</td><td
-            class="number">${bytes(one.rss_bytes)}</td></tr>`)}</tbody>
+        <td class="number">${one.pid}</td>
+        <td class="number">${duration(one.cpu_seconds)}</td>
+        <td class="number">${bytes(one.rss_bytes)}</td></tr>`)}</tbody>
     </table></div></section>`;
 }
 

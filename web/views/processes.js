@@ -20,14 +20,13 @@ const last = (p, kind) => (p.alive && figures.get(p.id)?.[kind].at(-1)) ?? null;
 
 function Name({ p, depth }) {
   return html`<span class="name" style=${{ paddingLeft: `${depth * 18}px` }}>
-    ${depth > 0 && html`<span class="soft" aria-hidden="true">└ </span>`}<${Link}
-        path=${['processes', p.id]}>${visible(p.name)}<//> <${Labels} p=${p} /></span>`;
+    ${depth > 0 && html`<span class="soft" aria-hidden="true">└ </span>`}
+    <${Link} path=${['processes', p.id]}>${visible(p.name)}<//> <${Labels} p=${p} /></span>`;
 }
 
 function Clock({ p }) {
   if (p.alive) return html`<${Age} at=${p.started_at} />`;
-  return p.started_at && p.exited_at ? html`<span class="soft">${t.processes.ran(duration(ran(p)))}</span>` : html`<span
-      class="soft">–</span>`;
+  return html`<span class="soft">${p.started_at && p.exited_at ? t.processes.ran(duration(ran(p))) : '–'}</span>`;
 }
 
 const figure = (key, kind) => ({

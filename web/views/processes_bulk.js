@@ -16,13 +16,14 @@ const nameOf = (id) => visible(processes.get(id)?.name ?? id);
 function report(action, results) {
   const bad = results.filter((one) => one.problem);
   if (bad.length === 0) { toast(t.bulk.done(action, results.length)); return; }
+  const failuresFirst = [...bad, ...results.filter((one) => !one.problem)];
   open(t.bulk.title(action), () => html`
     <p>${t.bulk.some(results.length - bad.length, bad.length)}</p>
-    <div class="results"><table class="list"
-        aria-label=${t.bulk.title(action)}><tbody>${[...bad, ...results.filter((one) => !one.problem)].map((one) => html`
-      <tr key=${one.id}><td class="c-name">${nameOf(one.id)}</td><td class="wrap"><${Pill}
-          tone=${one.problem ? 'bad' : 'good'}>${one.problem?.detail ?? one.problem?.title ?? t.bulk.ok}<//></td></tr>`)}
-    </tbody></table></div>`, { wide: true });
+    <div class="results"><table class="list" aria-label=${t.bulk.title(action)}><tbody>${failuresFirst.map(({ id, problem }) => html`
+      <tr key=${id}>
+        <td class="c-name">${nameOf(id)}</td>
+        <td class="wrap"><${Pill} tone=${problem ? 'bad' : 'good'}>${problem?.detail ?? problem?.title ?? t.bulk.ok}<//></td>
+      </tr>`)}</tbody></table></div>`, { wide: true });
 }
 
 /** Asks for all of them, as many at once as one call takes: a result for each. */

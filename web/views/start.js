@@ -75,8 +75,8 @@ function Program({ form, set }) {
     <div class="segments" role="group" aria-label=${w.what}>${['argv', 'shell'].map((mode) => html`
       <button type="button" key=${mode} aria-pressed=${form.mode === mode ? 'true' : 'false'}
           onClick=${() => set({ mode })}>${w.modes[mode]}</button>`)}</div>
-    ${form.mode === 'argv' ? html`<${Argv} argv=${form.argv} change=${(argv) => set({ argv })} /><p
-        class="hint">${w.argvHint}</p>`
+    ${form.mode === 'argv' ? html`
+      <${Argv} argv=${form.argv} change=${(argv) => set({ argv })} /><p class="hint">${w.argvHint}</p>`
       : html`<textarea class="mono" rows="3" required aria-label=${w.modes.shell} spellcheck="false"
           placeholder="make && ./run | tee out.txt" value=${form.shell}
           onInput=${(event) => set({ shell: event.target.value })}></textarea><p class="hint">${w.shellHint}</p>`}
@@ -93,22 +93,26 @@ function Input({ form, set }) {
   </fieldset>`;
 }
 
+const NUMBER = { type: 'number' };
+const MONO = { mono: true };
+const LIMITS = { timeout: NUMBER, grace: NUMBER, stopSignal: { mono: true, placeholder: 'SIGTERM' }, nofile: NUMBER, memory: NUMBER,
+  cpu: NUMBER, nice: { type: 'number', min: -20, max: 19 }, maxOutput: NUMBER };
+const OTHERS = { user: MONO, group: MONO, lock: MONO, onExit: MONO };
+const TICKS = ['daemon', 'mergeStderr', 'clearEnv', 'noApi', 'rights'];
+
+const Fields = ({ form, set, fields }) => Object.entries(fields).map(([name, more]) => html`
+  <${Text} key=${name} form=${form} set=${set} name=${name} ...${more} />`);
+
 function Limits({ form, set }) {
-  const field = (name, more = {}) => html`<${Text} form=${form} set=${set} name=${name} ...${more} />`;
-  const numeric = { type: 'number' };
   return html`<details><summary>${w.limits}</summary><div class="grid">
-    ${field('timeout', numeric)}${field('grace', numeric)}${field('stopSignal', { mono: true, placeholder: 'SIGTERM' })}${field('nofile', numeric)}${field('memory', numeric)}${field('cpu', numeric)}
-    ${field('nice', { type: 'number', min: -20, max: 19 })}${field('maxOutput', numeric)}
-    <${Field} id="start-full" label=${w.fields.whenFull}><select id="start-full" value=${form.whenFull}
-        onChange=${(event) => set({ whenFull: event.target.value })}>
-      ${['', 'drop_oldest', 'drop_newest', 'block'].map((one) => html`<option key=${one}
-          value=${one}>${w.full[one || 'default']}</option>`)}</select><//>
+    <${Fields} form=${form} set=${set} fields=${LIMITS} />
+    <${Field} id="start-full" label=${w.fields.whenFull}>
+      <select id="start-full" value=${form.whenFull} onChange=${(event) => set({ whenFull: event.target.value })}>
+        ${Object.entries(w.full).map(([key, title]) => html`<option key=${key} value=${key}>${title}</option>`)}</select><//>
   </div></details>
-  <details><summary>${w.more}</summary><div class="grid">
-    ${field('user', { mono: true })}${field('group', { mono: true })}${field('lock', { mono: true })}${field('onExit', { mono: true })}</div>
-    <div class="stack checks"><${Check} form=${form} set=${set} name="daemon" /><${Check} form=${form} set=${set}
-        name="mergeStderr" /><${Check} form=${form} set=${set} name="clearEnv" /><${Check} form=${form} set=${set}
-        name="noApi" /><${Check} form=${form} set=${set} name="rights" /></div>
+  <details><summary>${w.more}</summary>
+    <div class="grid"><${Fields} form=${form} set=${set} fields=${OTHERS} /></div>
+    <div class="stack checks">${TICKS.map((name) => html`<${Check} key=${name} form=${form} set=${set} name=${name} />`)}</div>
   </details>`;
 }
 
@@ -116,9 +120,10 @@ function Recent({ use }) {
   const list = recent();
   if (list.length === 0) return null;
   return html`<section class="stack"><h2>${w.recent}</h2><p class="hint">${w.recentHint}</p>
-    <ul class="stack tight">${list.map((body, i) => html`<li key=${i}><button type="button" class="template mono"
-        onClick=${() => use(formOf(body))}>
-      ${body.name && html`<b>${visible(body.name)} </b>`}${visible(body.shell ?? commandLine(body.argv))}</button></li>`)}</ul></section>`;
+    <ul class="stack tight">${list.map((body, i) => html`<li key=${i}>
+      <button type="button" class="template mono" onClick=${() => use(formOf(body))}>
+        ${body.name && html`<b>${visible(body.name)} </b>`}${visible(body.shell ?? commandLine(body.argv))}</button></li>`)}</ul>
+  </section>`;
 }
 
 // The same form sent twice because the first answer got lost must not start two processes.
@@ -165,8 +170,10 @@ export function Start({ query }) {
     <div class="columns">
       <form ref=${element} class="stack wide-gap" onSubmit=${(event) => { event.preventDefault(); start(); }}>
         <${Program} form=${form} set=${set} />
-        <div class="grid"><${Text} form=${form} set=${set} name="name" maxlength="255" /><${Text} form=${form} set=${set}
-            name="cwd" mono placeholder="/srv/app" /></div>
+        <div class="grid">
+          <${Text} form=${form} set=${set} name="name" maxlength="255" />
+          <${Text} form=${form} set=${set} name="cwd" mono placeholder="/srv/app" />
+        </div>
         <${Pairs} title=${w.env} list=${form.env} change=${(env) => set({ env })} names=${[w.envName, w.envValue, 'NAME']} />
         <${Pairs} title=${w.secrets} list=${form.secrets} change=${(secrets) => set({ secrets })}
             names=${[w.secretName, w.secretFile, 'NAME']} />
@@ -175,13 +182,13 @@ export function Start({ query }) {
         <${Input} form=${form} set=${set} />
         <${Limits} form=${form} set=${set} />
         ${error && html`<div class="error" role="alert">
-          ${error.errors.length > 0 ? html`<ul>${error.errors.map((one) => html`<li
-              key=${one.pointer}><code>${one.pointer}</code> ${one.detail}</li>`)}</ul>` : error.message}</div>`}
+          ${error.errors.length === 0 ? error.message : html`<ul>${error.errors.map((one) => html`
+            <li key=${one.pointer}><code>${one.pointer}</code> ${one.detail}</li>`)}</ul>`}</div>`}
         <div class="row"><${Button} type="submit" kind="main" disabled=${busy || !may('spawn')}>${w.start}<//></div>
       </form>
       <aside class="stack wide-gap" aria-label=${w.aside}>
-        <section class="stack"><h2>${w.curl}</h2><${CopyBox} text=${curl('POST', '/v1/processes', body)}
-            label=${w.curl} /></section>
+        <section class="stack"><h2>${w.curl}</h2>
+          <${CopyBox} text=${curl('POST', '/v1/processes', body)} label=${w.curl} /></section>
         <${Recent} use=${setForm} />
       </aside>
     </div>
