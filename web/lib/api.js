@@ -37,8 +37,8 @@ async function request(path, { headers, as, ...options }) {
  * One call: the JSON of the answer, null when it has none. `body`: sent as JSON; `raw`: bytes or text as they are.
  * A call that is sent again after a lost answer should carry the same `key` (Idempotency-Key). `as`: another token than ours.
  */
-export async function call(method, path, { query, body, raw, type, key, signal, as } = {}) {
-  const headers = { Accept: 'application/json' };
+export async function call(method, path, { query, body, raw, type, key, signal, as, headers: more } = {}) {
+  const headers = { Accept: 'application/json', ...more };
   if (body !== undefined) headers['Content-Type'] = 'application/json';
   if (raw !== undefined) headers['Content-Type'] = type ?? 'application/octet-stream';
   if (key) headers['Idempotency-Key'] = key;
@@ -51,8 +51,8 @@ export const get = (path, query, signal) => call('GET', path, { query, signal })
 export const post = (path, body = {}, options = {}) => call('POST', path, { body, ...options });
 
 /** The bytes of an answer, for a download. */
-export async function bytes(path, query, accept = 'application/octet-stream') {
-  return (await request(address(path, query), { headers: { Accept: accept } })).blob();
+export async function bytes(path, query, accept = 'application/octet-stream', signal = undefined) {
+  return (await request(address(path, query), { headers: { Accept: accept }, signal })).blob();
 }
 
 async function readLines(path, signal, opened, item) {
