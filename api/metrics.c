@@ -6,6 +6,10 @@
  */
 #include "api/metrics.h"
 
+#include <stdio.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
 #include "api/handlers.h"
 #include "api/respond.h"
 
@@ -54,6 +58,29 @@ static void uptime(struct text *out, const struct metric *metric, const struct p
 static void restarts(struct text *out, const struct metric *metric, const struct picture *picture)
 {
     metric_sample(out, metric, picture->app->server_restarts);
+}
+
+static void cpu(struct text *out, const struct metric *metric, const struct picture *picture)
+{
+    struct rusage usage;
+    (void)picture;
+    if (getrusage(RUSAGE_SELF, &usage) == 0) {
+        seconds(out, metric, (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * INT64_C(1000000) +
+                                 usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    }
+}
+
+static void memory(struct text *out, const struct metric *metric, const struct picture *picture)
+{
+    FILE *file = fopen("/proc/self/statm", "re");
+    unsigned long long pages;
+    (void)picture;
+    if (file) {
+        if (fscanf(file, "%*u %llu", &pages) == 1) {
+            metric_sample(out, metric, pages * (uint64_t)sysconf(_SC_PAGESIZE));
+        }
+        fclose(file);
+    }
 }
 
 static void ready(struct text *out, const struct metric *metric, const struct picture *picture)
@@ -170,6 +197,8 @@ static const struct metric metrics[] = {
     {"start_time_seconds", "gauge", "When the daemon was started, since 1970.", start_time},
     {"uptime_seconds", "gauge", "How long the daemon runs.", uptime},
     {"server_restarts_total", "counter", "How often the server was started again.", restarts},
+    {"server_cpu_seconds_total", "counter", "Processor time of this server.", cpu},
+    {"server_resident_memory_bytes", "gauge", "Memory of this server.", memory},
     {"ready", "gauge", "1 while work is taken: the database can be written, no shutdown.", ready},
     {"processes", "gauge", "Records of processes by state.", processes},
     {"processes_made_total", "counter", "Processes made so far.", made},

@@ -30,15 +30,29 @@ address() {
     esac
 }
 
+# Our own code goes without comments and indentation, but with every line, so that an error names the line of the source. A
+# comment has its lines to itself.
+bare() {
+    case $1 in
+    web/node_modules/*) echo "$1" ;;
+    web/*.js | web/*.css)
+        mkdir -p "$build/${1%/*}"
+        awk '{ sub(/^ +/, "") } /^\/\*/ { comment = 1 } { print comment || /^\/\// ? "" : $0 } /\*\// { comment = 0 }' "$1" > "$build/$1"
+        echo "$build/$1" ;;
+    *) echo "$1" ;;
+    esac
+}
+
 row() {
     printf 'ASSET(%d, "%s", "%s", "%s", %d, "%.16s")\n' \
         "$1" "$2" "$3" "$4" "$(stat -c %s "$3")" "$(sha256sum < "$3")"
 }
 
+build=$(dirname "$1")
 row 0 '' "$1" application/octet-stream
 shift
 number=1
 for file; do
-    row "$number" "$(address "$file")" "$file" "$(content_type "$file")"
+    row "$number" "$(address "$file")" "$(bare "$file")" "$(content_type "$file")"
     number=$((number + 1))
 done

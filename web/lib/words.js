@@ -189,7 +189,7 @@ export const t = {
   daemon: {
     tabs: { overview: 'Overview', log: 'Log', changes: 'Changes', audit: 'Audit', tokens: 'Tokens', api: 'API' }, tabsLabel: 'Parts', health: { ok: 'healthy', degraded: 'cannot write its database', draining: 'shutting down' }, ready: 'ready', notReady: 'not ready', alive: 'alive', notAlive: 'not alive',
     facts: { version: 'Version', uptime: 'Running for', started: 'Started', keeper: 'Keeper', server: 'Server', restarts: 'Server restarts', memory: 'Memory of the machine', cpus: 'Processors', listeners: 'Listens on', state: 'State directory', runtime: 'Runtime directory', kernel: 'Kernel', executor: 'Runs processes', spool: 'Spool', journal: 'Journal', features: 'Can do', missing: 'Cannot do',
-      rss: 'Its memory', cpu: 'Its processor time', fds: 'Its descriptors' },
+      rss: 'Memory of the server', cpu: 'Its processor time' },
     pid: (pid) => `PID ${pid}`, of: (used, all) => `${used} of ${all}`, free: (free, all) => `${free} of ${all} free`, cpus: (usable, all) => usable === all ? count(all) : `${count(usable)} of ${count(all)}`, limits: 'Limits', limitColumns: { name: 'Limit', used: 'In use', limit: 'At most' }, noLimit: 'no limit',
     upgrade: 'Upgrade …', upgradeAsk: 'Upgrade the daemon?', upgradeText: 'It executes its own file again. No process, listener or byte of output is lost; calls that wait are to be repeated.', upgradeDo: 'Upgrade', upgraded: 'The upgrade has begun',
     shutdown: 'Shut down …', shutdownAsk: 'Shut the daemon down?', shutdownText: 'Daemonic processes are ended at once, the others are waited for so long and then stopped. Nobody answers here afterwards.', shutdownDo: 'Shut down', shutdownWait: 'Wait for processes, seconds', shutDown: 'The daemon is shutting down',

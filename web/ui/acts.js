@@ -32,7 +32,7 @@ function Input({ field, value, set }) {
 const read = (field, value) => field.number ? (value === '' ? null : Number(value)) : value;
 
 function Form({ fields, action, danger, text, close }) {
-  const [held, setHeld] = useState(() => Object.fromEntries(fields.map(({ key, value = '' }) => [key, value])));
+  const [held, setHeld] = useState(() => Object.fromEntries(fields.map(({ key, options, value = options?.[0] ?? '' }) => [key, value])));
   const set = (key) => (value) => setHeld((before) => ({ ...before, [key]: value }));
   const shown = fields.filter((field) => !field.when || field.when(held));
   const errors = Object.fromEntries(shown.map((field) => [field.key, field.check?.(held[field.key], held)]));

@@ -36,7 +36,7 @@ const parses = (text) => { try { JSON.parse(text); return ''; } catch (error) { 
 async function put(one, again, path, more) {
   const answer = await askFields({ title: `${a[path]}: ${one.name}`, action: a[path], fields: [
     { key: 'body', label: f.body, lines: 6, check: (text, { type }) => type === TYPES[0] && text !== '' && parses(text) },
-    { key: 'type', label: f.type, options: TYPES, value: TYPES[0] }, ...more] });
+    { key: 'type', label: f.type, options: TYPES }, ...more] });
   if (!answer) return;
   const { body, type, ...query } = answer;
   await attempt(() => call('POST', at(one, path), { raw: body, type, query, key: crypto.randomUUID() }), a.done[path]);
@@ -45,7 +45,7 @@ async function put(one, again, path, more) {
 
 async function purge(queue, again) {
   const answer = await askFields({ title: a.purgeAsk(queue.name), text: a.purgeText, action: a.purge, danger: true,
-    fields: [{ key: 'state', label: title.state, options: ['all', 'ready', 'delayed', 'buried'], names: { ...c.messageStates, all: c.messageStates[''] }, value: 'all' }] });
+    fields: [{ key: 'state', label: title.state, options: ['all', 'ready', 'delayed', 'buried'], names: { ...c.messageStates, all: c.messageStates[''] } }] });
   if (!answer) return;
   await attempt(async () => {
     const { purged } = await call('DELETE', at(queue, 'messages'), { query: { state: answer.state === 'all' ? '' : answer.state } });

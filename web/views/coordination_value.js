@@ -38,7 +38,7 @@ async function read(path, signal) {
 }
 
 function Field({ type, ...rest }) {
-  if (type === 'bool') return html`<select ...${rest}><option>true</option><option>false</option></select>`;
+  if (type === 'bool') return html`<select ...${rest}><option value="true">true</option><option value="false">false</option></select>`;
   if (/^(int32|int64|double)$/.test(type)) return html`<input ...${rest} class="mono" inputmode="decimal" autocomplete="off" />`;
   return html`<textarea ...${rest} class="mono" rows="10" spellcheck="false"></textarea>`;
 }

@@ -52,7 +52,7 @@ function facts({ system: s, capabilities, use }) {
   const features = Object.entries(s.kernel).filter(([, on]) => on === true).map(([name]) => name);
   return [
     [f.version, s.version], [f.uptime, html`<${Age} at=${s.started_at} />`], [f.started, html`<${Time} at=${s.started_at} />`], [f.keeper, w.pid(s.keeper_pid)], [f.server, w.pid(s.server_pid)], [f.restarts, s.server_restarts || null],
-    [f.rss, use.process_resident_memory_bytes && bytes(use.process_resident_memory_bytes)], [f.cpu, use.process_cpu_seconds_total && `${use.process_cpu_seconds_total.toFixed(1)} s`], [f.fds, use.process_open_fds && count(use.process_open_fds)],
+    [f.rss, bytes(use.forkful_server_resident_memory_bytes)], [f.cpu, `${use.forkful_server_cpu_seconds_total?.toFixed(1)} s`],
     [f.cpus, w.cpus(s.cpu_usable, s.cpu_count)], [f.memory, w.free(bytes(s.memory.available_bytes), bytes(s.memory.total_bytes))],
     [f.spool, w.of(bytes(s.spool.used_bytes), bytes(s.spool.size_bytes))], [f.journal, w.of(bytes(use.forkful_journal_used_bytes), bytes(use.forkful_journal_size_bytes))],
     [f.listeners, s.listeners.map((one) => html`<code key=${one}>${one}</code> `), 'wide'], [f.state, html`<code>${s.state_dir}</code>`, 'wide'],
