@@ -8,6 +8,7 @@ VERSION := 0.1.0
 BUILD   ?= build
 VARIANT ?= plain
 WEB     ?= 1
+SWAGGER ?= 0
 PREFIX  ?= /usr/local
 O       := $(BUILD)$(if $(filter plain,$(VARIANT)),,/$(VARIANT))
 
@@ -53,6 +54,10 @@ FUZZ_SRC      := $(wildcard tests/fuzz/fuzz_*.c)
 PAGE   := $(foreach of,* lib/* ui/* views/*,$(foreach type,html css js svg,$(wildcard web/$(of).$(type))))
 VENDOR := $(addprefix web/node_modules/,htm/preact/standalone.module.js uplot/dist/uPlot.esm.js \
           uplot/dist/uPlot.min.css htm/LICENSE preact/LICENSE uplot/LICENSE)
+# Swagger UI is for those who ask for it: 2 MB.
+WITH_SWAGGER := $(filter-out 0,$(SWAGGER))
+VENDOR += $(if $(WITH_SWAGGER),$(wildcard web/swagger/*) $(addprefix web/node_modules/swagger-ui-dist/,swagger-ui-bundle.js swagger-ui.css LICENSE))
+FETCHED := web/node_modules/$(if $(WITH_SWAGGER),.swagger,.installed)
 ASSETS := $(if $(filter-out 0,$(WEB)),$(PAGE) $(VENDOR)) $(wildcard openapi.yaml openapi.json)
 
 UNITS := $(UNIT_SRC:tests/unit/%.c=$(O)/unit/%)
@@ -118,15 +123,15 @@ $(O)/keeper/%.o: %.c Makefile
 
 # The embedded files: a table of path, type, size and hash, rewritten only when it has changed.
 $(O)/server/api/assets.o: $(O)/assets.list
-$(O)/assets.list: $(O)/forkful-keeper $(if $(filter-out 0,$(WEB)),web/node_modules/.installed) force
+$(O)/assets.list: $(O)/forkful-keeper $(if $(filter-out 0,$(WEB)),$(FETCHED)) force
 	$(Q)scripts/assets.sh $(O)/forkful-keeper $(ASSETS) > $@.new
 	$(Q)if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
-web/node_modules/.installed: web/package-lock.json
+web/node_modules/.installed web/node_modules/.swagger: web/package-lock.json
 	$(call say,NPM)
 	$(Q)command -v npm > /dev/null || { echo 'npm is missing: make deps brings it, WEB=0 builds without the page' >&2; exit 1; }
-	$(Q)cd web && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error < /dev/null > /dev/null
-	$(Q)touch $@
+	$(Q)cd web && npm ci $(if $(WITH_SWAGGER),,--omit=dev) --ignore-scripts --no-audit --no-fund --loglevel=error < /dev/null > /dev/null
+	$(Q)touch web/node_modules/.installed $@
 
 -include $(shell find $(O)/server $(O)/keeper $(O)/source -name '*.d' 2>/dev/null)
 
@@ -139,7 +144,7 @@ help:
 	@echo 'make soak     everything at once for half an hour, SOAK_SECONDS=$(SOAK_SECONDS)'
 	@echo 'make deps     Debian packages to build   make deps-test  and those to test'
 	@echo 'make install  PREFIX=$(PREFIX) DESTDIR=  make clean    remove $(BUILD)/'
-	@echo 'Variables: BUILD=dir  WEB=0 (without the page)  V=1 (show commands)'
+	@echo 'Variables: BUILD=dir  WEB=0 (without the page)  SWAGGER=1 (with Swagger UI)  V=1 (show commands)'
 
 deps:
 	@WEB=$(WEB) scripts/deps.sh build

@@ -23,6 +23,8 @@ address() {
     web/node_modules/htm/preact/standalone.module.js) echo /web/vendor/htm.js ;;
     web/node_modules/uplot/dist/uPlot.esm.js) echo /web/vendor/uplot.js ;;
     web/node_modules/uplot/dist/uPlot.min.css) echo /web/vendor/uplot.css ;;
+    web/node_modules/swagger-ui-dist/swagger-ui-bundle.js) echo /web/vendor/swagger.js ;;
+    web/node_modules/swagger-ui-dist/swagger-ui.css) echo /web/vendor/swagger.css ;;
     web/node_modules/*/LICENSE)
         package=${1#web/node_modules/}
         echo "/web/vendor/${package%/LICENSE}-license.txt" ;;

@@ -10,6 +10,6 @@ export function Api() {
   useEffect(() => { fetch(SWAGGER, { method: 'HEAD' }).then((answer) => setEmbedded(answer.ok), () => {}); }, []);
   return html`<div class="page"><h2>${w.api}</h2><p>${w.apiText}</p>
     <ul><li><a href="/openapi.yaml" target="_blank">openapi.yaml</a></li><li><a href="/openapi.json" target="_blank">openapi.json</a></li>
-      ${embedded && html`<li><a href=${SWAGGER} target="_blank">${w.swagger}</a></li>`}</ul>
+      ${embedded && html`<li><a href=${SWAGGER}>${w.swagger}</a></li>`}</ul>
     ${embedded === false && html`<p class="soft">${w.swaggerNone}</p>`}</div>`;
 }
