@@ -39,7 +39,7 @@ describe('the daemon', { concurrency: 2 }, () => {
     assert.match((await fetch(`${d.url}/`)).headers.get('content-security-policy'), /style-src 'self';.*require-trusted-types-for/);
     await page.getByRole('link', { name: 'Swagger UI' }).click();
     await page.getByText('Processes and what coordinates them, over HTTP.').waitFor();
-    await page.locator('.opblock-tag', { hasText: 'queues' }).waitFor();
+    await page.locator('.opblock', { hasText: '/healthz' }).waitFor({ state: 'attached' });
   });
 
   browserTest('shows its log as it is written, by level, and keeps as much of it as it is told', async ({ d, page }) => {
