@@ -225,8 +225,6 @@ void answer_static(struct request *request, int status, const char *content_type
                    size_t bytes, const char *etag)
 {
     for (size_t i = 0; i < COUNT_OF(page_headers); i++) {
-        answer_header(request, page_headers[i].name, page_headers[i].value);
-    for (size_t i = 0; i < sizeof page_headers / sizeof page_headers[0]; i++) {
         if (!has_header(request, page_headers[i].name)) {
             answer_header(request, page_headers[i].name, page_headers[i].value);
         }
