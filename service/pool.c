@@ -165,6 +165,8 @@ void pool_task_ended(struct task *task, enum task_state state, struct blob *resu
     tell_joiners(pool);
 }
 
+/* ---- waiting, the first time or again ---- */
+
 static void try_again(struct timer *timer)
 {
     struct task *task = (struct task *)((char *)timer - offsetof(struct task, again));
@@ -181,6 +183,33 @@ static int64_t retry_delay(const struct task *task)
     return delay_us < RETRY_MOST_US ? delay_us : RETRY_MOST_US;
 }
 
+void pool_task_wait(struct task *task)
+{
+    struct pool *pool = task->pool;
+    int64_t delay_us = retry_delay(task);
+    int64_t left_us = task->last.ended_at_us + delay_us - time_now_us();
+    left_us = left_us < delay_us ? left_us : delay_us; /* the clock may have been set */
+    task->again.due = try_again;
+    if (left_us <= 0 ||
+        !timer_set(pool->object.service->loop, &task->again, time_monotonic_us() + left_us)) {
+        pool_queue_add(pool, task);
+    }
+}
+
+static void task_stored(struct after_commit *after)
+{
+    struct task *task = (struct task *)((char *)after - offsetof(struct task, after));
+    if (task->state == TASK_QUEUED) {
+        pool_task_wait(task);
+    }
+}
+
+void pool_task_wait_stored(struct task *task)
+{
+    task->after.run = task_stored;
+    recorder_after(task->pool->object.service->recorder, &task->after);
+}
+
 void pool_task_back(struct task *task)
 {
     static const struct task_outcome terminated = {.error = TASK_TERMINATED};
@@ -192,30 +221,19 @@ void pool_task_back(struct task *task)
     task->worker = NULL;
     pool_set_state(task, TASK_QUEUED);
     task_touch(task, true);
-    if (task->stored) {
-        pool_queue_add(task->pool, task);
-    }
+    pool_task_wait_stored(task);
 }
 
 void pool_task_failed(struct task *task, const struct task_outcome *outcome)
 {
-    struct pool *pool = task->pool;
-    int64_t delay_us = retry_delay(task);
+    const struct pool *pool = task->pool;
     task_end_attempt(task, outcome);
     if (pool->phase == POOL_TERMINATED) {
         pool_task_ended(task, TASK_CANCELLED, NULL);
     } else if (pool->max_attempts && task->last.number >= (unsigned)pool->max_attempts) {
         pool_task_ended(task, TASK_FAILED, NULL);
-    } else if (!delay_us) {
-        pool_task_back(task);
     } else {
-        task->worker = NULL;
-        pool_set_state(task, TASK_QUEUED);
-        task_touch(task, true);
-        task->again.due = try_again;
-        if (!timer_set(pool->object.service->loop, &task->again, time_monotonic_us() + delay_us)) {
-            pool_queue_add(pool, task);
-        }
+        pool_task_back(task);
     }
 }
 

@@ -15,6 +15,10 @@ void pool_queue_remove(struct task *task);                      /* harmless when
 void pool_set_state(struct task *task, enum task_state state);
 /* It stays, with its result (taken; or NULL), until it is dropped. Who waits is told. */
 void pool_task_ended(struct task *task, enum task_state state, struct blob *result);
+/* It stands in the queue, at once or when the delay is over that follows its last attempt. */
+void pool_task_wait(struct task *task);
+/* The same when the open batch is committed: nobody is given what a kill could still undo. */
+void pool_task_wait_stored(struct task *task);
 /* Its attempt has come to nothing: again, or failed. */
 void pool_task_failed(struct task *task, const struct task_outcome *outcome);
 /* It was not begun: it waits again, in its place. */

@@ -106,7 +106,7 @@ static bool enter(struct loading *loading, struct task *task)
     if (task_ended(task)) {
         pool_task_finished(task);
     } else if (task->state == TASK_QUEUED) {
-        pool_queue_add(pool, task);
+        pool_task_wait(task);
     }
     return true;
 }

@@ -1,5 +1,4 @@
 /* Tasks come into a pool: their payloads, checked and formed, and their rows; see pool.h. */
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -75,15 +74,6 @@ struct blob *pool_payload_make(const struct pool *pool, const char *type, const 
 
 /* ---- in ---- */
 
-static void task_stored(struct after_commit *after)
-{
-    struct task *task = (struct task *)((char *)after - offsetof(struct task, after));
-    task->stored = true;
-    if (task->state == TASK_QUEUED) {
-        pool_queue_add(task->pool, task);
-    }
-}
-
 static struct problem *refused(struct pool *pool, size_t bytes)
 {
     struct service *service = pool->object.service;
@@ -103,11 +93,9 @@ static struct problem *refused(struct pool *pool, size_t bytes)
 /* With a number and a row; it may be given out when that is committed, and on the disk. */
 static void begin(struct task *task)
 {
-    struct service *service = task->pool->object.service;
     task->pool->submitted_total++;
     task_insert(task);
-    task->after.run = task_stored;
-    recorder_after(service->recorder, &task->after);
+    pool_task_wait_stored(task);
 }
 
 static struct task *enter_new(struct pool *pool, struct pool_payload payload,

@@ -258,7 +258,6 @@ struct task *task_from_row(const struct task_row *row)
     }
     task->num = row->mark.num;
     task->state = (enum task_state)row->mark.state;
-    task->stored = true;
     task->index = (size_t)row->index;
     task->place = (size_t)row->place;
     task->submitted_at_us = row->submitted_at_us;

@@ -70,7 +70,6 @@ struct task {
     size_t index;                      /* in the batch */
     size_t place;                      /* in the order in which its batch's tasks ended, from 1; 0: not yet */
     enum task_state state;
-    bool stored;                       /* its row is committed: it may be given to somebody */
     bool queued;                       /* it stands in its pool's queue */
     int64_t submitted_at_us, finished_at_us;
     struct blob *payload;              /* stdio: one line, with its newline. NULL when it has ended */
@@ -83,7 +82,7 @@ struct task {
     int64_t fed;                       /* bytes of the line that are written; see pool_feed.c */
     bool unsure;                       /* a write is under way: it may or may not have been done */
     struct wait_list waiters;          /* claims: GRANTED when it has ended */
-    struct after_commit after;         /* `stored` */
+    struct after_commit after;         /* that it waits is committed: it may be given to somebody */
     struct timer again;                /* a retry that is put off */
     struct task *next, *previous;                /* of its pool, by num */
     struct task *next_queued, *previous_queued;
