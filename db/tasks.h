@@ -27,7 +27,7 @@ struct task_row {
     int64_t index;             /* in the batch */
     uint64_t place;            /* in the order in which the batch's tasks ended, from 1; 0: not yet */
     int64_t submitted_at_us, finished_at_us;
-    int error, reason;         /* enum task_error, enum exit_reason */
+    int error, reason;         /* of its end: enum task_error, enum exit_reason */
     bool exitcode_known;
     int exitcode, error_number;
     unsigned stage;

@@ -8,6 +8,8 @@
 #define RETRY_US 100000                /* the second retry waits so long, each further one twice as long */
 #define RETRY_MOST_US 30000000
 
+static const struct task_outcome terminated = {.error = TASK_TERMINATED};
+
 /* ---- counting ---- */
 
 size_t pool_unfinished(const struct pool *pool)
@@ -136,13 +138,15 @@ static void tell_joiners(struct pool *pool)
     }
 }
 
-void pool_task_ended(struct task *task, enum task_state state, struct blob *result)
+void pool_task_ended(struct task *task, enum task_state state, const struct task_outcome *outcome,
+                     struct blob *result)
 {
     struct pool *pool = task->pool;
     struct service *service = pool->object.service;
     pool_queue_remove(task);
     timer_cancel(service->loop, &task->again);
     task->worker = NULL;
+    task->outcome = *outcome;
     task->finished_at_us = time_now_us();
     service->tasks.bytes += result ? result->bytes : 0;
     service->tasks.bytes -= task->payload ? task->payload->bytes : 0;
@@ -212,10 +216,8 @@ void pool_task_wait_stored(struct task *task)
 
 void pool_task_back(struct task *task)
 {
-    static const struct task_outcome terminated = {.error = TASK_TERMINATED};
     if (task->pool->phase == POOL_TERMINATED) {
-        task->last.outcome = terminated;
-        pool_task_ended(task, TASK_CANCELLED, NULL);
+        pool_task_ended(task, TASK_CANCELLED, &terminated, NULL);
         return;
     }
     task->worker = NULL;
@@ -229,10 +231,11 @@ void pool_task_failed(struct task *task, const struct task_outcome *outcome)
     const struct pool *pool = task->pool;
     task_end_attempt(task, outcome);
     if (pool->phase == POOL_TERMINATED) {
-        pool_task_ended(task, TASK_CANCELLED, NULL);
+        pool_task_ended(task, TASK_CANCELLED, outcome, NULL);
     } else if (pool->max_attempts && task->last.number >= (unsigned)pool->max_attempts) {
-        pool_task_ended(task, TASK_FAILED, NULL);
+        pool_task_ended(task, TASK_FAILED, outcome, NULL);
     } else {
+        task_remember_attempt(task);
         pool_task_back(task);
     }
 }
@@ -251,13 +254,11 @@ void pool_close(struct pool *pool)
 
 void pool_cancel_waiting(struct pool *pool)
 {
-    static const struct task_outcome terminated = {.error = TASK_TERMINATED};
     struct task *task, *next;
     for (task = pool->first; task; task = next) {
         next = task->next;
         if (task->state == TASK_QUEUED) {
-            task->last.outcome = terminated;
-            pool_task_ended(task, TASK_CANCELLED, NULL);
+            pool_task_ended(task, TASK_CANCELLED, &terminated, NULL);
         }
     }
 }

@@ -27,7 +27,8 @@ struct pool_worker {
     struct process *process;
     struct launch_ticket *ticket;      /* its start is not stored yet */
     bool ready;                        /* its start is stored */
-    bool retiring;                     /* its stdin is closed: it ends when it has answered */
+    bool retiring;                     /* it is given nothing more: it ends when it has answered */
+    bool mute;                         /* because it has closed its stdout, which nobody had asked for */
     bool stopping;                     /* it was told to end */
     struct task *first, *last;         /* what it has, in the order given */
     int64_t turn;                      /* tasks it was given */
@@ -70,7 +71,7 @@ struct pool {
     struct wait_list joiners;          /* claims: GRANTED when it is closed, and all is over */
     struct deferred work;              /* give out, start, retire: once a turn */
     struct timer again;                /* until then no worker is started: one could not be */
-    int64_t pause_us;                  /* how long that is */
+    int64_t pause_us;                  /* how long that is; 0 again when one has done what it is for */
     unsigned useless;                  /* workers that ended in a row, none of which had answered anything */
     char *last_error;                  /* why; or NULL */
 };

@@ -269,6 +269,7 @@ static void answered(struct pool_worker *worker, const char *line, size_t bytes)
     }
     worker->served++;
     worker->pool->useless = 0;
+    worker->pool->pause_us = 0;
     if (outcome.error != TASK_FINE) {
         pool_task_failed(task, &outcome);
     } else {
@@ -277,7 +278,7 @@ static void answered(struct pool_worker *worker, const char *line, size_t bytes)
             recorder_fatal("out of memory for a result");
         }
         task_end_attempt(task, &outcome);
-        pool_task_ended(task, TASK_DONE, result);
+        pool_task_ended(task, TASK_DONE, &outcome, result);
     }
     pool_worker_rest(worker);
 }
@@ -335,7 +336,7 @@ void pool_worker_output(struct pool_worker *worker, const char *data, size_t byt
 void pool_worker_mute(struct pool_worker *worker)
 {
     if (worker->pool->mode == POOL_STDIO && !worker->retiring && !worker->stopping) {
-        worker->retiring = true;
+        worker->retiring = worker->mute = true;
         pool_worker_touch(worker);
         set_timer(worker, grace_over, MUTE_US);
     }
@@ -356,7 +357,9 @@ void pool_worker_output_lost(struct pool_worker *worker)
 void pool_feed_resume(struct pool_worker *worker)
 {
     struct task *task = worker->last;
-    if (worker->retiring) {
+    if (worker->damaged) {
+        pool_worker_output_lost(worker);
+    } else if (worker->retiring) {
         pool_worker_retire(worker);
     } else if (task && task->unsure) {
         static const struct task_outcome unsure = {.error = TASK_UNSURE};

@@ -13,8 +13,10 @@ void pool_queue_add(struct pool *pool, struct task *task);      /* by its number
 struct task *pool_queue_take(struct pool *pool);                /* the first, or NULL */
 void pool_queue_remove(struct task *task);                      /* harmless when it is not in it */
 void pool_set_state(struct task *task, enum task_state state);
-/* It stays, with its result (taken; or NULL), until it is dropped. Who waits is told. */
-void pool_task_ended(struct task *task, enum task_state state, struct blob *result);
+/* It stays, with its result (taken; or NULL), until it is dropped. Who waits is told. The last attempt, if it ends
+   with this, has been ended before. */
+void pool_task_ended(struct task *task, enum task_state state, const struct task_outcome *outcome,
+                     struct blob *result);
 /* It stands in the queue, at once or when the delay is over that follows its last attempt. */
 void pool_task_wait(struct task *task);
 /* The same when the open batch is committed: nobody is given what a kill could still undo. */

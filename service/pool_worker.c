@@ -245,9 +245,10 @@ static void launched(void *context, struct process *process, struct problem *pro
     worker->ticket = NULL;
     if (!problem) {
         worker->ready = true;
-        pool->pause_us = 0;
         if (pool->mode == POOL_STDIO) {
             pool_worker_rest(worker);
+        } else {
+            pool->pause_us = 0;
         }
         return;
     }
@@ -390,7 +391,7 @@ void pool_worker_started(struct process *process)
     worker->pool->workers_total++;
     object_count(&worker->pool->object);
     if (worker->first) {
-        task_touch(worker->first, worker->first->former != NULL);
+        task_touch(worker->first, false);
     }
     pool_worker_touch(worker);
     if (worker->pool->phase == POOL_TERMINATED) {
@@ -416,7 +417,7 @@ static void spawned_ended(struct pool_worker *worker, struct task *task)
     struct blob *result = NULL;
     if (exited && worker->process->exit_status == EXIT_BURY) {
         task_end_attempt(task, &outcome);
-        pool_task_ended(task, TASK_BURIED, NULL);
+        pool_task_ended(task, TASK_BURIED, &outcome, NULL);
         return;
     }
     if (exited && worker->process->exit_status == 0) {
@@ -430,7 +431,7 @@ static void spawned_ended(struct pool_worker *worker, struct task *task)
     }
     if (result) {
         task_end_attempt(task, &outcome);
-        pool_task_ended(task, TASK_DONE, result);
+        pool_task_ended(task, TASK_DONE, &outcome, result);
     } else {
         pool_task_failed(task, &outcome);
     }
@@ -447,6 +448,7 @@ static void not_begun(struct task *task)
 static void lasting_ended(struct pool_worker *worker, struct task *task)
 {
     struct task_outcome outcome = outcome_of(worker->process);
+    outcome.error = worker->damaged ? TASK_OUTPUT_LOST : outcome.error;
     struct task *next;
     if (worker->served && pool_feed_is_unread(worker, task)) {
         not_begun(task);
@@ -474,6 +476,11 @@ static void useless(const struct pool_worker *worker)
     }
 }
 
+static bool was_asked_to_end(const struct pool_worker *worker)
+{
+    return (worker->retiring || worker->stopping) && !worker->mute;
+}
+
 void pool_worker_ended(struct pool_worker *worker)
 {
     struct pool *pool = worker->pool;
@@ -482,8 +489,7 @@ void pool_worker_ended(struct pool_worker *worker)
     if (task) {
         pool->mode == POOL_SPAWN ? spawned_ended(worker, task) : lasting_ended(worker, task);
     }
-    if (pool->mode == POOL_STDIO && !task && !worker->served && !worker->retiring &&
-        !worker->stopping) {
+    if (pool->mode == POOL_STDIO && !task && !worker->served && !was_asked_to_end(worker)) {
         useless(worker);
     }
     if (pool->mode == POOL_STDIO &&

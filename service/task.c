@@ -54,8 +54,8 @@ void task_free(struct task *task)
     }
 }
 
-/* Where there is no memory to remember it, the oldest of the history is what is missing. */
-static void remember(struct task *task, const struct task_attempt *attempt)
+/* Without memory for it, it is what is missing in the history. */
+void task_remember_attempt(struct task *task)
 {
     if (!task->former && !(task->former = calloc(1, sizeof *task->former))) {
         return;
@@ -65,17 +65,25 @@ static void remember(struct task *task, const struct task_attempt *attempt)
         memmove(former->items, former->items + 1, (TASK_ATTEMPTS - 1) * sizeof *former->items);
         former->count--;
     }
-    former->items[former->count++] = *attempt;
+    former->items[former->count++] = task->last;
+}
+
+/* The newest in the history, or NULL. */
+static const struct task_attempt *newest(const struct task *task)
+{
+    const struct task_attempts *former = task->former;
+    return former && former->count ? &former->items[former->count - 1] : NULL;
+}
+
+bool task_remembers_last(const struct task *task)
+{
+    return newest(task) && newest(task)->number == task->last.number;
 }
 
 void task_begin_attempt(struct task *task, const struct fact_id *process)
 {
-    unsigned number = task->last.number + 1;
-    if (task->last.number) {
-        remember(task, &task->last);
-    }
     task->last = (struct task_attempt){
-        .number = number, .process = *process, .started_at_us = time_now_us()};
+        .number = task->last.number + 1, .process = *process, .started_at_us = time_now_us()};
     task->fed = 0;
     task->unsure = false;
 }
@@ -88,9 +96,8 @@ void task_end_attempt(struct task *task, const struct task_outcome *outcome)
 
 void task_undo_attempt(struct task *task)
 {
-    struct task_attempts *former = task->former;
     unsigned number = task->last.number;
-    task->last = former && former->count ? former->items[--former->count] : (struct task_attempt){0};
+    task->last = newest(task) ? *newest(task) : (struct task_attempt){0};
     task->last.number = number ? number - 1 : 0;
 }
 
@@ -165,7 +172,7 @@ void task_mark_of(const struct task *task, struct task_mark *out)
 
 static void fill_row(const struct task *task, struct task_row *row, struct text *history)
 {
-    const struct task_outcome *outcome = &task->last.outcome;
+    const struct task_outcome *outcome = &task->outcome;
     *row = (struct task_row){
         .pool = task->pool->object.num, .batch = task->batch ? task->batch->num : 0,
         .index = (int64_t)task->index, .place = task->place,
@@ -249,6 +256,18 @@ static bool contents_from_row(struct task *task, const struct task_row *row)
            (task->content_type || !row->content_type) && task_history_read(row->history, task);
 }
 
+/* While it waits to be tried again the history has it, and behind an end that was not its own. */
+static void last_from_row(struct task *task, const struct task_row *row)
+{
+    task->last = (struct task_attempt){
+        .number = row->mark.attempts, .started_at_us = row->mark.started_at_us,
+        .ended_at_us = row->finished_at_us, .outcome = task->outcome};
+    memcpy(task->last.process.bytes, row->mark.process, sizeof row->mark.process);
+    if (task_remembers_last(task)) {
+        task->last = *newest(task);
+    }
+}
+
 struct task *task_from_row(const struct task_row *row)
 {
     struct task *task = calloc(1, sizeof *task);
@@ -266,14 +285,11 @@ struct task *task_from_row(const struct task_row *row)
     task->turn = row->mark.turn;
     task->unsure = row->mark.fed < 0;
     task->fed = task->unsure ? -1 - row->mark.fed : row->mark.fed;
-    task->last.number = row->mark.attempts;
-    task->last.started_at_us = row->mark.started_at_us;
-    task->last.ended_at_us = task->state == TASK_RUNNING ? 0 : row->finished_at_us;
-    task->last.outcome = (struct task_outcome){
+    task->outcome = (struct task_outcome){
         .error = (enum task_error)row->error, .reason = (enum exit_reason)row->reason,
         .exitcode_known = row->exitcode_known, .exitcode = row->exitcode,
         .error_number = row->error_number, .stage = row->stage};
     memcpy(task->id.bytes, row->id, sizeof row->id);
-    memcpy(task->last.process.bytes, row->mark.process, sizeof row->mark.process);
+    last_from_row(task, row);
     return task;
 }

@@ -36,7 +36,7 @@ enum task_error {
     TASK_ERRORS
 };
 
-struct task_outcome {                  /* of one attempt; zeroed = none yet */
+struct task_outcome {                  /* of an attempt, or of the task; zeroed = none yet */
     enum task_error error;
     enum exit_reason reason;
     bool exitcode_known;
@@ -75,8 +75,9 @@ struct task {
     struct blob *payload;              /* stdio: one line, with its newline. NULL when it has ended */
     char *content_type;                /* of the payload, or NULL */
     struct blob *result;               /* or NULL */
+    struct task_outcome outcome;       /* when it has ended: its last attempt's, or why there was no other */
     struct task_attempt last;          /* the present attempt, or the one before it */
-    struct task_attempts *former;      /* before that; or NULL */
+    struct task_attempts *former;      /* that came to nothing, `last` too when another was to follow; or NULL */
     struct pool_worker *worker;        /* RUNNING: who has it; NULL only at the start */
     int64_t worker_num, turn;          /* at the start: which process, and when in its order */
     int64_t fed;                       /* bytes of the line that are written; see pool_feed.c */
@@ -129,6 +130,9 @@ void task_free(struct task *task);     /* in no list, no timer set, nobody waits
 /* It is given to somebody: the next attempt begins. */
 void task_begin_attempt(struct task *task, const struct fact_id *process);
 void task_end_attempt(struct task *task, const struct task_outcome *outcome);
+/* It has ended and another is to follow: it goes into the history. */
+void task_remember_attempt(struct task *task);
+bool task_remembers_last(const struct task *task);
 /* It was not begun after all. */
 void task_undo_attempt(struct task *task);
 

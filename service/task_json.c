@@ -104,7 +104,7 @@ static void write_attempts(struct text *text, const struct task *task)
     for (size_t i = 0; task->former && i < task->former->count; i++) {
         write_attempt(text, &task->former->items[i]);
     }
-    if (task->last.number) {
+    if (task->last.number && !task_remembers_last(task)) {
         write_attempt(text, &task->last);
     }
     text_putc(text, ']');
@@ -148,7 +148,7 @@ static void write_place(struct text *text, const struct task *task)
 static void write_end(struct text *text, const struct task *task)
 {
     static const struct task_outcome none;
-    const struct task_outcome *outcome = task_ended(task) ? &task->last.outcome : &none;
+    const struct task_outcome *outcome = task_ended(task) ? &task->outcome : &none;
     write_result(text, task);
     text_put(text, ",\"exitcode\":");
     write_exitcode(text, outcome);

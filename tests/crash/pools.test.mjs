@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { between } from '../lib/check.mjs';
 import { Daemon, daemonTest, suite, until } from '../lib/daemon.mjs';
 import { sleep } from '../lib/wait.mjs';
 
@@ -180,6 +181,70 @@ suite('a kill between a write to a worker and the note behind it', () => {
       }
     });
   }
+});
+
+suite('an attempt in vain and the death of the server', () => {
+  const task = async (d, id, wait = 0) => (await d.get(`${P}/tasks/${id}?wait=${wait}`)).body;
+  const ends = (one) => one.attempts.map(({ number, error }) => [number, error?.code ?? null]);
+
+  test('the task is given out again only when that is stored', { timeout: 120_000 }, async () => {
+    const d = new Daemon({ config: 'max_payload_bytes = 1024\n' });
+    const file = `${d.dir}/ran`, once = path.join(d.dir, 'died');
+    const script = `while read -r a; do echo $a >>${file}; case $a$(wc -l <${file}) in 11) head -c 3000 /dev/zero | tr "\\0" 1; echo;; 12) sleep 60;; *) echo $a;; esac; done`;
+    try {
+      d.env = { FORKFUL_FAULT: 'pool_after_write:2', FORKFUL_FAULT_ONCE: once }; // the second attempt's
+      await d.start();
+      await d.call('PUT', P, { body: { processes: 1, mode: 'stdio', max_attempts: 2, spec: { argv: ['sh', '-c', script] } }, expect: 201 });
+      const { server_pid } = await d.system();
+      const { id } = (await d.post(`${P}/tasks`, 1, { expect: 202 })).body;
+      await d.otherServer(server_pid);
+      assert.ok(existsSync(once), 'the point was passed');
+      assert.deepEqual(ends(await task(d, id, 20)), [[1, 'result_too_large'], [2, 'unsure']]);
+      assert.equal((await d.post(`${P}/tasks?wait=20`, 7, { expect: 200 })).body.result, 7);
+      await d.stop();
+    } finally {
+      d.sweep();
+    }
+  });
+
+  daemonTest('it is known how it ended while the next one runs', async (d) => {
+    const script = `while read -r a; do echo $a >>${d.dir}/ran; test $(wc -l <${d.dir}/ran) = 1 && exit 3; while [ ! -e ${d.dir}/go ]; do sleep 0.05; done; echo $a; done`;
+    await d.call('PUT', P, { body: { processes: 1, mode: 'stdio', max_attempts: 5, spec: { argv: ['sh', '-c', script] } }, expect: 201 });
+    const { id } = (await d.post(`${P}/tasks`, 1, { expect: 202 })).body;
+    await until('it runs again', async () => executed(`${d.dir}/ran`).length === 2);
+    const before = await task(d, id);
+    assert.deepEqual([before.state, ends(before)], ['running', [[1, 'process_ended'], [2, null]]]);
+    await killServer(d, 0);
+    assert.deepEqual(await task(d, id), before);
+    writeFileSync(`${d.dir}/go`, '');
+    const after = await task(d, id, 20);
+    assert.deepEqual([after.state, after.attempts.length, after.attempts[0]], ['done', 2, before.attempts[0]]);
+  });
+
+  daemonTest('its end and what is left of the delay behind it are kept', async (d) => {
+    await d.call('PUT', P, { body: { processes: 1, max_attempts: 6, spec: { argv: ['sh', '-c', 'exit 3'] } }, expect: 201 });
+    const { id } = (await d.post(`${P}/tasks`, 1, { expect: 202 })).body;
+    const before = await until('it waits for its last attempt', async () => { const one = await task(d, id); return one.attempts.length === 5 && one.state === 'queued' && one; });
+    await killServer(d, 0);
+    const { attempts } = await task(d, id, 20);
+    assert.deepEqual(attempts.slice(0, 5), before.attempts);
+    assert.equal(attempts.length, 6);
+    assert.ok(between(attempts[4].ended_at, attempts[5].started_at) >= 0.79, JSON.stringify(attempts.slice(4)));
+  });
+
+  daemonTest('an answer of which the beginning is lost fails its own task only', async (d) => {
+    const script = `while read -r a; do test $a = 1 && head -c 320000 /dev/zero | tr "\\0" 1 && while [ ! -e ${d.dir}/go ]; do sleep 0.05; done; echo $a; done`;
+    await d.call('PUT', P, { body: { processes: 1, mode: 'stdio', spec: { argv: ['sh', '-c', script], output: { max_bytes: 65536 } } }, expect: 201 });
+    const { id } = (await d.post(`${P}/batches`, { tasks: [1, 2, 3] }, { expect: 202 })).body;
+    await until('most of it is stored', async () => {
+      const { workers } = (await d.get(P)).body;
+      return workers.length === 1 && (await d.get(`/v1/processes/${workers[0].process}`)).body.output.stdout_bytes === 320000;
+    });
+    await killServer(d, 0);
+    writeFileSync(`${d.dir}/go`, '');
+    assert.deepEqual((await resultsOf(d, id)).map((one) => [one.state, one.error?.code ?? null, one.result]),
+      [['failed', 'output_lost', null], ['done', null, 2], ['done', null, 3]]);
+  });
 });
 
 suite('a restart of the daemon', () => {
