@@ -90,7 +90,7 @@ static bool forbid_some(scmp_filter_ctx filter)
     }
     return seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0 &&
            seccomp_rule_add(filter, DENY, SCMP_SYS(ptrace), 1,
-                            SCMP_A0(SCMP_CMP_NE, PTRACE_TRACEME_REQUEST)) == 0;
+                            SCMP_A0(SCMP_CMP_NE, PTRACE_TRACEME_REQUEST, 0)) == 0;
 }
 
 /* The filter as bytes, for the caller to free; or NULL. */

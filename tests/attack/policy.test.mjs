@@ -96,10 +96,10 @@ suite('what is executed', () => {
       writeFileSync(path.join(good, 'plain'), 'echo plain\n', { mode: 0o755 });
       writeFileSync(path.join(good, 'lost'), '#!/no/such/interpreter\n', { mode: 0o755 });
       writeFileSync(path.join(good, 'unmarked'), '#!/bin/sh\n', { mode: 0o644 });
-      for (const [argv, errno] of [[['/'], 'EACCES'], [['.'], 'ENOENT'], [['..'], 'ENOENT'], [['./'], 'EACCES'], [['/dev/null'], 'EACCES'], [['/dev/zero'], 'EACCES'], [['/etc/passwd'], 'EACCES'], [[`${good}/unmarked`], 'EACCES'],
-        [[`${good}/plain`], 'ENOEXEC'], [[`${good}/lost`], 'ENOENT'], [['../../../../../../nowhere'], 'ENOENT'], [['\n'], 'ENOENT'], [[' '], 'ENOENT'], [['/etc/passwd/x'], 'ENOTDIR'], [['x'.repeat(300)], null], [['/'.repeat(5000)], 'ENAMETOOLONG']]) {
+      for (const [argv, errno] of [[['/'], 'EACCES'], [['.'], null], [['..'], null], [['./'], 'EACCES'], [['/dev/null'], 'EACCES'], [['/dev/zero'], 'EACCES'], [['/etc/passwd'], 'EACCES'], [[`${good}/unmarked`], 'EACCES'],
+        [[`${good}/plain`], 'ENOEXEC'], [[`${good}/lost`], 'ENOENT'], [['../../../../../../nowhere'], 'ENOENT'], [['\n'], null], [[' '], null], [['/etc/passwd/x'], 'ENOTDIR'], [['x'.repeat(300)], null], [['/'.repeat(5000)], 'ENAMETOOLONG']]) {
         const body = problem(await ask(d, { argv, cwd: '/tmp' }), 422, 'spawn_failed');
-        if (argv[0] !== '.' && argv[0] !== '..' && errno) assert.equal(body.errno, errno, JSON.stringify(argv));
+        if (errno) assert.equal(body.errno, errno, JSON.stringify(argv)); // null: that depends on PATH
       }
       const odd = await d.run({ argv: [line], cwd: '/tmp' });
       assert.equal(await d.logsText(odd.id), 'odd\n');

@@ -11,6 +11,7 @@
 #include "api/body.h"
 #include "api/spawn_body.h"
 #include "service/launch_command.h"
+#include "service/sandbox.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes);
 
@@ -23,13 +24,25 @@ static void check_problem(struct problem *problem)
     problem_free(problem);
 }
 
+/* As if the files had been read. */
+static void give_secrets(struct spec *spec)
+{
+    for (unsigned i = 0; i < spec->secret_count; i++) {
+        struct secret *secret = &spec->secrets[i];
+        assert(spec_path_is_plain(secret->file));
+        assert(asprintf(&secret->pair, "%s=x", secret->name) > 0);
+    }
+}
+
 /* What goes to the keeper has the lengths it says. */
-static void check_command(const struct process *process, const struct spec *spec)
+static void check_command(const struct process *process, struct spec *spec)
 {
     static char *no_environment[] = {"HOME=/", NULL};
     static struct service service = {.base_env = no_environment};
     struct text tail = {0};
     struct launch launch;
+    give_secrets(spec);
+    spec->filter = spec->layers.seccomp ? seccomp_preset(&spec->filter_bytes) : NULL;
     struct problem *problem =
         launch_compose(&service, process, spec, process->spec_text, NULL, &tail, &launch);
     if (problem) {
@@ -38,7 +51,8 @@ static void check_command(const struct process *process, const struct spec *spec
         const struct command_spawn *command = &launch.command;
         assert(command->argc >= 1);
         assert(launch.tail_bytes == command->strings_bytes + command->record_bytes +
-                                        command->group_count * sizeof(uint32_t));
+                                        command->group_count * sizeof(uint32_t) +
+                                        command->filter_bytes);
     }
     if (launch.stdin_fd >= 0) {
         close(launch.stdin_fd);
@@ -46,12 +60,13 @@ static void check_command(const struct process *process, const struct spec *spec
     text_free(&tail);
 }
 
-static void check_taken(const struct spec *spec, const json_t *body)
+static void check_taken(struct spec *spec, const json_t *body)
 {
     struct process_table table = {0}, other = {0};
     struct fact_id id = {{1}};
     struct text text = {0};
     struct process *process = process_table_add(&table, &id, 1);
+    problem_free(sandbox_choose(spec));
     assert(process_fix(process, spec, body));
     process_set_state(&table, process, STATE_CREATED);
     process_json(&text, process);

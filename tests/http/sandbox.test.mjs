@@ -73,6 +73,15 @@ suite('paths', () => {
     assert.equal((await d.list()).length, 0);
   });
 
+  withLandlock('go with a policy of programs, scripts too', { config: `spawn.executables = ${room}/script\nspawn.executables = /usr/bin/sleep\n` }, async (d) => {
+    writeFileSync(path.join(room, 'script'), '#!/bin/sh\necho "$0"; cat /etc/passwd || echo kept\n', { mode: 0o755 });
+    const sandbox = { read: [...base, path.join(room, 'script')], seccomp: preset ?? null };
+    const { id } = await d.run({ argv: [path.join(room, 'script')], cwd: '/', sandbox, stderr: 'null' });
+    assert.match(await d.logsText(id), /^\/dev\/fd\/\d+\nkept\n$/);
+    assert.equal((await d.spawn({ argv: ['sleep', '1000'], cwd: '/', sandbox })).sandbox.missing.length, 0);
+    problem(await d.post('/v1/processes', { argv: ['true'], sandbox }), 403, 'spawn_denied');
+  });
+
   withLandlock('bind what the process makes, which gets no other sandbox and no way out of it', async (d) => {
     const mine = path.join(room, 'mine');
     mkdirSync(path.join(mine, 'inner'), { recursive: true });
