@@ -59,6 +59,12 @@ suite('env_from', () => {
     assert.equal((await d.list()).length, 0);
   });
 
+  daemonTest('names variables that the policy lets be named', { config: `${config}spawn.env_deny = LD_*\nspawn.env_allow = A*\n` }, async (d) => {
+    const one = file('x', '');
+    assert.deepEqual(faults(problem(await ask(d, { A: one, 'LD_/~': one, B: one }, { env: { C: '' } }), 403, 'spawn_denied')), ['/env/C spawn_denied', '/env_from/B spawn_denied', '/env_from/LD_~1~0 spawn_denied']);
+    assert.equal((await ask(d, { A: one, AB: one })).status, 201);
+  });
+
   daemonTest('is refused where no directory is named', async (d) => {
     assert.deepEqual(faults(problem(await ask(d, { P: file('n', '') }), 403, 'spawn_denied')), ['/env_from/P/file spawn_denied']);
   });
