@@ -45,8 +45,7 @@ static uint64_t rights_of(int abi)
 
 struct sandbox_layers sandbox_available(void)
 {
-    size_t bytes;
-    return (struct sandbox_layers){landlock_abi(), seccomp_preset(&bytes) != NULL};
+    return (struct sandbox_layers){landlock_abi(), seccomp_available()};
 }
 
 /* NULL: it does not say. */
@@ -75,9 +74,8 @@ struct problem *sandbox_choose(struct spec *spec)
 {
     struct problem *problem = NULL;
     bool required = !json_is_false(json_object_get(spec->sandbox, "require"));
-    size_t bytes;
     spec->layers.landlock_abi = wants_landlock(spec) ? landlock_abi() : 0;
-    spec->layers.seccomp = wants_seccomp(spec) && seccomp_preset(&bytes);
+    spec->layers.seccomp = wants_seccomp(spec) && seccomp_available();
     if (required && wants_landlock(spec) && !spec->layers.landlock_abi) {
         problem = missing(problem, paths(spec, "read") ? "/sandbox/read" : "/sandbox/write",
                           "this kernel has no Landlock, or it is not switched on");
@@ -147,8 +145,8 @@ static struct problem *make_ruleset(struct spec *spec)
 
 struct problem *sandbox_prepare(struct spec *spec)
 {
-    if (spec->layers.seccomp) {
-        spec->filter = seccomp_preset(&spec->filter_bytes);
+    if (spec->layers.seccomp && !(spec->filter = seccomp_preset(&spec->filter_bytes))) {
+        return problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the filter");
     }
     return spec->layers.landlock_abi ? make_ruleset(spec) : NULL;
 }

@@ -16,7 +16,7 @@
 
 #include "service/spec.h"
 
-/* What this machine has: Landlock's ABI, 0 without; and whether the preset can be had. */
+/* What this machine has: Landlock's ABI, 0 without; and whether it takes filters. */
 struct sandbox_layers sandbox_available(void);
 
 /* Fixes spec->layers. 422 sandbox_unavailable where one is missing and required. */
@@ -30,7 +30,9 @@ void sandbox_json(struct text *text, const struct spec *spec);
 
 /* ---- seccomp_preset.c ---- */
 
-/* The filter's instructions (struct sock_filter), made once and for ever. NULL: not to be had. */
+/* The kernel takes filters. */
+bool seccomp_available(void);
+/* The filter's instructions (struct sock_filter), made once and for ever. NULL: no memory now. */
 const void *seccomp_preset(size_t *bytes);
 
 #endif

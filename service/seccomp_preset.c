@@ -114,16 +114,22 @@ static void *export(scmp_filter_ctx filter, size_t *bytes)
     return program;
 }
 
-static bool kernel_takes_filters(void)
+bool seccomp_available(void)
 {
+    static enum { UNKNOWN, YES, NO } known;
     uint32_t action = SECCOMP_RET_ERRNO;
-    return !FAULT_ERRNO("seccomp") &&
-           syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0;
+    if (known == UNKNOWN) {
+        known = !FAULT_ERRNO("seccomp") &&
+                        syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action) == 0
+                    ? YES
+                    : NO;
+    }
+    return known == YES;
 }
 
 static void *compile(size_t *bytes)
 {
-    scmp_filter_ctx filter = kernel_takes_filters() ? seccomp_init(SCMP_ACT_ALLOW) : NULL;
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
     void *program = NULL;
     if (!filter) {
         return NULL;
@@ -138,11 +144,11 @@ static void *compile(size_t *bytes)
 
 const void *seccomp_preset(size_t *bytes)
 {
-    static struct { void *program; size_t bytes; bool tried; } preset;
-    if (!preset.tried) {
-        preset.program = compile(&preset.bytes);
-        preset.tried = true;
+    static void *program;
+    static size_t program_bytes;
+    if (!program) {
+        program = compile(&program_bytes);
     }
-    *bytes = preset.bytes;
-    return preset.program;
+    *bytes = program_bytes;
+    return program;
 }

@@ -22,6 +22,12 @@ const calls = {
     ask: (n) => ['POST', '/v1/processes', { argv: ['true'], name: 'made', labels: { n: String(n), team: 'a' }, env: { A: 'b' } }], answers: 201,
     done: async (d) => (await d.list('?name=made')).length,
   },
+  'a process is made under a policy, in a sandbox, with a secret': {
+    config: `spawn.users = ${process.getuid()}\nspawn.executables = /usr/bin/\nspawn.directories = /\nspawn.env_allow = A*\nspawn.max_rlimits = nofile=99\nspawn.max_processes_per_owner = 9\nspawn.secret_directories = /etc\n`,
+    each: (d) => d.spawn({ argv: ['true'], cwd: '/', sandbox: { seccomp: 'default', require: false } }, { patient: PATIENCE }), // its filter is made once
+    ask: () => ['POST', '/v1/processes', { argv: ['true'], name: 'made', cwd: '/', env: { A: 'b' }, env_from: { A1: { file: '/etc/passwd' } }, sandbox: { read: ['/usr'], seccomp: 'default', require: false } }], answers: 201,
+    done: async (d) => (await d.list('?name=made')).length,
+  },
   'a process is signalled': {
     before: async (d) => ({ id: (await d.sh('trap "echo got" USR1; echo ready; while :; do read line; done', { stdin: 'pipe' })).id }),
     ask: (n, { id }) => ['POST', `/v1/processes/${id}/signal`, { signal: 'SIGCONT' }], answers: 202,
@@ -155,7 +161,7 @@ async function attempt(d, faults, call, { n, context, before, keyed }) {
 
 describe('an allocation fails while', { concurrency: 4 }, () => {
   for (const [what, call] of Object.entries(calls)) {
-    faultyTest(`${what}: each of them, one after another`, { seconds: 60 }, async (d, faults, t) => {
+    faultyTest(`${what}: each of them, one after another`, { seconds: 60, config: call.config }, async (d, faults, t) => {
       const context = (await call.before?.(d)) ?? {};
       faults.set('exit', 'ENOMEM');
       const ways = call.ask(0, context)[0] === 'POST' && !call.keyless ? [false, true] : [false];

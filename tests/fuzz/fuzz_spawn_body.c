@@ -42,7 +42,10 @@ static void check_command(const struct process *process, struct spec *spec)
     struct text tail = {0};
     struct launch launch;
     give_secrets(spec);
-    spec->filter = spec->layers.seccomp ? seccomp_preset(&spec->filter_bytes) : NULL;
+    if (spec->layers.seccomp) {
+        spec->filter = seccomp_preset(&spec->filter_bytes);
+        assert(spec->filter != NULL);
+    }
     struct problem *problem =
         launch_compose(&service, process, spec, process->spec_text, NULL, &tail, &launch);
     if (problem) {
