@@ -1,5 +1,6 @@
 // Pools: so many processes work off tasks; whatever ends one of them ends its attempt, and nothing waits for the dead.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
 import { daemonTest, suite, until } from '../lib/daemon.mjs';
 import { between, faults, problem } from '../lib/check.mjs';
 import { liver, session } from '../lib/owners.mjs';
@@ -176,13 +177,14 @@ suite('in mode stdio', () => {
   });
 
   daemonTest('with more attempts the task of a killed worker is done by another, and the rest of the batch with it', async (d) => {
-    await make(d, { processes: 2, mode: 'stdio', max_attempts: 2, spec: lines('sleep 0.05; echo "$line"') });
+    await make(d, { processes: 2, mode: 'stdio', max_attempts: 2, spec: lines(`test -e ${d.dir}/go || sleep 2; echo "$line"`) });
     const { id } = await batch(d, Array.from({ length: 20 }, (_, i) => i));
     for (let i = 0; i < 3; i++) {
       const busy = await until('it is so', async () => (await look(d)).workers.find((one) => one.state === 'busy'));
       await kill(d, busy.process);
       await sleep(0.1);
     }
+    writeFileSync(`${d.dir}/go`, '');
     const all = await whole(d, id);
     assert.equal(all.unfinished, 0);
     assert.ok(all.done >= 17, JSON.stringify(all));
@@ -272,10 +274,11 @@ suite('in mode stdio', () => {
   });
 
   daemonTest('workers above min go when idle, and never with a task', async (d) => {
-    await make(d, { processes: 4, min: 1, idle_seconds: 0.3, mode: 'stdio', spec: lines('sleep $line; echo 1') });
+    await make(d, { processes: 4, min: 1, idle_seconds: 0.3, mode: 'stdio', spec: lines(`while [ ! -e ${d.dir}/go ]; do sleep 0.05; done; sleep $line; echo 1`) });
     await until('it is so', async () => (await look(d)).workers.length === 1);
     const { id } = await batch(d, [1, 0.1, 0.1, 0.1]);
     await until('it is so', async () => (await look(d)).workers.length === 4);
+    writeFileSync(`${d.dir}/go`, '');
     assert.equal((await whole(d, id)).done, 4);
     await until('it is so', async () => (await look(d)).workers.length === 1);
     assert.equal((await done(d, 0)).state, 'done');
