@@ -4,8 +4,8 @@
  * One row a request, written once: with the change where the handler says so in time (http_audit),
  * else when it is answered, and when its client has left without an answer. What programs
  * coordinate with is too frequent (`quiet` in the route table). Refusals (401, 403, too many
- * failures), of whatever route, are bounded: one a second for each peer, and so many in all,
- * because anybody can cause them. A row has the path without its query, and nothing of headers,
+ * failures), of whatever route, are bounded: one a second for each caller, who is the peer as long as
+ * nobody knows better, and so many in all, because anybody can cause them. A row has the path without its query, and nothing of headers,
  * bodies or answers but the request's id.
  */
 #include <arpa/inet.h>
@@ -119,11 +119,11 @@ static void write_row(struct request *request, int status, const struct remote *
 static struct {                                  /* loop thread */
     int64_t second;
     unsigned count;
-    char peers[REFUSALS_A_SECOND][REMOTE_BYTES]; /* that had their row in this second */
+    char callers[REFUSALS_A_SECOND][PRINCIPAL_TEXT_BYTES]; /* that had their row in this second */
 } refusals;
 
-/* Notes it. False: that peer, or all together, had their rows in this second. */
-static bool refusal_is_due(const char *peer)
+/* Notes it. False: that caller, or all together, had their rows in this second. */
+static bool refusal_is_due(const char *caller)
 {
     int64_t second = time_monotonic_us() / 1000000;
 
@@ -132,14 +132,14 @@ static bool refusal_is_due(const char *peer)
         refusals.count = 0;
     }
     for (unsigned i = 0; i < refusals.count; i++) {
-        if (strcmp(refusals.peers[i], peer) == 0) {
+        if (strcmp(refusals.callers[i], caller) == 0) {
             return false;
         }
     }
     if (refusals.count == REFUSALS_A_SECOND) {
         return false;
     }
-    snprintf(refusals.peers[refusals.count++], REMOTE_BYTES, "%s", peer);
+    snprintf(refusals.callers[refusals.count++], PRINCIPAL_TEXT_BYTES, "%s", caller);
     return true;
 }
 
@@ -171,6 +171,7 @@ static bool is_refusal(const struct request *request, int status)
 void audit_answered(struct request *request, int status)
 {
     struct remote remote;
+    char known[PRINCIPAL_TEXT_BYTES];
 
     if (request->audited) {
         return;
@@ -180,7 +181,8 @@ void audit_answered(struct request *request, int status)
         return;
     }
     remote_of(request->peer, &remote);
-    if (refusal_is_due(remote.peer)) {
+    principal_text(&request->principal, known);
+    if (refusal_is_due(*known != '\0' ? known : remote.peer)) {
         write_row(request, status, &remote);
     }
 }

@@ -28,9 +28,13 @@ static struct failure_peer failure_peer_of(const struct peer *peer)
 struct problem *http_failed_login(struct request *request, struct problem *problem)
 {
     struct http *http = request->http;
+    const struct config *config = &http->app->config;
+    bool is_code = problem->code == PROBLEM_LOGIN_FAILED;
 
-    if (failures_count(&http->failures, failure_peer_of(request->peer),
-                       http->app->config.auth_failures, time_monotonic_us())) {
+    if (failures_count(is_code ? &http->failed_codes : &http->failed_tokens,
+                       failure_peer_of(request->peer),
+                       is_code ? config->auth_code_failures : config->auth_failures,
+                       time_monotonic_us())) {
         return problem;
     }
     problem_free(problem);

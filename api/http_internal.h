@@ -165,7 +165,7 @@ struct http {
     unsigned parked, owing;
     unsigned crowd; /* most connections since the last trim */
     struct timer trim;
-    struct failures failures;
+    struct failures failed_tokens, failed_codes;
     struct tls_identity *identity; /* NULL: none yet */
     struct tunnel *tunnels, *last_tunnel;
     unsigned tunnel_count;

@@ -45,8 +45,9 @@ static sqlite3_file *behind(sqlite3_file *file)
 /*
  * To sync a file that has become longer takes the file system a commit of its own journal, and about
  * twice as long as to sync one that is written in place. So a WAL that is synced commit by commit gets
- * zeros ahead of its end. Read as a frame they are none: page 0, and not this WAL's salt. Without room
- * for them the file grows as it would have.
+ * zeros ahead of its end. Read as a frame they are none: page 0, and not this WAL's salt. They come
+ * after what is to be written, so that the last room is its; without room for them the file grows as
+ * it would have.
  */
 static void grow_ahead(struct joined_file *file, int64_t end)
 {
@@ -61,14 +62,15 @@ static void grow_ahead(struct joined_file *file, int64_t end)
 static int write_behind(struct joined_file *file, const void *data, int bytes, int64_t at)
 {
     int64_t end = at + bytes;
-    if (end > file->length) {
+    int code = file->behind->pMethods->xWrite(file->behind, data, bytes, at);
+    if (code == SQLITE_OK && end > file->length) {
         file->length = end;
         if (file->is_wal && file->synced && at > WAL_HEAD_BYTES) { /* its head is always synced */
             grow_ahead(file, end);
         }
     }
     file->synced = false;
-    return file->behind->pMethods->xWrite(file->behind, data, bytes, at);
+    return code;
 }
 
 /* What cannot be written is forgotten: it belongs to a transaction that now fails. */

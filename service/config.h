@@ -116,7 +116,8 @@ struct config {
     uint64_t spawn_max_processes_per_owner;
 
     struct config_list http_hosts;    /* accepted in Host besides localhost and addresses */
-    uint64_t auth_failures;           /* wrong tokens and codes of one peer at once */
+    uint64_t auth_failures;           /* wrong tokens of one peer at once */
+    uint64_t auth_code_failures;      /* wrong login codes */
     uint64_t http_connections;        /* open at once over TCP; as many more on the Unix socket */
     uint64_t http_body_bytes;         /* a JSON body, where the route has no limit of its own */
     int64_t http_header_us;           /* from a request's first byte to its header's last */

@@ -91,7 +91,8 @@ static const struct config_key keys[] = {
     SECONDS("stop.grace_seconds", stop_grace_us, "10", 0, YEAR),
     SECONDS("shutdown.wait_seconds", shutdown_wait_us, "10", 0, YEAR),
 
-    COUNT("auth.failures", auth_failures, "20", 1, COUNTS, true),
+    COUNT("auth.failures", auth_failures, "1000", 1, COUNTS, true),
+    COUNT("auth.code_failures", auth_code_failures, "20", 1, COUNTS, true),
     WORD("spawn.no_new_privs", spawn_no_new_privs, "true", truth_words),
     WORD("spawn.allow_new_privs", spawn_allow_new_privs, "false", truth_words),
     POLICY("spawn.users", CONFIG_LIST, spawn_users),

@@ -5,7 +5,7 @@ import { problem } from '../lib/check.mjs';
 import { answersSoon, attack, authority } from './wire.mjs';
 
 const BURST = 5;
-const few = { args: [`--auth-failures=${BURST}`] };
+const few = { args: [`--auth-failures=${BURST}`, `--auth-code-failures=${BURST}`] };
 const wrong = (i) => String(i).padStart(64, '0');
 const enter = (d, code, more = {}) => d.call('POST', '/v1/login', { token: null, body: { code }, ...more });
 const made = async (d) => (await d.post('/v1/login/codes', {}, { expect: 201 })).body.code;
@@ -36,7 +36,7 @@ suite('a code', () => {
     await answersSoon(d);
   });
 
-  daemonTest('is used by many at once: one of them gets a token', { args: ['--auth-failures=1000'] }, async (d) => {
+  daemonTest('is used by many at once: one of them gets a token', { args: ['--auth-code-failures=1000'] }, async (d) => {
     const code = await made(d);
     const counts = tally(await Promise.all(Array.from({ length: 40 }, () => enter(d, code))));
     assert.deepEqual(counts, { 201: 1, 401: 39 });

@@ -101,7 +101,7 @@ suite('the audit', () => {
     assert.doesNotMatch(text, /8392|fkf_|fkp_|hunter/);
   });
 
-  daemonTest('has a row for who was refused: one a second for a peer', async (d) => {
+  daemonTest('has a row for who was refused: one a second for a caller, and a stranger's hides no other's', async (d) => {
     const one = await token(d, ['read']);
     const begun = Date.now();
     for (let i = 0; i < 50; i += 1) {
@@ -110,7 +110,10 @@ suite('the audit', () => {
     }
     const seconds = Math.ceil((Date.now() - begun) / 1000) + 1;
     const refused = (await rows(d, '', 2)).filter((item) => [401, 403].includes(item.status));
-    assert.ok(refused.length >= 1 && refused.length <= seconds, `${refused.length} rows in ${seconds} s`);
+    for (const who of [null, one.id]) {
+      const { length } = refused.filter((item) => item.principal === who);
+      assert.ok(length >= 1 && length <= seconds, `${length} rows of ${who} in ${seconds} s`);
+    }
     assert.deepEqual(short(refused.slice(0, 1)), [[null, 'getSystem', '/v1/system', 401, 'unauthorized']]);
     await until('a second is over, and the next refusal has its row', async () => {
       problem(await one.client.call('POST', '/v1/shutdown'), 403, 'forbidden');
