@@ -11,7 +11,7 @@ import { texts } from '../lib/check.mjs';
 const REFUSALS = [500, 503, 507];
 const get = async (d, where) => (await d.get(where, { patient: PATIENCE })).body;
 const number = async (d, name) => (await get(d, `/v1/values/${name}`)).value;
-const put = (d, where, body = {}) => d.call('PUT', where, { body, expect: 201 });
+const put = (d, where, body = {}) => d.call('PUT', where, { body, patient: PATIENCE, expect: [200, 201] });
 
 /**
  * What is asked (`ask`: the nth call, [method, path, body]), what it answers, and `done`: how often it was done, over all calls.
