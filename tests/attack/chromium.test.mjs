@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import { describe } from 'node:test';
 import { daemonTest } from '../lib/daemon.mjs';
-import { launch } from '../lib/browser.mjs';
+import { launchAlone } from '../lib/browser.mjs';
 
 /** What the page runs: each attempt gives what it could see of the daemon, or null. */
 async function attempts(url) {
@@ -77,7 +77,7 @@ async function hostile() {
 describe('a page in Chromium', () => {
   daemonTest('on another port, or under a name that leads here, changes nothing and reads nothing', { seconds: 90 }, async (d) => {
     const evil = await hostile();
-    const browser = await launch({ args: ['--no-sandbox', '--disable-dev-shm-usage', '--host-resolver-rules=MAP evil.test 127.0.0.1, MAP rebound.test 127.0.0.1'] });
+    const browser = await launchAlone('--host-resolver-rules=MAP evil.test 127.0.0.1, MAP rebound.test 127.0.0.1');
     try {
       const { id } = await d.spawn({ argv: ['sleep', '1000'] });
       const before = (await d.get('/v1/changes?limit=500')).body.items.length;
@@ -106,7 +106,7 @@ describe('a page in Chromium', () => {
   });
 
   daemonTest('rebound to the daemon is not the daemon\'s page, and our own page works beside it', async (d) => {
-    const browser = await launch({ args: ['--no-sandbox', '--disable-dev-shm-usage', '--host-resolver-rules=MAP rebound.test 127.0.0.1'] });
+    const browser = await launchAlone('--host-resolver-rules=MAP rebound.test 127.0.0.1');
     try {
       const page = await browser.newPage();
       const refused = await page.goto(`http://rebound.test:${new URL(d.url).port}/`);

@@ -23,6 +23,9 @@ export function launch() {
   return browser;
 }
 
+/** A browser of its own, with more arguments; the caller closes it. */
+export const launchAlone = (...more) => chromium.launch({ executablePath: '/usr/bin/chromium', args: [...ARGS, ...more] });
+
 /** A page that keeps account of what goes wrong in it: { page, faults }. */
 export async function newPage({ width = 1280, height = 800, ...options } = {}) {
   const context = await (await launch()).newContext({ viewport: { width, height }, timezoneId: 'Europe/Berlin', locale: 'en-GB', ...options });
