@@ -2,7 +2,8 @@
  * The files in the binary: the dashboard and the description of this API.
  *
  * A file is as constant as the binary, and answer_static says the rest: the page's strict policy,
- * ETag and 304. What is behind a '?' is the page's own business. The page holds no data, so it needs no token.
+ * ETag and 304. What is behind a '?' is the page's own business. The page holds no data, so it
+ * needs no token.
  */
 #include <stdio.h>
 #include <string.h>

@@ -105,6 +105,25 @@ describe('the log', { concurrency: 2 }, () => {
     assert.equal(String((await file('Download what is shown'))[1]), 'problem\n');
   });
 
+  browserTest('of a few long lines can be seen from the first to the last, as can one of a thousand', async ({ d, page }) => {
+    for (const lines of [8, 1000]) {
+      const { id } = await d.run({ argv: ['python3', '-c', `for i in range(1, ${lines + 1}): print(f"begin {i} {'x' * 3000} end {i}")`] });
+      await visit(page, d, `/processes/${id}`);
+      await page.getByText(`${lines.toLocaleString('en')} lines · complete`).waitFor();
+      const box = page.locator('.log');
+      const edge = (text, at) => until(`"${text}" is at the ${at}`, () => page.evaluate(([wanted, side]) => {
+        const outer = document.querySelector('.log').getBoundingClientRect();
+        const line = [...document.querySelectorAll('.line-text')].find((one) => one.textContent.endsWith(wanted));
+        return line && Math.abs(line.getBoundingClientRect()[side] - outer[side]) < 4;
+      }, [text, at]));
+      await edge(`end ${lines}`, 'bottom');
+      await box.evaluate((node) => { node.scrollTop = 0; });
+      await edge('end 1', 'top');
+      await page.getByRole('button', { name: 'Follow', exact: true }).click();
+      await edge(`end ${lines}`, 'bottom');
+    }
+  });
+
   browserTest('of hostile bytes changes nothing but what it shows', async ({ d, page }) => {
     const evil = [`<script>window.hacked = 1</script><img src=x onerror="window.hacked=1">`, '\x1b]0;title\x07after the title', '\x1b]8;;javascript:alert(1)\x1b\\link\x1b]8;;\x1b\\', '\u202eesrever\u2066', '\x1b[2J\x1b[H\x1b[?1049hcleared', 'bell\x07 null\x00 back\x08', '\x9b31mc1', '${window.hacked = 1}', '\x1bPq#0;2;0;0;0\x1b\\dcs', '\x1b[31', '\x1b'];
     const bytes = Buffer.concat([Buffer.from(`${evil.join('\n')}\n`), Buffer.from([0xff, 0xfe, 0xc0, 0x80, 0x41, 10])]);

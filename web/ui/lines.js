@@ -2,7 +2,7 @@
 //
 // Where one is in a scroll bar, p from 0 to 1, is where one is in the lines: line p · length stands at p · height of the box.
 // For lines of equal height that is exactly how a long page scrolls; and it stays right, from the first line to the last,
-// where lines wrap, or where there are more of them than a browser can make a page high.
+// where lines wrap, or where there are more of them than a browser can make a page high. A few lines are simply all there.
 const LINE = 18;                      // px; as .line in style.css
 const HIGHEST = 15_000_000;           // px; browsers clip at about 33 million
 const SPARE = 6;
@@ -11,6 +11,7 @@ export class Lines {
   /** box: the scrolling element. make(line, row): a node. on: { moved(atEnd, byHand), top() }. */
   constructor(box, make, on) {
     Object.assign(this, { box, make, on, source: null, nodes: new Map(), asked: false, expected: 0, picked: null });
+    Object.assign(this, { sticks: true, wanted: null }); // to the end; a row to be shown as soon as it is drawn
     this.space = document.createElement('div');
     this.pane = document.createElement('div');
     this.space.className = 'lines-space';
@@ -50,7 +51,10 @@ export class Lines {
   scrolled() {
     const byHand = Math.abs(this.box.scrollTop - this.expected) > 1;
     this.expected = this.box.scrollTop;
-    if (byHand) this.on.moved(this.atEnd);
+    if (byHand) {
+      this.sticks = this.atEnd;
+      this.on.moved(this.atEnd);
+    }
     if (this.box.scrollTop < 40 * LINE) this.on.top();
     this.changed();
   }
@@ -64,15 +68,23 @@ export class Lines {
   height() { return Math.min(HIGHEST, Math.max(this.source.length * LINE, 1)); }
 
   toEnd() {
+    this.sticks = true;
     this.resize();
     this.scrollTo(this.room);
   }
 
-  resize() { this.space.style.height = `${Math.max(this.height(), this.box.clientHeight)}px`; }
+  /** So few that all of them are nodes. */
+  get few() { return this.source.length <= this.box.clientHeight / LINE + 2 * SPARE; }
+
+  resize() {
+    if (!this.few) this.space.style.height = `${Math.max(this.height(), this.box.clientHeight)}px`;
+  }
 
   /** Brings a row to a third of the box's height, and marks it. */
   show(row) {
     this.picked = this.source.seqAt(row);
+    this.sticks = false;
+    this.wanted = row;
     this.resize();
     const third = this.box.clientHeight / 3;
     const total = this.source.length;
@@ -90,6 +102,8 @@ export class Lines {
   draw() {
     const { box, source } = this;
     const total = source.length;
+    if (this.few) { this.drawAll(); return; }
+    this.wanted = null;
     this.resize();
     const height = box.clientHeight;
     const p = this.room > 0 ? Math.min(1, box.scrollTop / this.room) : 0;
@@ -99,6 +113,18 @@ export class Lines {
     this.pane.style.transform = `translateY(${box.scrollTop}px)`;
     this.fill(from, to);
     this.align(Math.min(Math.floor(anchor), to - 1) - from, anchor, p * height);
+  }
+
+  /** As high as they are, and scrolled as any page. */
+  drawAll() {
+    this.fill(0, this.source.length);
+    this.pane.style.transform = '';
+    this.space.style.height = `${Math.max(this.pane.offsetHeight, this.box.clientHeight)}px`;
+    const wanted = this.pane.childNodes[this.wanted];
+    if (wanted) this.box.scrollTop = wanted.offsetTop - this.box.clientHeight / 3;
+    else if (this.sticks) this.box.scrollTop = this.room;
+    this.wanted = null;
+    this.expected = this.box.scrollTop;
   }
 
   /** Nodes are kept as long as their line is the same and in sight, so that a selection of text survives. */
@@ -124,7 +150,6 @@ export class Lines {
     if (!node) return;
     const into = Math.min(1, anchor - Math.floor(Math.min(anchor, this.source.length - 1)));
     const top = this.box.scrollTop + at - (node.offsetTop + into * node.offsetHeight);
-    const whole = this.source.length * LINE <= this.box.clientHeight && this.pane.offsetHeight <= this.box.clientHeight;
-    this.pane.style.transform = `translateY(${whole ? 0 : Math.round(top)}px)`;
+    this.pane.style.transform = `translateY(${Math.round(top)}px)`;
   }
 }
