@@ -104,7 +104,7 @@ function onceDeaf(leave) {
  * path() is asked anew each time, so that it goes on behind the last item. opened() follows each connection,
  * broken(error, seconds) each break with the time until the next try; to give one back while hidden is none.
  */
-export async function follow({ path, item, opened, broken, refused, signal }) {
+export async function follow({ path, item, opened = () => {}, broken = () => {}, refused = () => {}, signal }) {
   let wait = 250;
   while (!signal.aborted) {
     let error = null;
