@@ -67,6 +67,34 @@ bool pool_task_enter(struct pool *pool, struct task *task)
     return true;
 }
 
+void pool_task_forget(struct task *task)
+{
+    struct service *service = task->pool->object.service;
+    recorder_forget(service->recorder, &task->after);
+    timer_cancel(service->loop, &task->again);
+    task_forget_dirty(task);
+    service->tasks.bytes -= task->payload ? task->payload->bytes : 0;
+    service->tasks.bytes -= task->result ? task->result->bytes : 0;
+    if (task_ended(task)) {
+        pool_kept_remove(task);
+    }
+}
+
+void pool_task_leave(struct task *task)
+{
+    struct pool *pool = task->pool;
+    pool_task_forget(task);
+    pool_queue_remove(task);
+    id_map_remove(&pool->by_id, &task->id);
+    *(task->previous ? &task->previous->next : &pool->first) = task->next;
+    *(task->next ? &task->next->previous : &pool->last) = task->previous;
+    pool->counts[task->state]--;
+    if (task->batch) {
+        task->batch->counts[task->state]--;
+        task->batch->tasks[task->index] = NULL;
+    }
+}
+
 bool pool_batch_enter(struct pool *pool, struct task_batch *batch)
 {
     if (!id_map_add(&pool->batches_by_id, &batch->id)) {
@@ -88,21 +116,19 @@ void pool_batch_leave(struct task_batch *batch)
 
 /* ---- the queue ---- */
 
-/* Nearly always the last; one that is tried again goes before those that were given after it. */
+/* Nearly always the last; one that is tried again is older than nearly all that wait. */
 void pool_queue_add(struct pool *pool, struct task *task)
 {
-    struct task *before = pool->last_queued;
-    if (before && pool->first_queued->num > task->num) {
-        before = NULL;
-    }
-    while (before && before->num > task->num) {
-        before = before->previous_queued;
+    bool last = pool->last_queued && pool->last_queued->num < task->num;
+    struct task *behind = last ? NULL : pool->first_queued;
+    while (behind && behind->num < task->num) {
+        behind = behind->next_queued;
     }
     task->queued = true;
-    task->previous_queued = before;
-    task->next_queued = before ? before->next_queued : pool->first_queued;
-    *(before ? &before->next_queued : &pool->first_queued) = task;
-    *(task->next_queued ? &task->next_queued->previous_queued : &pool->last_queued) = task;
+    task->next_queued = behind;
+    task->previous_queued = behind ? behind->previous_queued : pool->last_queued;
+    *(task->previous_queued ? &task->previous_queued->next_queued : &pool->first_queued) = task;
+    *(behind ? &behind->previous_queued : &pool->last_queued) = task;
     pool_work_soon(pool);
 }
 
@@ -160,7 +186,7 @@ void pool_task_ended(struct task *task, enum task_state state, const struct task
     }
     task_touch(task, true);
     object_count(&pool->object);
-    pool_task_finished(task);
+    pool_kept_add(task);
     claims_finish_all(&task->waiters, CLAIM_GRANTED);
     object_ready(&pool->object);       /* who waits for several may wait for this task, or for the pool */
     if (task->batch) {

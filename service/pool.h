@@ -63,6 +63,7 @@ struct pool {
     struct task *first_queued, *last_queued;     /* by num */
     size_t counts[TASK_STATES];
     struct task_batch *first_batch, *last_batch;
+    struct task_batch *loading;        /* at the start: of the last row */
     struct id_map batches_by_id;
     struct pool_worker *first_worker, *last_worker;
     size_t worker_count;

@@ -29,12 +29,18 @@ void pool_task_back(struct task *task);
 void pool_cancel_waiting(struct pool *pool);
 /* Into the lists of its pool, with all that follows. False: no memory. */
 bool pool_task_enter(struct pool *pool, struct task *task);
+/* Out of them, and of all else that knows it; its memory stays. */
+void pool_task_leave(struct task *task);
+/* Only out of what outlives its pool, which goes. */
+void pool_task_forget(struct task *task);
 bool pool_batch_enter(struct pool *pool, struct task_batch *batch);
 void pool_batch_leave(struct task_batch *batch);
 
 /* ---- pool_keep.c ---- */
-void pool_task_finished(struct task *task);                     /* it is kept for its result from now on */
-void pool_task_unfinished(struct task *task);                   /* its pool goes */
+/* The tasks that are kept for their results. */
+void pool_kept_add(struct task *task);                          /* it has ended last of all */
+void pool_kept_remove(struct task *task);
+bool pool_kept_sort(struct service *service);   /* by their ends, at the start; false: no memory */
 bool pool_make_room(struct service *service, size_t bytes);     /* false: the limit is reached */
 
 /* ---- pool_worker.c ---- */

@@ -1,27 +1,54 @@
 /* How long tasks that have ended are kept for their results; see task.h. */
-#include <stddef.h>
+#include <stdlib.h>
 
 #include "service/pool_internal.h"
 
 #define SLICE 1000u                    /* dropped at once: some milliseconds */
 
-void pool_task_finished(struct task *task)
+void pool_kept_add(struct task *task)
 {
     struct task_table *table = &task->pool->object.service->tasks;
-    task->previous_finished = table->last_finished;
-    *(table->last_finished ? &table->last_finished->next_finished : &table->first_finished) = task;
-    table->last_finished = task;
-    table->finished++;
+    task->previous_kept = table->last_kept;
+    *(table->last_kept ? &table->last_kept->next_kept : &table->first_kept) = task;
+    table->last_kept = task;
+    table->kept++;
 }
 
-void pool_task_unfinished(struct task *task)
+void pool_kept_remove(struct task *task)
 {
     struct task_table *table = &task->pool->object.service->tasks;
-    *(task->previous_finished ? &task->previous_finished->next_finished : &table->first_finished) =
-        task->next_finished;
-    *(task->next_finished ? &task->next_finished->previous_finished : &table->last_finished) =
-        task->previous_finished;
-    table->finished--;
+    *(task->previous_kept ? &task->previous_kept->next_kept : &table->first_kept) =
+        task->next_kept;
+    *(task->next_kept ? &task->next_kept->previous_kept : &table->last_kept) =
+        task->previous_kept;
+    table->kept--;
+}
+
+static int by_end(const void *left, const void *right)
+{
+    const struct task *a = *(struct task *const *)left, *b = *(struct task *const *)right;
+    int order = (a->finished_at_us > b->finished_at_us) - (a->finished_at_us < b->finished_at_us);
+    return order ? order : (a->num > b->num) - (a->num < b->num);
+}
+
+bool pool_kept_sort(struct service *service)
+{
+    struct task_table *table = &service->tasks;
+    size_t count = table->kept, at = 0;
+    struct task **tasks = calloc(count + 1, sizeof(struct task *));
+    if (!tasks) {
+        return false;
+    }
+    while (at < count) {
+        tasks[at++] = table->first_kept;
+        pool_kept_remove(table->first_kept);
+    }
+    qsort(tasks, count, sizeof(struct task *), by_end);
+    for (at = 0; at < count; at++) {
+        pool_kept_add(tasks[at]);
+    }
+    free(tasks);
+    return true;
 }
 
 static void must(bool stored)
@@ -32,10 +59,8 @@ static void must(bool stored)
 }
 
 /* A batch of which nothing is left goes too. */
-static void leave_batch(struct task_batch *batch, const struct task *task)
+static void drop_from_batch(struct task_batch *batch)
 {
-    batch->tasks[task->index] = NULL;
-    batch->counts[task->state]--;
     batch->dropped++;
     if (batch->dropped == batch->total) {
         struct service *service = batch->pool->object.service;
@@ -48,19 +73,11 @@ static void leave_batch(struct task_batch *batch, const struct task *task)
 
 static void drop(struct task *task)
 {
-    struct pool *pool = task->pool;
-    struct service *service = pool->object.service;
+    struct service *service = task->pool->object.service;
     must(task_row_delete(recorder_batch(service->recorder), task->num));
-    task_forget_dirty(task);
-    recorder_forget(service->recorder, &task->after);
-    pool_task_unfinished(task);
-    id_map_remove(&pool->by_id, &task->id);
-    *(task->previous ? &task->previous->next : &pool->first) = task->next;
-    *(task->next ? &task->next->previous : &pool->last) = task->previous;
-    pool->counts[task->state]--;
-    service->tasks.bytes -= task->result ? task->result->bytes : 0;
+    pool_task_leave(task);
     if (task->batch) {
-        leave_batch(task->batch, task);
+        drop_from_batch(task->batch);
     }
     task_free(task);
 }
@@ -69,15 +86,15 @@ bool pool_make_room(struct service *service, size_t bytes)
 {
     struct task_table *table = &service->tasks;
     uint64_t most = service->config->pools_max_total_bytes;
-    while (table->bytes + bytes > most && table->first_finished && bytes <= most) {
-        drop(table->first_finished);
+    while (table->bytes + bytes > most && table->first_kept && bytes <= most) {
+        drop(table->first_kept);
     }
     return table->bytes + bytes <= most;
 }
 
 static bool is_over(const struct service *service, const struct task *task, int64_t now_us)
 {
-    return service->tasks.finished > service->config->pools_keep_tasks ||
+    return service->tasks.kept > service->config->pools_keep_tasks ||
            now_us - task->finished_at_us > service->config->pools_keep_us;
 }
 
@@ -85,7 +102,7 @@ void pools_drop_old(struct service *service)
 {
     int64_t now_us = time_now_us();
     for (unsigned i = 0; i < SLICE; i++) {
-        struct task *oldest = service->tasks.first_finished;
+        struct task *oldest = service->tasks.first_kept;
         if (!oldest || !is_over(service, oldest, now_us)) {
             return;
         }

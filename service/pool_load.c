@@ -8,7 +8,6 @@ struct loading {
     struct service *service;
     struct db *db;
     struct pool *pool;                 /* of the last row */
-    struct task_batch *batch;          /* likewise */
     bool failed;
 };
 
@@ -53,16 +52,15 @@ static bool load_batch(void *context, const struct task_batch_row *row)
     return !loading->failed;
 }
 
-static struct task_batch *find_batch(struct loading *loading, int64_t num)
+/* Batches and their tasks come in the same order, so that of a pool's last row is never far. */
+static struct task_batch *find_batch(struct pool *pool, int64_t num)
 {
-    struct task_batch *at = loading->batch;
-    if (!at || at->num != num || at->pool != loading->pool) {
-        at = loading->pool->first_batch;
-    }
-    while (at && at->num != num) {
+    struct task_batch *at = pool->loading ? pool->loading : pool->first_batch;
+    while (at && at->num < num && at->next) {
         at = at->next;
     }
-    return loading->batch = at;
+    pool->loading = at;
+    return at && at->num == num ? at : NULL;
 }
 
 /* What has no row any more was dropped, which happens to the oldest ends first. */
@@ -104,7 +102,7 @@ static bool enter(struct loading *loading, struct task *task)
         take_place(task->batch, task);
     }
     if (task_ended(task)) {
-        pool_task_finished(task);
+        pool_kept_add(task);
     } else if (task->state == TASK_QUEUED) {
         pool_task_wait(task);
     }
@@ -118,7 +116,7 @@ static bool load_task(void *context, const struct task_row *row)
     if (!loading->pool || row->mark.state < 0 || row->mark.state >= TASK_STATES) {
         return true;
     }
-    struct task_batch *batch = row->batch ? find_batch(loading, row->batch) : NULL;
+    struct task_batch *batch = row->batch ? find_batch(loading->pool, row->batch) : NULL;
     struct task *task = task_from_row(row);
     if (task && batch && task->index < batch->total) {
         task->batch = batch;
@@ -233,6 +231,7 @@ static void assign_all(struct service *service)
         for (struct task_batch *batch = pool->first_batch; batch; batch = batch->next) {
             settle_batch(batch);
         }
+        pool->loading = NULL;
     }
 }
 
@@ -246,7 +245,7 @@ struct problem *pools_load(struct service *service, struct db *db)
          pool_worker_rows_load(db, load_worker_row, &loading, &error))) {
         return problem_make(PROBLEM_INTERNAL, "%s", error.text);
     }
-    if (loading.failed || !load_outputs(service, db)) {
+    if (loading.failed || !pool_kept_sort(service) || !load_outputs(service, db)) {
         return problem_make(PROBLEM_OUT_OF_MEMORY, "the tasks cannot be loaded");
     }
     assign_all(service);

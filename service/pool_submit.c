@@ -115,18 +115,6 @@ static struct task *enter_new(struct pool *pool, struct pool_payload payload,
     return task;
 }
 
-/* One that was never stored. */
-static void take_out(struct task *task)
-{
-    struct pool *pool = task->pool;
-    id_map_remove(&pool->by_id, &task->id);
-    *(task->previous ? &task->previous->next : &pool->first) = task->next;
-    *(task->next ? &task->next->previous : &pool->last) = task->previous;
-    pool->counts[task->state]--;
-    pool->object.service->tasks.bytes -= task->payload->bytes;
-    task_free(task);
-}
-
 struct problem *pool_submit(struct pool *pool, struct pool_payload payload, struct task **out)
 {
     struct problem *problem = refused(pool, payload.data->bytes);
@@ -158,7 +146,9 @@ static bool enter_all(struct pool *pool, struct pool_payload *payloads, size_t c
         if (!enter_new(pool, payloads[i], batch, i)) {
             free_payloads(payloads + i + 1, count - i - 1);
             while (i-- > 0) {
-                take_out(batch->tasks[i]);
+                struct task *task = batch->tasks[i];
+                pool_task_leave(task);
+                task_free(task);
             }
             return false;
         }

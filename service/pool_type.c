@@ -366,19 +366,6 @@ static bool restore(struct service *service, struct object *object, const json_t
 
 /* ---- end ---- */
 
-static void forget_task(struct service *service, struct task *task)
-{
-    claims_finish_all(&task->waiters, CLAIM_DELETED);
-    recorder_forget(service->recorder, &task->after);
-    timer_cancel(service->loop, &task->again);
-    task_forget_dirty(task);
-    service->tasks.bytes -= task->payload ? task->payload->bytes : 0;
-    service->tasks.bytes -= task->result ? task->result->bytes : 0;
-    if (task_ended(task)) {
-        pool_task_unfinished(task);
-    }
-}
-
 static void dismiss(struct service *service, struct pool_worker *worker)
 {
     if (!pool_worker_row_delete(recorder_batch(service->recorder), worker->process->num)) {
@@ -398,7 +385,8 @@ static void closed(struct service *service, struct object *object)
         dismiss(service, pool->first_worker);
     }
     for (struct task *at = pool->first; at; at = at->next) {
-        forget_task(service, at);
+        claims_finish_all(&at->waiters, CLAIM_DELETED);
+        pool_task_forget(at);
     }
     for (struct task_batch *at = pool->first_batch; at; at = at->next) {
         claims_finish_all(&at->waiters, CLAIM_DELETED);

@@ -89,7 +89,7 @@ struct task {
     struct task *next_queued, *previous_queued;
     struct task *next_assigned;                  /* of its worker, in order */
     struct task *next_dirty;
-    struct task *next_finished, *previous_finished;
+    struct task *next_kept, *previous_kept;
     enum { TASK_CLEAN, TASK_MARKED, TASK_CHANGED } dirty; /* what of its row must be written */
 };
 
@@ -111,8 +111,8 @@ struct task_table {                    /* of all pools */
     int64_t last_num, last_batch_num;
     uint64_t bytes;                    /* payloads and results */
     struct task *dirty;
-    struct task *first_finished, *last_finished; /* in the order of their ends */
-    size_t finished;
+    struct task *first_kept, *last_kept; /* for their results, in the order of their ends */
+    size_t kept;
     struct pool_worker *dirty_workers;
 };
 
