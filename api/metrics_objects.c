@@ -228,7 +228,7 @@ const struct metric object_metrics[] = {
     {"messages_put_total", "counter", "Messages put into queues since this server began.", put},
     {"messages_acked_total", "counter", "Messages acknowledged since this server began.", acked},
     {"tasks", "gauge", "Tasks of all pools by state; those that have ended as long as they are kept.", tasks},
-    {"tasks_memory_bytes", "gauge", "Payloads and results of tasks, of pools.max_total_bytes.", task_memory},
+    {"tasks_memory_bytes", "gauge", "Tasks with payloads and results, of pools.max_total_bytes.", task_memory},
     {"journal_size_bytes", "gauge", "Size of the journal; 0: there is none.", journal_size_bytes},
     {"journal_used_bytes", "gauge", "What in it is not in the database yet.", journal_used_bytes},
     {"queue_messages", "gauge", "Messages of a queue by state.", each_depth},

@@ -46,6 +46,13 @@ struct task_batch *pool_find_batch(const struct pool *pool, const struct fact_id
     return found ? (struct task_batch *)((char *)found - offsetof(struct task_batch, id)) : NULL;
 }
 
+/* In the memory of all pools: when what it has has changed, or (0) it goes. */
+static void count_bytes(struct task *task, size_t bytes)
+{
+    task->pool->object.service->tasks.bytes += bytes - task->counted;
+    task->counted = bytes;
+}
+
 /* ---- lists ---- */
 
 bool pool_task_enter(struct pool *pool, struct task *task)
@@ -62,8 +69,7 @@ bool pool_task_enter(struct pool *pool, struct task *task)
         task->batch->counts[task->state]++;
         task->batch->tasks[task->index] = task;
     }
-    pool->object.service->tasks.bytes += task->payload ? task->payload->bytes : 0;
-    pool->object.service->tasks.bytes += task->result ? task->result->bytes : 0;
+    count_bytes(task, task_bytes(task));
     return true;
 }
 
@@ -73,8 +79,7 @@ void pool_task_forget(struct task *task)
     recorder_forget(service->recorder, &task->after);
     timer_cancel(service->loop, &task->again);
     task_forget_dirty(task);
-    service->tasks.bytes -= task->payload ? task->payload->bytes : 0;
-    service->tasks.bytes -= task->result ? task->result->bytes : 0;
+    count_bytes(task, 0);
     if (task_ended(task)) {
         pool_kept_remove(task);
     }
@@ -174,11 +179,10 @@ void pool_task_ended(struct task *task, enum task_state state, const struct task
     task->worker = NULL;
     task->outcome = *outcome;
     task->finished_at_us = time_now_us();
-    service->tasks.bytes += result ? result->bytes : 0;
-    service->tasks.bytes -= task->payload ? task->payload->bytes : 0;
     free(task->payload);
     task->payload = NULL;
     task->result = result;
+    count_bytes(task, task_bytes(task));
     pool_set_state(task, state);
     pool->ended_totals[state]++;
     if (task->batch) {
@@ -262,6 +266,7 @@ void pool_task_failed(struct task *task, const struct task_outcome *outcome)
         pool_task_ended(task, TASK_FAILED, outcome, NULL);
     } else {
         task_remember_attempt(task);
+        count_bytes(task, task_bytes(task));
         pool_task_back(task);
     }
 }

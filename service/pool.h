@@ -34,6 +34,7 @@ struct pool_worker {
     int64_t turn;                      /* tasks it was given */
     uint64_t served;                   /* and answered */
     struct text open;                  /* stdio: the line that is not complete; spawn: all of its stdout */
+    size_t counted;                    /* bytes that stand for it in the tasks' sum */
     uint64_t seen;                     /* bytes that have come from its stdout */
     uint64_t line_start;               /* up to here they are in complete lines */
     bool too_large, damaged;           /* part of `open` was left out, or lost */

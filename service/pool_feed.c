@@ -289,12 +289,14 @@ static void keep_open(struct pool_worker *worker, const char *data, size_t bytes
     if (worker->too_large || worker->open.bytes + bytes > most) {
         worker->too_large = true;
         text_free(&worker->open);
-        return;
+    } else {
+        text_add(&worker->open, data, bytes);
     }
-    text_add(&worker->open, data, bytes);
     if (worker->open.failed) {
         recorder_fatal("out of memory for a result");
     }
+    pool_worker_count_open(worker);
+    pool_work_soon(worker->pool);      /* which makes room */
 }
 
 static void complete_line(struct pool_worker *worker, const char *data, size_t bytes)
@@ -302,7 +304,8 @@ static void complete_line(struct pool_worker *worker, const char *data, size_t b
     if (worker->open.bytes || worker->too_large) {
         keep_open(worker, data, bytes);
         answered(worker, worker->open.data ? worker->open.data : "", worker->open.bytes);
-        text_clear(&worker->open);
+        text_free(&worker->open);
+        pool_worker_count_open(worker);
     } else if (bytes > worker->pool->object.service->config->max_payload_bytes) {
         worker->too_large = true;
         answered(worker, "", 0);

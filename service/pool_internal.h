@@ -52,6 +52,7 @@ struct pool_worker *pool_worker_make(struct pool *pool, struct process *process)
 void pool_worker_assign(struct pool_worker *worker, struct task *task);
 struct task *pool_worker_take_first(struct pool_worker *worker);
 void pool_worker_touch(struct pool_worker *worker);
+void pool_worker_count_open(struct pool_worker *worker);        /* that has grown, or gone */
 /* With this signal; 0: its own. SIGKILL follows after its grace. */
 void pool_worker_stop(struct pool_worker *worker, int signal);
 /* One that is running for a pool that is gone. */

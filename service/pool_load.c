@@ -188,6 +188,7 @@ static bool load_output(struct db *db, struct pool_worker *worker)
         return false;
     }
     worker->damaged = worker->open.bytes != open;
+    pool_worker_count_open(worker);
     return !worker->open.failed;
 }
 

@@ -74,13 +74,14 @@ struct blob *pool_payload_make(const struct pool *pool, const char *type, const 
 
 /* ---- in ---- */
 
-static struct problem *refused(struct pool *pool, size_t bytes)
+/* So many with payloads of so many bytes in all. */
+static struct problem *refused(struct pool *pool, size_t count, size_t bytes)
 {
     struct service *service = pool->object.service;
     if (pool->phase != POOL_OPEN) {
         return problem_make(PROBLEM_CLOSED, "%s takes no more tasks", pool->object.resource);
     }
-    if (!pool_make_room(service, bytes)) {
+    if (!pool_make_room(service, count * TASK_BYTES + bytes)) {
         struct problem *problem = problem_make(
             PROBLEM_STORAGE_FULL, "the tasks of all pools have pools.max_total_bytes (%llu)",
             (unsigned long long)service->config->pools_max_total_bytes);
@@ -117,7 +118,7 @@ static struct task *enter_new(struct pool *pool, struct pool_payload payload,
 
 struct problem *pool_submit(struct pool *pool, struct pool_payload payload, struct task **out)
 {
-    struct problem *problem = refused(pool, payload.data->bytes);
+    struct problem *problem = refused(pool, 1, payload.data->bytes);
     if (problem) {
         free(payload.data);
         return problem;
@@ -180,7 +181,7 @@ struct problem *pool_submit_batch(struct pool *pool, struct pool_payload *payloa
     for (size_t i = 0; i < count; i++) {
         bytes += payloads[i].data->bytes;
     }
-    struct problem *problem = refused(pool, bytes);
+    struct problem *problem = refused(pool, count, bytes);
     struct task_batch *batch = problem ? NULL : task_batch_new(pool, count);
     if (batch && !pool_batch_enter(pool, batch)) {
         task_batch_free(batch);

@@ -66,6 +66,7 @@ void pool_worker_free(struct pool_worker *worker)
     *(worker->next ? &worker->next->previous : &pool->last_worker) = worker->previous;
     pool->worker_count--;
     text_free(&worker->open);
+    pool_worker_count_open(worker);
     free(worker);
 }
 
@@ -88,6 +89,12 @@ struct task *pool_worker_take_first(struct pool_worker *worker)
         task->next_assigned = NULL;
     }
     return task;
+}
+
+void pool_worker_count_open(struct pool_worker *worker)
+{
+    worker->pool->object.service->tasks.bytes += worker->open.bytes - worker->counted;
+    worker->counted = worker->open.bytes;
 }
 
 void pool_worker_touch(struct pool_worker *worker)

@@ -88,6 +88,18 @@ void task_begin_attempt(struct task *task, const struct fact_id *process)
     task->unsure = false;
 }
 
+static size_t blob_bytes(const struct blob *blob)
+{
+    return blob ? blob->bytes : 0;
+}
+
+size_t task_bytes(const struct task *task)
+{
+    return TASK_BYTES + blob_bytes(task->payload) + blob_bytes(task->result) +
+           (task->content_type ? strlen(task->content_type) : 0) +
+           (task->former ? sizeof *task->former : 0);
+}
+
 void task_end_attempt(struct task *task, const struct task_outcome *outcome)
 {
     task->last.ended_at_us = time_now_us();

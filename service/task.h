@@ -20,6 +20,7 @@
 
 #define TASK_ATTEMPTS 16               /* so many former ones are remembered */
 #define TASK_BATCH_MAX 10000
+#define TASK_BYTES (sizeof(struct task) + 64)  /* what each needs, whatever it has: itself and its places */
 
 /* Stored in the database: append only. */
 enum task_state {
@@ -76,6 +77,7 @@ struct task {
     char *content_type;                /* of the payload, or NULL */
     struct blob *result;               /* or NULL */
     struct task_outcome outcome;       /* when it has ended: its last attempt's, or why there was no other */
+    size_t counted;                    /* bytes that stand for it in the table's sum */
     struct task_attempt last;          /* the present attempt, or the one before it */
     struct task_attempts *former;      /* that came to nothing, `last` too when another was to follow; or NULL */
     struct pool_worker *worker;        /* RUNNING: who has it; NULL only at the start */
@@ -109,7 +111,7 @@ struct task_batch {
 
 struct task_table {                    /* of all pools */
     int64_t last_num, last_batch_num;
-    uint64_t bytes;                    /* payloads and results */
+    uint64_t bytes;                    /* tasks with all they have, and what workers have not written to its end */
     struct task *dirty;
     struct task *first_kept, *last_kept; /* for their results, in the order of their ends */
     size_t kept;
@@ -133,6 +135,7 @@ void task_end_attempt(struct task *task, const struct task_outcome *outcome);
 /* It has ended and another is to follow: it goes into the history. */
 void task_remember_attempt(struct task *task);
 bool task_remembers_last(const struct task *task);
+size_t task_bytes(const struct task *task);        /* of memory, with all it has */
 /* It was not begun after all. */
 void task_undo_attempt(struct task *task);
 

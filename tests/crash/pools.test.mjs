@@ -5,6 +5,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { between } from '../lib/check.mjs';
 import { Daemon, daemonTest, suite, until } from '../lib/daemon.mjs';
+import { cpuSeconds } from '../lib/proc.mjs';
 import { sleep } from '../lib/wait.mjs';
 
 const P = '/v1/pools/p';
@@ -263,5 +264,31 @@ suite('a restart of the daemon', () => {
     assert.deepEqual((await d.get(`${P}/batches/${id}/results?order=done`)).body.items.map((one) => one.index), [0, 1, 2]);
     const pool = (await d.get(P)).body;
     assert.deepEqual([pool.submitted_total, pool.done_total, pool.failed_total], [3, 2, 1]);
+  });
+
+  daemonTest('does not change that the result of the oldest end goes first', { config: 'pools.max_total_bytes = 1M\n' }, async (d) => {
+    await d.call('PUT', P, { body: { processes: 2, spec: { argv: ['sh', '-c', `read a; while [ ! -e ${d.dir}/go-$a ]; do sleep 0.02; done; head -c 300000 /dev/zero`] } }, expect: 201 });
+    const ids = [];
+    for (const a of [1, 2]) ids.push((await d.post(`${P}/tasks`, a, { expect: 202 })).body.id);
+    for (const a of [2, 1]) {
+      writeFileSync(`${d.dir}/go-${a}`, '');
+      assert.equal((await d.get(`${P}/tasks/${ids[a - 1]}?wait=20`)).body.state, 'done');
+    }
+    await killServer(d, 0);
+    const third = (await d.post(`${P}/tasks`, 'x'.repeat(600000), { expect: 202 })).body.id;
+    assert.deepEqual((await d.get(`${P}/tasks`)).body.items.map((one) => one.id), [ids[0], third]);
+  });
+
+  daemonTest('takes a time in proportion to what is there', async (d) => {
+    await d.call('PUT', P, { body: { processes: 1, spec: { argv: ['sleep', '1000'] } }, expect: 201 });
+    const seconds = [];
+    let left = 0;
+    for (const count of [2000, 6000]) {
+      left = count;
+      await Promise.all(Array.from({ length: 32 }, async () => { while (left > 0) { left -= 1; await d.post(`${P}/batches`, { tasks: [1] }, { expect: 202 }); } }));
+      await killServer(d, 0);
+      seconds.push(cpuSeconds((await d.system()).server_pid));
+    }
+    assert.ok(seconds[1] < 5 * seconds[0] + 0.1, `${seconds}`);
   });
 });

@@ -1,6 +1,9 @@
 // Pools where something ends otherwise than it should: workers that cannot work, attempts in vain, memory that is used up.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import { problem } from '../lib/check.mjs';
 import { daemonTest, suite, until } from '../lib/daemon.mjs';
+import { cpuSeconds } from '../lib/proc.mjs';
 import { sleep } from '../lib/wait.mjs';
 
 const P = '/v1/pools/p';
@@ -39,5 +42,48 @@ suite('an attempt in vain', () => {
     assert.deepEqual(ends(one), one.attempts.map((_, i) => [i + 1, 3, 'process_ended']));
     await d.killServer();
     assert.deepEqual(await task(d, id), one);
+  });
+
+  daemonTest('costs the same, however many tasks wait behind it', { config: 'max_payload_bytes = 1024\n' }, async (d) => {
+    const { server_pid } = await d.system();
+    const seconds = [];
+    for (const waiting of [0, 80000]) {
+      const go = `${d.dir}/go-${waiting}`;
+      const script = `while [ ! -e ${go} ]; do sleep 0.05; done; line=$(head -c 1100 /dev/zero | tr "\\0" y); while read -r a; do echo $line; done`;
+      await make(d, { processes: 1, mode: 'stdio', max_attempts: 3, spec: sh(script) });
+      for (const count of [1000, ...Array(waiting / 10000).fill(10000)]) await d.post(`${P}/batches`, { tasks: Array(count).fill(1) }, { expect: 202 });
+      const before = cpuSeconds(server_pid);
+      writeFileSync(go, '');
+      await until('the first have failed for good', async () => (await look(d)).failed_total >= 1000, { every: 0.1 });
+      seconds.push((cpuSeconds(server_pid) - before) / (await look(d)).failed_total);
+      await d.delete(P);
+    }
+    assert.ok(seconds[1] < 3 * seconds[0] + 0.0001, `${seconds.map((one) => `${Math.round(one * 1e6)} µs`)}`);
+  });
+});
+
+suite('the memory of pools', () => {
+  daemonTest('counts tasks also when their payload is empty', { config: 'pools.max_total_bytes = 1M\n' }, async (d) => {
+    await make(d, { processes: 1, spec: { argv: ['sleep', '1000'] } });
+    const tasks = Array(1000).fill({ body_base64: '' });
+    const answers = [];
+    for (let i = 0; i < 4; i += 1) answers.push(await d.post(`${P}/batches`, { tasks }));
+    assert.equal(answers[0].status, 202);
+    problem(answers[3], 507, 'storage_full');
+    assert.ok((await look(d)).unfinished < 3000);
+  });
+
+  daemonTest('counts what a worker has written so far', { config: 'pools.max_total_bytes = 1M\n' }, async (d) => {
+    await make(d, { processes: 1, spec: sh('head -c 900000 /dev/zero; sleep 1000') });
+    const { id } = await given(d, 1);
+    await until('it has written', async () => {
+      const { process } = await task(d, id);
+      return process && (await d.get(`/v1/processes/${process}`)).body.output.stdout_bytes === 900000;
+    });
+    const large = 'x'.repeat(300000);
+    problem(await d.post(`${P}/tasks`, large), 507, 'storage_full');
+    await d.delete(P);
+    await make(d, { processes: 1, spec: { argv: ['cat'] } });
+    await given(d, large);
   });
 });
