@@ -33,13 +33,13 @@ address() {
 }
 
 # Our own code goes without comments and indentation, but with every line, so that an error names the line of the source. A
-# comment has its lines to itself.
+# comment has its lines to itself, or stands behind two blanks.
 bare() {
     case $1 in
     web/node_modules/*) echo "$1" ;;
     web/*.js | web/*.css)
         mkdir -p "$build/${1%/*}"
-        awk '{ sub(/^ +/, "") } /^\/\*/ { comment = 1 } { print comment || /^\/\// ? "" : $0 } /\*\// { comment = 0 }' "$1" > "$build/$1"
+        awk '{ sub(/^ +/, ""); sub(/  +\/\/ .*/, "") } /^\/\*/ { comment = 1 } { print comment || /^\/\// ? "" : $0 } /\*\// { comment = 0 }' "$1" > "$build/$1"
         echo "$build/$1" ;;
     *) echo "$1" ;;
     esac

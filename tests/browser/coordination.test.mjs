@@ -6,11 +6,13 @@ import { liver } from '../lib/owners.mjs';
 import { accessible, browserTest, visit } from '../lib/browser.mjs';
 
 const put = (d, path, body = {}) => d.call('PUT', `/v1/${path}`, { body, expect: 201 });
-const message = (d, queue, raw, type = 'text/plain') => d.call('POST', `/v1/queues/${queue}/messages`, { raw, headers: { 'Content-Type': type }, expect: 201 });
+const message = (d, queue, raw, type = 'text/plain') => d.call('POST', `/v1/queues/${queue}/messages`,
+  { raw, headers: { 'Content-Type': type }, expect: 201 });
 const object = async (d, path) => (await d.get(`/v1/${path}`)).body;
 const button = (page, name) => page.locator('main').getByRole('button', { name, exact: true });
 const dialog = (page) => page.getByRole('dialog');
-const fact = (page, name) => page.locator('.facts > div').filter({ has: page.locator('dt', { hasText: new RegExp(`^${name}$`) }) }).locator('dd');
+const fact = (page, name) =>
+  page.locator('.facts > div').filter({ has: page.locator('dt', { hasText: new RegExp(`^${name}$`) }) }).locator('dd');
 const go = (page, hash) => page.evaluate((to) => { location.hash = `#/${to}`; }, hash);
 const reads = (locator, text) => until(`it reads ${text}`, async () => (await locator.textContent()).trim() === text);
 
@@ -24,7 +26,7 @@ const waiters = (d, lock, n) => until(`${n} wait for ${lock}`, async () => (awai
 const held = (d, lock) => until(`${lock} is held`, async () => (await object(d, `locks/${lock}`)).held);
 
 describe('coordination', { concurrency: 2 }, () => {
-  browserTest('begins with what there is to make, and then shows what is stuck', async ({ d, page }) => {
+  browserTest('begins with how to begin, and then shows what is stuck', async ({ d, page }) => {
     await visit(page, d, '/coordination');
     await page.getByText('Nothing has been made yet').waitFor();
     await accessible(page, 'nothing yet');
@@ -72,15 +74,11 @@ describe('coordination', { concurrency: 2 }, () => {
     await page.getByText('Pools: none').waitFor();
   });
 
-  browserTest('a queue is made, filled, looked into, kicked, purged and deleted', async ({ d, page }) => {
+  browserTest('a queue is filled, looked into, kicked, purged and deleted', async ({ d, page }) => {
+    await put(d, 'queues/jobs', { max_attempts: 1 });
     await visit(page, d, '/coordination/queues');
-    await button(page, 'New queue').click();
-    await dialog(page).getByLabel('Name').fill('jobs');
-    await dialog(page).getByLabel(/Attempts before/).fill('1');
-    await accessible(page, 'making a queue');
-    await dialog(page).getByRole('button', { name: 'Add' }).click();
+    await page.getByRole('link', { name: 'jobs' }).click();
     await page.getByRole('heading', { name: 'Queues / jobs' }).waitFor();
-    assert.equal((await object(d, 'queues/jobs')).max_attempts, 1);
 
     await button(page, 'Put a message').click();
     await dialog(page).getByLabel('Body').fill('{"order": 1');
@@ -184,7 +182,8 @@ describe('coordination', { concurrency: 2 }, () => {
 
   browserTest('a value is edited, and nobody\'s change is overwritten unseen', async ({ d, page }) => {
     await put(d, 'values/settings', { type: 'json', value: { retries: 3, exact: 1 } });
-    await d.call('PUT', '/v1/values/settings/value', { raw: '{"value":{"retries":3,"exact":12345678901234567890.5}}', headers: { 'Content-Type': 'application/json' } });
+    await d.call('PUT', '/v1/values/settings/value', { raw: '{"value":{"retries":3,"exact":12345678901234567890.5}}',
+      headers: { 'Content-Type': 'application/json' } });
     await visit(page, d, '/coordination/values/settings');
     const editor = page.getByLabel('Value', { exact: true });
     await until('the value is there', async () => (await editor.inputValue()).includes('"retries": 3'));
@@ -221,7 +220,8 @@ describe('coordination', { concurrency: 2 }, () => {
 
   browserTest('a value keeps every digit, and each type has its bounds', async ({ d, page }) => {
     const big = '9007199254740993';
-    await d.call('PUT', '/v1/values/counter', { raw: `{"type":"int64","value":${big}}`, headers: { 'Content-Type': 'application/json' }, expect: 201 });
+    await d.call('PUT', '/v1/values/counter', { raw: `{"type":"int64","value":${big}}`,
+      headers: { 'Content-Type': 'application/json' }, expect: 201 });
     await put(d, 'values/flag', { type: 'bool', value: false });
     await visit(page, d, '/coordination/values/counter');
     const editor = page.getByLabel('Value', { exact: true });
@@ -243,13 +243,9 @@ describe('coordination', { concurrency: 2 }, () => {
   });
 
   browserTest('a pool shows its workers, and of a failed task what it wrote last', async ({ d, page }) => {
-    await visit(page, d, '/coordination/pools');
-    await button(page, 'New pool').click();
-    await dialog(page).getByLabel('Name').fill('resize');
-    await dialog(page).getByLabel('Shell line').fill('read x; case $x in bad*) echo "cannot read $x" >&2; exit 3;; slow) sleep 600;; esac; echo "[\\"$x\\"]"');
-    await dialog(page).getByLabel(/Processes at most/).fill('2');
-    await dialog(page).getByRole('button', { name: 'Add' }).click();
-    await page.getByRole('heading', { name: 'Pools / resize' }).waitFor();
+    const shell = 'read x; case $x in bad*) echo "cannot read $x" >&2; exit 3;; slow) sleep 600;; esac; echo "[\\"$x\\"]"';
+    await put(d, 'pools/resize', { processes: 2, spec: { shell } });
+    await visit(page, d, '/coordination/pools/resize');
     for (const task of ['good', 'bad.png', 'slow']) {
       await button(page, 'Give a task').click();
       await dialog(page).getByLabel('Content type').selectOption('text/plain');
@@ -277,7 +273,8 @@ describe('coordination', { concurrency: 2 }, () => {
   });
 
   browserTest('events, semaphores, conditions and pipes show who is there and do what they are told', async ({ d, page }) => {
-    for (const [path, body] of [['events/ready'], ['semaphores/permits', { value: 1, max: 2 }], ['locks/l'], ['conditions/changed', { lock: 'l' }], ['pipes/talk']]) await put(d, path, body);
+    for (const [path, body] of [['events/ready'], ['semaphores/permits', { value: 1, max: 2 }], ['locks/l'],
+      ['conditions/changed', { lock: 'l' }], ['pipes/talk']]) await put(d, path, body);
     const one = await liver(d, { name: 'taker' });
     await visit(page, d, '/coordination/events/ready');
     await page.getByText('clear', { exact: true }).waitFor();
@@ -302,9 +299,10 @@ describe('coordination', { concurrency: 2 }, () => {
     assert.equal((await waiting).body.notified, true);
     await page.getByText('0 waiting').waitFor();
 
-    await one.client.call('POST', '/v1/pipes/talk/a/send', { raw: 'hello', headers: { 'Content-Type': 'text/plain' }, expect: 200 });
+    await one.client.call('POST', '/v1/pipes/talk/a/send', { raw: 'hello', headers: { 'Content-Type': 'text/plain' },
+      expect: 200 });
     await go(page, 'coordination/pipes/talk');
-    await page.getByText('1, 5 B').waitFor();
+    await fact(page, 'End b').getByText('1 to receive (5 B), 0 sent').waitFor();
     await accessible(page, 'a pipe');
     await button(page, 'Close b').click();
     await dialog(page).getByRole('button', { name: 'Close b' }).click();
@@ -320,17 +318,18 @@ describe('coordination', { concurrency: 2 }, () => {
     await page.getByText('Sessions: none').waitFor();
   });
 
-  browserTest('what a token may only look at is there, disabled, with the reason; and the door opens when it is deleted', async ({ d, page }) => {
+  browserTest('what a token may only look at is there, disabled, with the reason; and the door opens when it is deleted',
+    async ({ d, page }) => {
     await put(d, 'queues/jobs');
     await put(d, 'locks/deploy');
     await put(d, 'values/v', { type: 'int32', value: 1 });
     await worker(d, 'holder', acquires('deploy'));
     await held(d, 'deploy');
     const { body: made } = await d.post('/v1/tokens', { scopes: ['read'] }, { expect: 201 });
-    await page.route('**/v1/tokens/me', (route) => route.fulfill({ json: { scopes: ['read'] } }));
     await visit(page, d, '/coordination/queues/jobs', made.token);
-    for (const [where, names, reason] of [['queues/jobs', ['Put a message', 'Purge …', 'Close', 'Delete'], 'operate'], ['locks/deploy', ['Break the hold on locks/deploy'], 'admin'],
-      ['values/v', ['Save', 'Delete'], 'operate'], ['pools', ['New pool'], 'spawn']]) {
+    for (const [where, names, reason] of [['queues/jobs', ['Put a message', 'Purge …', 'Close', 'Delete'], 'operate'],
+      ['locks/deploy', ['Break the hold on locks/deploy'], 'admin'],
+      ['values/v', ['Save', 'Delete'], 'operate']]) {
       await go(page, `coordination/${where}`);
       for (const name of names) {
         await button(page, name).waitFor();
@@ -356,10 +355,12 @@ describe('coordination', { concurrency: 2 }, () => {
     await worker(d, 'holder', acquires('deploy'));
     await held(d, 'deploy');
     await visit(page, d, '/coordination');
-    for (const where of ['', '/waits', '/queues', '/queues/jobs', '/locks/deploy', '/values', '/values/a-value-with-a-name-that-is-longer-than-the-screen', '/holds', '/sessions']) {
+    for (const where of ['', '/waits', '/queues', '/queues/jobs', '/locks/deploy', '/values',
+      '/values/a-value-with-a-name-that-is-longer-than-the-screen', '/holds', '/sessions']) {
       await go(page, `coordination${where}`);
       await page.locator('main :is(.page, .table-box, .state-title)').first().waitFor();
-      const wide = await page.evaluate(() => Math.max(document.documentElement.scrollWidth, document.querySelector('main').scrollWidth) - innerWidth);
+      const wide = await page.evaluate(() => Math.max(document.documentElement.scrollWidth,
+        document.querySelector('main').scrollWidth) - innerWidth);
       assert.ok(wide <= 0, `${where} is ${wide} too wide`);
     }
   });

@@ -6,7 +6,8 @@ import { accessible, browserTest, visit } from '../lib/browser.mjs';
 
 const button = (page, name) => page.locator('main').getByRole('button', { name, exact: true });
 const dialog = (page) => page.getByRole('dialog');
-const fact = (page, name) => page.locator('.facts > div').filter({ has: page.locator('dt', { hasText: new RegExp(`^${name}$`) }) }).locator('dd');
+const fact = (page, name) =>
+  page.locator('.facts > div').filter({ has: page.locator('dt', { hasText: new RegExp(`^${name}$`) }) }).locator('dd');
 const row = (page, table, text) => page.getByRole('table', { name: table }).getByRole('row').filter({ hasText: text });
 const go = (page, hash) => page.evaluate((to) => { location.hash = `#/${to}`; }, hash);
 
@@ -20,9 +21,11 @@ describe('the daemon', { concurrency: 2 }, () => {
     assert.equal(await fact(page, 'Server').textContent(), `PID ${system.server_pid}`);
     assert.match(await fact(page, 'Memory of the server').textContent(), /^\d.* [kMG]B$/);
     assert.match(await fact(page, 'Its processor time').textContent(), /^\d+\.\d s$/);
-    assert.deepEqual(await row(page, 'Limits', 'max_sessions').locator('td').allTextContents(), ['max_sessions', '1', '10,000']);
+    assert.deepEqual(await row(page, 'Limits', 'max_sessions').locator('td').allTextContents(),
+      ['max_sessions', '1', '10,000']);
     await d.sh('sleep 600');
-    await until('a process is counted', async () => (await row(page, 'Limits', 'max_processes').locator('td').nth(1).textContent()) === '1');
+    await until('a process is counted',
+      async () => (await row(page, 'Limits', 'max_processes').locator('td').nth(1).textContent()) === '1');
     await accessible(page, 'the daemon');
   });
 
@@ -36,7 +39,8 @@ describe('the daemon', { concurrency: 2 }, () => {
       return;
     }
     assert.match(headers.get('content-security-policy'), /script-src 'self'; style-src 'self' 'unsafe-inline'/);
-    assert.match((await fetch(`${d.url}/`)).headers.get('content-security-policy'), /style-src 'self';.*require-trusted-types-for/);
+    assert.match((await fetch(`${d.url}/`)).headers.get('content-security-policy'),
+      /style-src 'self';.*require-trusted-types-for/);
     await page.getByRole('link', { name: 'Swagger UI' }).click();
     await page.getByText('Processes and what coordinates them, over HTTP.').waitFor();
     await page.locator('.opblock', { hasText: '/healthz' }).waitFor({ state: 'attached' });
@@ -120,9 +124,9 @@ describe('the daemon', { concurrency: 2 }, () => {
     await d.as(shown).call('GET', '/v1/processes', { expect: 401 });
   });
 
-  browserTest('does not offer a token of few scopes what it may not do, and says so where it may not look', async ({ d, page }) => {
+  browserTest('does not offer a token of few scopes what it may not do, and says so where it may not look',
+    async ({ d, page }) => {
     const { body: made } = await d.post('/v1/tokens', { scopes: ['read'] }, { expect: 201 });
-    await page.route('**/v1/tokens/me', (route) => route.fulfill({ json: { scopes: ['read'] } }));
     await visit(page, d, '/daemon', made.token);
     await page.getByText('healthy').waitFor();
     for (const name of ['Upgrade …', 'Shut down …']) {
@@ -148,7 +152,8 @@ describe('the daemon', { concurrency: 2 }, () => {
     await button(page, 'Upgrade …').click();
     await dialog(page).getByRole('button', { name: 'Upgrade' }).click();
     await d.otherServer(server_pid);
-    await until('the page shows the new server', async () => (await fact(page, 'Server').textContent()) === `PID ${(await d.system()).server_pid}`);
+    await until('the page shows the new server',
+      async () => (await fact(page, 'Server').textContent()) === `PID ${(await d.system()).server_pid}`);
     assert.equal((await d.process(id)).state, 'running');
     await page.locator('.badge.live').waitFor();
     await button(page, 'Shut down …').click();

@@ -46,6 +46,13 @@ describe('the page', { concurrency: 2 }, () => {
     const code = scripts.flatMap((file) => readFileSync(file, 'utf8').split('\n')).filter((line) => !/^\s*(\/\/|\/\*\*|\*)/.test(line));
     const bytes = gzipSync(code.join('\n'), { level: 9 }).length;
     assert.ok(scripts.length > 20 && bytes < 60_000, `${bytes} bytes`);
+  daemonTest('is small: its own code, as it is served, is less than 60 KiB gzipped', async (d) => {
+    const served = own().map(async (file) => {
+      const where = path.relative(REPOSITORY, file).replace('web/index.html', '');
+      return Buffer.from(await (await fetch(`${d.url}/${where}`)).arrayBuffer());
+    });
+    const bytes = gzipSync(Buffer.concat(await Promise.all(served)), { level: 9 }).length;
+    assert.ok(own().length > 20 && bytes < 60 * 1024, `${bytes} bytes`);
   });
 
   test('makes nodes, never markup', () => {

@@ -39,12 +39,13 @@ export function useFeed(path, query, nobody) {
     const mine = asking.current = new AbortController();
     const { signal } = mine;
     setState({ items: null, low: 0 });
-    const add = (item) => { if (item.type !== 'reset') setState((held) => ({ ...held, items: [item, ...held.items].slice(0, KEPT) })); };
+    const add = (item) => { if (item.type !== 'reset') setState((held) =>
+      ({ ...held, items: [item, ...held.items].slice(0, KEPT) })); };
     const begin = async () => {
       let last = await newest(path, nobody, signal);
       setState(await before(path, query, last, signal));
       follow({ path: () => address(path, { ...query, after: last, follow: true }), item: (one) => { last = one.seq; add(one); },
-        refused: (error) => setState({ items: null, error }), signal });
+        opened: () => {}, broken: () => {}, refused: (error) => setState({ items: null, error }), signal });
     };
     begin().catch((error) => { if (!signal.aborted) setState({ items: null, error }); });
     return () => mine.abort();

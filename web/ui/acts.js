@@ -14,7 +14,8 @@ export function Act({ scope = 'operate', disabled = false, title, ...rest }) {
 
 /** acts: [{ key, title, run, scope?, kind?, keys?, off? }]: buttons, and commands of the palette as far as they can be done. */
 export function Acts({ acts }) {
-  useCommands(acts.filter(({ scope = 'operate', off }) => may(scope) && !off).map(({ key, title, keys, run }) => ({ id: `act.${key}`, title, keys, run })));
+  useCommands(acts.filter(({ scope = 'operate', off }) => may(scope) && !off).map(({ key, title, keys, run }) =>
+    ({ id: `act.${key}`, title, keys, run })));
   return html`<div class="row actions">${acts.map(({ key, title, run, scope, kind, off }) => html`
     <${Act} key=${key} scope=${scope} kind=${kind} disabled=${off} onClick=${run}>${title}<//>`)}</div>`;
 }
@@ -23,28 +24,36 @@ export function Acts({ acts }) {
 export const sure = async (question, action, done) => await confirm(question) ? attempt(action, done) : undefined;
 
 function Input({ field, value, set }) {
-  const common = { id: `field-${field.key}`, value, onInput: (event) => set(event.target.value), 'aria-describedby': field.hint && `field-${field.key}-hint` };
-  if (field.options) return html`<select ...${common}>${field.options.map((one) => html`<option key=${one} value=${one}>${field.names?.[one] ?? one}</option>`)}</select>`;
+  const common = { id: `field-${field.key}`, value, onInput: (event) => set(event.target.value), 'aria-describedby': field.hint
+    && `field-${field.key}-hint` };
+  if (field.options) return html`<select ...${common}>${field.options.map((one) => html`<option key=${one}
+    value=${one}>${field.names?.[one] ?? one}</option>`)}</select>`;
   if (field.lines) return html`<textarea ...${common} class="mono" rows=${field.lines} spellcheck="false"></textarea>`;
-  return html`<input ...${common} type=${field.number ? 'number' : 'text'} step="any" min=${field.min} required=${field.required} pattern=${field.pattern} autocomplete="off" />`;
+  return html`<input ...${common} type=${field.number ? 'number' : 'text'} step="any" min=${field.min}
+    required=${field.required} pattern=${field.pattern} autocomplete="off" />`;
 }
 
 const read = (field, value) => field.number ? (value === '' ? null : Number(value)) : value;
 
 function Form({ fields, action, danger, text, close }) {
-  const [held, setHeld] = useState(() => Object.fromEntries(fields.map(({ key, options, value = options?.[0] ?? '' }) => [key, value])));
+  const [held, setHeld] = useState(() => Object.fromEntries(fields.map(({ key, options, value = options?.[0] ?? '' }) =>
+    [key, value])));
   const set = (key) => (value) => setHeld((before) => ({ ...before, [key]: value }));
   const shown = fields.filter((field) => !field.when || field.when(held));
   const errors = Object.fromEntries(shown.map((field) => [field.key, field.check?.(held[field.key], held)]));
-  const submit = (event) => { event.preventDefault(); close(Object.fromEntries(shown.map((field) => [field.key, read(field, held[field.key])]))); };
+  const submit = (event) => { event.preventDefault(); close(Object.fromEntries(shown.map((field) => [field.key,
+    read(field, held[field.key])]))); };
   return html`<form class="stack" onSubmit=${submit}>
     ${text && html`<p>${text}</p>`}
     ${shown.map((field) => typeof field.value === 'boolean' ? html`<label class="check" key=${field.key}>
-        <input type="checkbox" checked=${held[field.key]} onChange=${(event) => set(field.key)(event.target.checked)} />${field.label}</label>`
-    : html`<${Field} key=${field.key} id=${`field-${field.key}`} label=${field.label} hint=${field.hint} error=${errors[field.key]}>
+        <input type="checkbox" checked=${held[field.key]} onChange=${(event) =>
+          set(field.key)(event.target.checked)} />${field.label}</label>`
+    : html`<${Field} key=${field.key} id=${`field-${field.key}`} label=${field.label} hint=${field.hint}
+      error=${errors[field.key]}>
         <${Input} field=${field} value=${held[field.key]} set=${set(field.key)} /><//>`)}
     <div class="row end"><${Button} onClick=${() => close()}>${t.common.cancel}<//>
-      <${Button} kind=${danger ? 'danger' : 'main'} type="submit" disabled=${Object.values(errors).some(Boolean)}>${action}<//></div>
+      <${Button} kind=${danger ? 'danger'
+        : 'main'} type="submit" disabled=${Object.values(errors).some(Boolean)}>${action}<//></div>
   </form>`;
 }
 
@@ -55,10 +64,15 @@ function Form({ fields, action, danger, text, close }) {
 export const askFields = ({ title, ...form }) => open(title, (close) => html`<${Form} ...${form} close=${close} />`);
 
 /** A table of few rows, which scrolls with its page. columns: [{ key, title, cell(row), class? }]. */
-export const Rows = ({ label, columns, rows, keyOf = (row) => row.id }) => html`<div class="table-box closed" tabindex="0" role="region" aria-label=${label}>
-  <table class="list" aria-label=${label}><thead><tr>${columns.map((one) => html`<th scope="col" key=${one.key} class=${one.class}>${one.title}</th>`)}</tr></thead>
-    <tbody>${rows.map((row) => html`<tr key=${keyOf(row)}>${columns.map((one) => html`<td key=${one.key} class=${one.class}>${one.cell(row)}</td>`)}</tr>`)}</tbody></table></div>`;
+export const Rows = ({ label, columns, rows, keyOf = (row) => row.id }) => html`<div class="table-box closed" tabindex="0"
+  role="region" aria-label=${label}>
+  <table class="list" aria-label=${label}><thead><tr>${columns.map((one) => html`<th scope="col" key=${one.key}
+    class=${one.class}>${one.title}</th>`)}</tr></thead>
+    <tbody>${rows.map((row) => html`<tr key=${keyOf(row)}>${columns.map((one) => html`<td key=${one.key}
+      class=${one.class}>${one.cell(row)}</td>`)}</tr>`)}</tbody></table></div>`;
 
 /** One of several, as buttons side by side. names: key → word. */
-export const Segments = ({ label, names, current, onPick }) => html`<div class="segments" role="group" aria-label=${label}>${Object.entries(names).map(([key, name]) => html`
-  <button type="button" key=${key} aria-pressed=${key === current ? 'true' : 'false'} onClick=${() => onPick(key)}>${name}</button>`)}</div>`;
+export const Segments = ({ label, names, current, onPick }) => html`<div class="segments" role="group"
+  aria-label=${label}>${Object.entries(names).map(([key, name]) => html`
+  <button type="button" key=${key} aria-pressed=${key === current ? 'true' : 'false'} onClick=${() =>
+    onPick(key)}>${name}</button>`)}</div>`;

@@ -22,20 +22,25 @@ export function Owner({ id, name }) {
 export const Resource = ({ at }) => html`<${Link} path=${['coordination', ...at.split('/')]}>${at}<//>`;
 
 /** How a hold ended, of a hold_end or a barrier's cause. */
-export const Ended = ({ end }) => html`<span>${c.ended[end.ended ?? end.reason]}${end.exitcode !== null && ` (${c.exitcode(end.exitcode)})`}
+export const Ended = ({ end }) => html`<span>${c.ended[end.ended ?? end.reason]}${end.exitcode !== null
+  && ` (${c.exitcode(end.exitcode)})`}
   ${end.owner && html`, <${Owner} id=${end.owner} />`}, <${Time} at=${end.ended_at ?? end.at} /></span>`;
 
 const breakHold = (id, resource, again) => sure({ title: c.breakAsk(resource), text: c.breakText, action: c.break },
   () => call('DELETE', `/v1/holds/${id}`), c.broken).then(again);
 
-export const Break = ({ id, resource, again }) => html`<${Act} scope="admin" kind="danger slim" aria-label=${c.breakName(resource)} onClick=${() => breakHold(id, resource, again)}>${c.break}<//>`;
+export const Break = ({ id, resource, again }) => html`<${Act} scope="admin" kind="danger slim"
+  aria-label=${c.breakName(resource)} onClick=${() => breakHold(id, resource, again)}>${c.break}<//>`;
 
 export const holdColumns = (again) => [
   { key: 'owner', title: c.columns.owner, cell: (hold) => Owner({ id: hold.owner }), sort: (hold) => hold.owner },
-  { key: 'since', title: c.columns.since, class: 'c-time number', cell: (hold) => html`<${Age} at=${hold.granted_at} />`, sort: (hold) => hold.granted_at },
-  { key: 'expires', title: c.columns.expires, class: 'c-time wide-only', cell: (hold) => html`<${Time} at=${hold.expires_at} />` },
+  { key: 'since', title: c.columns.since, class: 'c-time number', cell: (hold) => html`<${Age} at=${hold.granted_at} />`,
+    sort: (hold) => hold.granted_at },
+  { key: 'expires', title: c.columns.expires, class: 'c-time wide-only', cell: (hold) => html`<${Time} at=${hold.expires_at}
+    />` },
   { key: 'fence', title: c.columns.fence, class: 'c-n number', cell: (hold) => hold.fence, sort: (hold) => hold.fence },
-  { key: 'break', title: html`<span class="unseen">${c.break}</span>`, class: 'c-act', cell: (hold) => Break({ id: hold.id, resource: hold.resource, again }) },
+  { key: 'break', title: html`<span class="unseen">${c.break}</span>`, class: 'c-act',
+    cell: (hold) => Break({ id: hold.id, resource: hold.resource, again }) },
 ];
 
 export const Holds = ({ holds, again }) => html`<${Rows} label=${c.holders} columns=${holdColumns(again)} rows=${holds} />`;

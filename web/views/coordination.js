@@ -17,7 +17,8 @@ const c = t.coordination;
 const waiting = (one) => one.waiters ?? one.n_waiting ?? 0;
 
 async function everything(signal) {
-  const [waits, ...lists] = await Promise.all([get('/v1/waits', {}, signal), ...Object.keys(kinds).map((kind) => all(`/v1/${kind}`, signal))]);
+  const [waits, ...lists] = await Promise.all([get('/v1/waits', {}, signal),
+    ...Object.keys(kinds).map((kind) => all(`/v1/${kind}`, signal))]);
   return { waits, lists: Object.keys(kinds).map((kind, i) => ({ kind, items: lists[i] })) };
 }
 
@@ -34,9 +35,11 @@ function stuck({ waits, lists }) {
 }
 
 const columns = [
-  { key: 'kind', title: c.columns.kind, cell: ({ kind }) => html`<${Link} path=${['coordination', kind]}>${c.kinds[kind]}<//>` },
+  { key: 'kind', title: c.columns.kind, cell: ({ kind }) => html`<${Link}
+    path=${['coordination', kind]}>${c.kinds[kind]}<//>` },
   { key: 'count', title: c.columns.count, class: 'number c-time', cell: ({ items }) => items.length },
-  { key: 'waiters', title: c.columns.waiters, class: 'number c-time', cell: ({ items }) => items.reduce((sum, one) => sum + waiting(one), 0) },
+  { key: 'waiters', title: c.columns.waiters, class: 'number c-time',
+    cell: ({ items }) => items.reduce((sum, one) => sum + waiting(one), 0) },
   { key: 'hint', title: c.columns.hint, class: 'soft wide-only c-half', cell: ({ kind }) => c.hints[kind] },
 ];
 
@@ -51,9 +54,12 @@ function Overview() {
   const none = seen.lists.every(({ items }) => items.length === 0);
   return html`<div class="page">
     ${none ? html`<${FirstRun} />` : html`<section class="stack"><h2>${c.look}</h2>
-      ${troubles.length === 0 ? html`<p><${Pill} tone="good">${c.nothingStuck}<//></p>` : html`<ul class="troubles">${troubles.map(([tone, text, path]) => html`
-        <li key=${path.join('/') + text}><${Link} path=${['coordination', ...path]}><${Pill} tone=${tone}>${text}<//><//></li>`)}</ul>`}</section>`}
-    <section class="stack"><h2>${c.all}</h2><${Rows} label=${c.all} columns=${columns} rows=${seen.lists} keyOf=${({ kind }) => kind} /></section>
+      ${troubles.length === 0 ? html`<p><${Pill} tone="good">${c.nothingStuck}<//></p>` : html`<ul
+        class="troubles">${troubles.map(([tone, text, path]) => html`
+        <li key=${path.join('/') + text}><${Link} path=${['coordination',
+          ...path]}><${Pill} tone=${tone}>${text}<//><//></li>`)}</ul>`}</section>`}
+    <section class="stack"><h2>${c.all}</h2><${Rows} label=${c.all} columns=${columns} rows=${seen.lists} keyOf=${({ kind }) =>
+      kind} /></section>
   </div>`;
 }
 
@@ -70,7 +76,8 @@ function Nav({ kind = '' }) {
 export function Coordination({ kind, name, query }) {
   useCommands(PLACES.map((one) => ({ id: `kind.${one}`, title: c.goTo(c.kinds[one]), run: () => go(place(one)) })));
   if (name !== undefined && kinds[kind]) return html`<${ObjectView} kind=${kind} name=${name} query=${query} />`;
-  if (kind !== undefined && !PLACES.includes(kind)) return html`<h1 tabindex="-1">${t.app.coordination}</h1><${Empty} title=${t.app.unknown} />`;
+  if (kind !== undefined && !PLACES.includes(kind)) return html`<h1 tabindex="-1">${t.app.coordination}</h1><${Empty}
+    title=${t.app.unknown} />`;
   if (Lists[kind]) return html`<${List} kind=${kind} query=${query}><${Nav} kind=${kind} /><//>`;
   return html`<div class="head"><h1 tabindex="-1">${t.app.coordination}</h1></div><${Nav} kind=${kind} />
     ${kind === 'waits' ? html`<${Waits} />` : html`<${Overview} />`}`;

@@ -1,71 +1,71 @@
-// The table of one kind, with a filter and the form that makes one. Holds and sessions have tables, but no pages of their own.
+// The table of one kind, with a filter. Holds and sessions have tables, but no pages of their own.
 import { html } from '../lib/html.js';
 import { call } from '../lib/api.js';
 import { count, visible } from '../lib/format.js';
 import { all, useLive } from '../lib/live.js';
 import { useCommands } from '../lib/commands.js';
 import { go, refine } from '../lib/router.js';
-import { may } from '../lib/session.js';
 import { t } from '../lib/words.js';
-import { Act, askFields, sure } from '../ui/acts.js';
+import { Act, sure } from '../ui/acts.js';
 import { Button, Empty, Failure, Link, Loading, Pill, Time } from '../ui/basics.js';
-import { attempt } from '../ui/overlay.js';
 import { holdColumns, Resource, short } from '../ui/object_parts.js';
 import { RowCount, sorted, Table } from '../ui/table.js';
 import { kinds } from './coordination_kinds.js';
 
 const c = t.coordination;
-const nameOf = (kind) => ({ key: 'name', title: c.columns.name, class: 'c-name', sort: (one) => one.name, cell: (one) => html`<${Link} path=${['coordination', kind, one.name]}>${one.name}<//>` });
-const stateOf = (kind) => ({ key: 'state', title: c.columns.state, class: 'c-state', sort: (one) => kinds[kind].state(one)[1], cell: (one) => {
+const nameOf = (kind) => ({ key: 'name', title: c.columns.name, class: 'c-name', sort: (one) => one.name,
+  cell: (one) => html`<${Link} path=${['coordination', kind, one.name]}>${one.name}<//>` });
+const stateOf = (kind) => ({ key: 'state', title: c.columns.state, class: 'c-state', sort: (one) => kinds[kind].state(one)[1],
+  cell: (one) => {
   const [tone, text] = kinds[kind].state(one);
   return html`<${Pill} tone=${tone}>${text}<//>`;
 } });
 
-const endSession = (id, again) => sure({ title: c.sessionAsk, text: c.sessionText, action: c.sessionEnd }, () => call('DELETE', `/v1/sessions/${id}`), c.sessionEnded).then(again);
+const endSession = (id, again) => sure({ title: c.sessionAsk, text: c.sessionText, action: c.sessionEnd },
+  () => call('DELETE', `/v1/sessions/${id}`), c.sessionEnded).then(again);
 
 /** kind → its columns. */
 export const Lists = {
-  ...Object.fromEntries(Object.entries(kinds).map(([kind, { columns }]) => [kind, () => [nameOf(kind), stateOf(kind), ...columns]])),
-  holds: (again) => [{ key: 'resource', title: c.columns.resource, class: 'c-name', sort: (hold) => hold.resource, cell: (hold) => Resource({ at: hold.resource }) }, ...holdColumns(again)],
+  ...Object.fromEntries(Object.entries(kinds).map(([kind, { columns }]) => [kind, () => [nameOf(kind), stateOf(kind),
+    ...columns]])),
+  holds: (again) => [{ key: 'resource', title: c.columns.resource, class: 'c-name', sort: (hold) => hold.resource,
+    cell: (hold) => Resource({ at: hold.resource }) }, ...holdColumns(again)],
   sessions: (again) => [
     { key: 'id', title: c.columns.id, class: 'c-name', sort: (one) => one.id, cell: (one) => html`<code>${one.id}</code>` },
     { key: 'scopes', title: c.columns.scopes, class: 'wide-only', cell: (one) => one.scopes.join(', ') },
-    { key: 'processes', title: c.columns.processes, class: 'c-n number', sort: (one) => one.processes, cell: (one) => count(one.processes) },
-    { key: 'expires_at', title: c.columns.expires, class: 'c-time number', sort: (one) => one.expires_at, cell: (one) => html`<${Time} at=${one.expires_at} />` },
-    { key: 'end', title: html`<span class="unseen">${c.sessionEnd}</span>`, class: 'c-act', cell: (one) => html`<${Act} scope="admin" kind="danger slim" aria-label=${c.sessionName(one.id)} onClick=${() => endSession(one.id, again)}>${c.sessionEnd}<//>` },
+    { key: 'processes', title: c.columns.processes, class: 'c-n number', sort: (one) => one.processes,
+      cell: (one) => count(one.processes) },
+    { key: 'expires_at', title: c.columns.expires, class: 'c-time number', sort: (one) => one.expires_at,
+      cell: (one) => html`<${Time} at=${one.expires_at} />` },
+    { key: 'end', title: html`<span class="unseen">${c.sessionEnd}</span>`, class: 'c-act', cell: (one) => html`<${Act}
+      scope="admin" kind="danger slim" aria-label=${c.sessionName(one.id)} onClick=${() => endSession(one.id,
+        again)}>${c.sessionEnd}<//>` },
   ],
 };
 
-async function make(kind) {
-  const { fields, body = (values) => values } = kinds[kind];
-  const answer = await askFields({ title: c.make(c.noun[kind]), action: t.common.add,
-    fields: [{ key: 'name', label: c.columns.name, required: true, pattern: '[A-Za-z0-9][A-Za-z0-9._\\-]{0,127}', hint: c.nameHint }, ...fields] });
-  if (!answer) return;
-  const { name, ...rest } = answer;
-  if (await attempt(() => call('PUT', `/v1/${kind}/${encodeURIComponent(name)}`, { body: body(rest) }))) go(['coordination', kind, name]);
-}
-
-const matches = (text) => (one) => text.toLowerCase().split(/\s+/).every((word) => `${one.name ?? one.id} ${one.resource ?? ''}`.toLowerCase().includes(word));
+const matches = (text) => (one) => text.toLowerCase().split(/\s+/).every((word) =>
+  `${one.name ?? one.id} ${one.resource ?? ''}`.toLowerCase().includes(word));
 
 export function List({ kind, query, children }) {
   const [items, error, again] = useLive(kind, (signal) => all(`/v1/${kind}`, signal), { hears: `${kind.slice(0, -1)}.` });
-  const makes = kinds[kind] && { scope: kinds[kind].scope ?? 'operate', title: c.make(c.noun[kind]) };
-  useCommands([...(makes && may(makes.scope) ? [{ id: 'list.make', title: makes.title, keys: 'n', run: () => make(kind) }] : []),
-    { id: 'list.back', title: t.commands.back, keys: ['Escape', 'u'], run: () => go(['coordination']) }]);
+  useCommands([{ id: 'list.back', title: t.commands.back, keys: ['Escape', 'u'], run: () => go(['coordination']) }]);
   const { q = '', sort = kinds[kind] ? 'name' : '' } = query;
   const columns = Lists[kind](again);
   const shown = items && sorted(items.filter(matches(q)), columns, sort);
-  const Make = () => makes && html`<${Act} kind="main" scope=${makes.scope} onClick=${() => make(kind)}>${makes.title}<//>`;
   const body = () => {
     if (error) return html`<${Failure} error=${error} />`;
     if (!items) return html`<${Loading} />`;
     if (items.length === 0) return html`<${Empty} title=${c.noneOf(c.kinds[kind])}><p>${c.hints[kind]}</p><//>`;
-    if (shown.length === 0) return html`<${Empty} title=${t.common.noMatch}><${Button} onClick=${() => refine({ q: '' })}>${t.common.clear}<//><//>`;
-    return html`<${Table} label=${c.kinds[kind]} columns=${columns} rows=${shown} keyOf=${(one) => one.name ?? one.id} sort=${sort} onSort=${(key) => refine({ sort: key })}
+    if (shown.length === 0) return html`<${Empty} title=${t.common.noMatch}><${Button}
+      onClick=${() => refine({ q: '' })}>${t.common.clear}<//><//>`;
+    return html`<${Table} label=${c.kinds[kind]} columns=${columns} rows=${shown} keyOf=${(one) => one.name ?? one.id}
+      sort=${sort} onSort=${(key) => refine({ sort: key })}
       onOpen=${(one) => go(['coordination', ...(one.resource ? one.resource.split('/') : [kind, one.name])])} />`;
   };
-  return html`<div class="head"><h1 tabindex="-1">${t.app.coordination}: ${visible(c.kinds[kind])}</h1>${items && html`<${RowCount} shown=${shown.length} all=${items.length} />`}<${Make} /></div>
+  return html`<div class="head"><h1 tabindex="-1">${t.app.coordination}: ${visible(c.kinds[kind])}</h1>${items
+    && html`<${RowCount} shown=${shown.length} all=${items.length} />`}</div>
     ${children}
-    ${items?.length > 0 && html`<div class="row"><input type="search" data-search class="search" aria-label=${c.search} placeholder=${c.search} value=${q} onInput=${(event) => refine({ q: event.target.value })} /></div>`}
+    ${items?.length > 0 && html`<div class="row"><input type="search" data-search class="search" aria-label=${c.search}
+      placeholder=${c.search} value=${q} onInput=${(event) => refine({ q: event.target.value })} /></div>`}
     ${body()}`;
 }

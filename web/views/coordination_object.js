@@ -26,28 +26,34 @@ const waiterColumns = [
   { key: 'since', title: c.columns.since, class: 'c-time number', cell: (one) => html`<${Age} at=${one.since_at} />` },
 ];
 
-const Section = ({ title, n, children }) => n > 0 && html`<section class="stack"><h2>${title} <span class="soft">${count(n)}</span></h2>${children}</section>`;
+const Section = ({ title, n, children }) => n > 0 && html`<section class="stack"><h2>${title} <span
+  class="soft">${count(n)}</span></h2>${children}</section>`;
 
 export function ObjectView({ kind, name, query }) {
   const path = `/v1/${kind}/${encodeURIComponent(name)}`;
   const ask = (signal) => Promise.all([get(path, {}, signal), get('/v1/waits', {}, signal)]);
   const [seen, error, again] = useLive(path, ask, { hears: `${kind.slice(0, -1)}.` });
   useCommands([{ id: 'object.back', title: t.commands.back, keys: ['Escape', 'u'], run: () => go(['coordination', kind]) }]);
-  const heading = html`<h1 tabindex="-1"><${Link} path=${['coordination', kind]} class="soft crumb">${c.kinds[kind]}<//> ${name}</h1>`;
-  if (!seen) return html`<div class="head">${heading}</div>${error ? html`<${Failure} error=${error} />` : html`<${Loading} />`}`;
+  const heading = html`<h1 tabindex="-1"><${Link} path=${['coordination', kind]}
+    class="soft crumb">${c.kinds[kind]}<//> ${name}</h1>`;
+  if (!seen) return html`<div class="head">${heading}</div>${error ? html`<${Failure} error=${error} />` : html`<${Loading}
+    />`}`;
   const [one, { waits }] = seen;
   const { state, facts, more = () => [], acts = () => [], More } = kinds[kind];
   const [tone, text] = state(one);
   const waiters = waits.filter(({ resource }) => resource === `${kind}/${name}`);
-  const remove = { key: 'delete', title: c.acts.delete, kind: 'danger', run: () => sure({ title: c.deleteAsk(name), text: c.deleteText, action: c.acts.delete }, async () => {
+  const remove = { key: 'delete', title: c.acts.delete, kind: 'danger',
+    run: () => sure({ title: c.deleteAsk(name), text: c.deleteText, action: c.acts.delete }, async () => {
     await call('DELETE', path);
     go(['coordination', kind]);
   }, c.deleted(name)) };
   return html`<div class="head">${heading}<${Acts} acts=${[...acts(one, again), remove]} /></div>
     <p class="row sub"><${Pill} tone=${tone}>${text}<//><span class="soft">${one.lifetime === 'owner' ? html`${c.ownedBy} <${Owner} id=${one.owner} />` : c.permanent}</span>
-      <span class="soft">${one.durable ? c.durable : c.notDurable}</span><span class="soft">${c.made} <${Time} at=${one.created_at} /></span></p>
+      <span class="soft">${one.durable ? c.durable
+        : c.notDurable}</span><span class="soft">${c.made} <${Time} at=${one.created_at} /></span></p>
     <div class="page">
-      <div class="panel figures"><${Facts} rows=${[...facts.map((key) => [c.columns[key], shown(key, one[key])]), ...more(one), ...(one.previous ? [[c.columns.previous, html`<${Ended} end=${one.previous} />`, 'wide']] : [])]} /></div>
+      <div class="panel figures"><${Facts} rows=${[...facts.map((key) => [c.columns[key], shown(key, one[key])]), ...more(one),
+        ...(one.previous ? [[c.columns.previous, html`<${Ended} end=${one.previous} />`, 'wide']] : [])]} /></div>
       <${Section} title=${c.holders} n=${one.holds?.length}><${Holds} holds=${one.holds} again=${again} /><//>
       <${Section} title=${c.waiters} n=${waiters.length}><${Rows} label=${c.waiters} columns=${waiterColumns} rows=${waiters} keyOf=${(w) => `${w.owner} ${w.since_at}`} /><//>
       ${More && html`<${More} one=${one} again=${again} query=${query} />`}

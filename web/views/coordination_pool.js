@@ -14,48 +14,63 @@ const c = t.coordination;
 const TONES = { queued: 'soft', running: 'warn', done: 'good', failed: 'bad', buried: 'bad', cancelled: 'soft' };
 const SHOWN = 100;
 
-const resultOf = (task, indent) => task.result === null || task.result === undefined ? task.result_text ?? task.result_base64 : JSON.stringify(task.result, null, indent);
+const resultOf = (task, indent) => task.result === null || task.result === undefined ? task.result_text ?? task.result_base64
+  : JSON.stringify(task.result, null, indent);
 
 /** What its process wrote last, on either stream. */
 function LastOutput({ id }) {
   const [text, setText] = useState(null);
   useEffect(() => {
-    bytes(`/v1/processes/${id}/logs`, { tail: 20 }).then((blob) => blob.text()).then(setText, (error) => setText(error.message));
+    bytes(`/v1/processes/${id}/logs`, { tail: 20 }).then((blob) => blob.text()).then(setText,
+      (error) => setText(error.message));
   }, [id]);
   return text && html`<h3>${c.lastOutput}</h3><${CopyBox} label=${c.lastOutput} text=${text} />`;
 }
 
 const openTask = (task) => open(c.task, () => html`
-  <${Facts} rows=${[[c.columns.id, html`<code>${task.id}</code>`, 'wide'], [c.columns.state, c.taskStates[task.state]], [c.columns.exitcode, task.exitcode],
-    [c.columns.process, task.process && html`<${Owner} id=${task.process} />`], [c.columns.submitted, html`<${Time} at=${task.submitted_at} />`],
-    [c.columns.finished, task.finished_at && html`<${Time} at=${task.finished_at} />`], [c.columns.error, task.error && task.error.detail, 'wide']]} />
-  ${task.attempts.length > 1 && html`<ol class="changes">${task.attempts.map((one) => html`<li key=${one.number}><span>${c.attemptN(one.number)}</span>
-    <span>${one.error?.detail ?? c.taskStates.done}${one.exitcode !== null && ` (${c.exitcode(one.exitcode)})`}</span></li>`)}</ol>`}
+  <${Facts} rows=${[[c.columns.id, html`<code>${task.id}</code>`, 'wide'], [c.columns.state, c.taskStates[task.state]],
+    [c.columns.exitcode, task.exitcode],
+    [c.columns.process, task.process && html`<${Owner} id=${task.process} />`],
+      [c.columns.submitted, html`<${Time} at=${task.submitted_at} />`],
+    [c.columns.finished, task.finished_at && html`<${Time} at=${task.finished_at} />`],
+      [c.columns.error, task.error && task.error.detail, 'wide']]} />
+  ${task.attempts.length > 1 && html`<ol
+    class="changes">${task.attempts.map((one) => html`<li key=${one.number}><span>${c.attemptN(one.number)}</span>
+    <span>${one.error?.detail ?? c.taskStates.done}${one.exitcode !== null
+      && ` (${c.exitcode(one.exitcode)})`}</span></li>`)}</ol>`}
   ${resultOf(task) && html`<h3>${c.result}</h3><${CopyBox} label=${c.result} text=${resultOf(task, 2)} />`}
   ${task.error && task.process && html`<${LastOutput} id=${task.process} />`}`, { wide: true });
 
 const workerColumns = [
   { key: 'process', title: c.columns.process, cell: (w) => Owner({ id: w.process }) },
-  { key: 'state', title: c.columns.state, class: 'c-state', cell: (w) => html`<${Pill} tone=${w.state === 'busy' ? 'good' : 'soft'}>${c.workerStates[w.state]}<//>` },
+  { key: 'state', title: c.columns.state, class: 'c-state', cell: (w) => html`<${Pill}
+    tone=${w.state === 'busy' ? 'good' : 'soft'}>${c.workerStates[w.state]}<//>` },
   { key: 'pid', title: t.processes.pid, class: 'number c-n', cell: (w) => w.pid },
   { key: 'task', title: c.task, class: 'wide-only', cell: (w) => w.task && short(w.task) },
   { key: 'served', title: c.columns.served, class: 'number c-n', cell: (w) => w.served },
 ];
 
 const taskColumns = [
-  { key: 'id', title: c.task, cell: (task) => html`<button type="button" class="link" onClick=${() => openTask(task)}>${short(task.id)} <span class="mono">${visible((task.error?.detail ?? resultOf(task) ?? '').slice(0, 200))}</span></button>` },
-  { key: 'state', title: c.columns.state, class: 'c-time', cell: (task) => html`<${Pill} tone=${TONES[task.state]}>${c.taskStates[task.state]}<//>` },
+  { key: 'id', title: c.task, cell: (task) => html`<button type="button" class="link"
+    onClick=${() => openTask(task)}>${short(task.id)} <span class="mono">${visible((task.error?.detail ?? resultOf(task) ?? '').slice(0, 200))}</span></button>` },
+  { key: 'state', title: c.columns.state, class: 'c-time', cell: (task) => html`<${Pill}
+    tone=${TONES[task.state]}>${c.taskStates[task.state]}<//>` },
   { key: 'exitcode', title: c.columns.exitcode, class: 'number c-n', cell: (task) => task.exitcode ?? '' },
   { key: 'attempts', title: c.columns.attempt, class: 'number c-n', cell: (task) => task.attempts.length },
   { key: 'process', title: c.columns.process, class: 'wide-only', cell: (task) => task.process && Owner({ id: task.process }) },
-  { key: 'submitted', title: c.columns.submitted, class: 'number c-time wide-only', cell: (task) => html`<${Time} at=${task.submitted_at} />` },
+  { key: 'submitted', title: c.columns.submitted, class: 'number c-time wide-only', cell: (task) => html`<${Time}
+    at=${task.submitted_at} />` },
 ];
 
 const batchColumns = [
   { key: 'id', title: c.batch, cell: (batch) => short(batch.id) },
-  { key: 'state', title: c.columns.state, class: 'c-state', cell: (batch) => html`<${Pill} tone=${batch.failed ? 'bad' : batch.complete ? 'good' : 'warn'}>${batch.complete ? c.taskStates.done : c.batchOf(batch.total - batch.unfinished, batch.total)}<//>` },
-  ...['total', 'done', 'failed'].map((key) => ({ key, title: c.columns[key], class: 'number c-n', cell: (batch) => batch[key] })),
-  { key: 'submitted', title: c.columns.since, class: 'number c-time wide-only', cell: (batch) => html`<${Age} at=${batch.submitted_at} />` },
+  { key: 'state', title: c.columns.state, class: 'c-state', cell: (batch) => html`<${Pill}
+    tone=${batch.failed ? 'bad' : batch.complete ? 'good' : 'warn'}>${batch.complete ? c.taskStates.done
+      : c.batchOf(batch.total - batch.unfinished, batch.total)}<//>` },
+  ...['total', 'done', 'failed'].map((key) => ({ key, title: c.columns[key], class: 'number c-n',
+    cell: (batch) => batch[key] })),
+  { key: 'submitted', title: c.columns.since, class: 'number c-time wide-only', cell: (batch) => html`<${Age}
+    at=${batch.submitted_at} />` },
 ];
 
 export function Work({ one, query }) {
@@ -67,9 +82,13 @@ export function Work({ one, query }) {
   useEffect(() => { again(); }, [one]);
   const [tasks, batches] = seen ?? [];
   return html`
-    ${one.workers.length > 0 && html`<section class="stack"><h2>${c.workers}</h2><${Rows} label=${c.workers} columns=${workerColumns} rows=${one.workers} keyOf=${(w) => w.process} /></section>`}
+    ${one.workers.length > 0 && html`<section class="stack"><h2>${c.workers}</h2><${Rows} label=${c.workers}
+      columns=${workerColumns} rows=${one.workers} keyOf=${(w) => w.process} /></section>`}
     <section class="stack"><div class="row"><h2>${c.tasks}</h2><${Segments} label=${c.columns.state} names=${c.taskStates} current=${state} onPick=${(key) => refine({ state: key })} /></div>
-      ${error ? html`<${Failure} error=${error} />` : tasks?.items.length === 0 ? html`<p class="soft">${c.noTasks}</p>` : tasks && html`<${Rows} label=${c.tasks} columns=${taskColumns} rows=${tasks.items} />`}
-      ${tasks?.next_page_token && limit < 500 && html`<div><${Button} kind="quiet" onClick=${() => setLimit(500)}>${c.moreMessages}<//></div>`}</section>
-    ${batches?.items.length > 0 && html`<section class="stack"><h2>${c.batches}</h2><${Rows} label=${c.batches} columns=${batchColumns} rows=${batches.items} /></section>`}`;
+      ${error ? html`<${Failure} error=${error} />` : tasks?.items.length === 0 ? html`<p class="soft">${c.noTasks}</p>`
+        : tasks && html`<${Rows} label=${c.tasks} columns=${taskColumns} rows=${tasks.items} />`}
+      ${tasks?.next_page_token && limit < 500 && html`<div><${Button} kind="quiet"
+        onClick=${() => setLimit(500)}>${c.moreMessages}<//></div>`}</section>
+    ${batches?.items.length > 0 && html`<section class="stack"><h2>${c.batches}</h2><${Rows} label=${c.batches}
+      columns=${batchColumns} rows=${batches.items} /></section>`}`;
 }

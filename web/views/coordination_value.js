@@ -13,7 +13,8 @@ const c = t.coordination;
 const v = c.value;
 
 /** As JSON.parse, but a number that would be changed stays the text that it is. */
-const exact = (text) => JSON.parse(text, (_, value, context) => typeof value === 'number' && context && JSON.rawJSON && JSON.stringify(value) !== context.source
+const exact = (text) => JSON.parse(text, (_, value, context) => typeof value === 'number' && context && JSON.rawJSON
+  && JSON.stringify(value) !== context.source
   ? JSON.rawJSON(context.source) : value);
 
 const written = ({ type, value }) => type === 'string' ? value : JSON.stringify(value, null, type === 'json' ? 2 : 0);
@@ -23,7 +24,8 @@ function fault(type, text) {
   if (type === 'string') return '';
   try {
     const value = JSON.parse(text);
-    const fits = { json: () => true, bool: (x) => typeof x === 'boolean', int32: Number.isInteger, int64: Number.isInteger, double: Number.isFinite, string: (x) => typeof x === 'string' }[type.replace('[]', '')];
+    const fits = { json: () => true, bool: (x) => typeof x === 'boolean', int32: Number.isInteger, int64: Number.isInteger,
+      double: Number.isFinite, string: (x) => typeof x === 'string' }[type.replace('[]', '')];
     const right = type.endsWith('[]') ? Array.isArray(value) && value.every(fits) : fits(value);
     return right ? '' : v.notType(type);
   } catch (error) {
@@ -38,13 +40,16 @@ async function read(path, signal) {
 }
 
 function Field({ type, ...rest }) {
-  if (type === 'bool') return html`<select ...${rest}><option value="true">true</option><option value="false">false</option></select>`;
-  if (/^(int32|int64|double)$/.test(type)) return html`<input ...${rest} class="mono" inputmode="decimal" autocomplete="off" />`;
+  if (type === 'bool') return html`<select ...${rest}><option value="true">true</option><option
+    value="false">false</option></select>`;
+  if (/^(int32|int64|double)$/.test(type)) return html`<input ...${rest} class="mono" inputmode="decimal" autocomplete="off"
+    />`;
   return html`<textarea ...${rest} class="mono" rows="10" spellcheck="false"></textarea>`;
 }
 
 function Conflict({ theirs, take, keep }) {
-  return html`<div class="bar warn stack" role="alert"><p>${v.conflict(theirs.version)}</p><pre class="clip">${theirs.text}</pre>
+  return html`<div class="bar warn stack" role="alert"><p>${v.conflict(theirs.version)}</p><pre
+    class="clip">${theirs.text}</pre>
     <div class="row"><${Button} onClick=${take}>${v.take}<//><${Button} onClick=${keep}>${v.keep}<//></div></div>`;
 }
 
@@ -60,7 +65,8 @@ function Editor({ path, again }) {
   const save = async (event) => {
     event.preventDefault();
     try {
-      await call('PUT', `${path}/value`, { raw: `{"value":${theirs.type === 'string' ? JSON.stringify(text) : text}}`, type: 'application/json', headers: { 'If-Match': `"${mine.version}"` } });
+      await call('PUT', `${path}/value`, { raw: `{"value":${theirs.type === 'string' ? JSON.stringify(text) : text}}`,
+        type: 'application/json', headers: { 'If-Match': `"${mine.version}"` } });
       drop();
       toast(v.saved);
     } catch (caught) {
@@ -73,11 +79,13 @@ function Editor({ path, again }) {
   return html`<form class="stack" onSubmit=${save}>
     <label for="value"><h2>${v.title}</h2></label>
     <${Field} id="value" type=${theirs.type} value=${text} disabled=${!may('operate')} aria-describedby="value-fault" aria-invalid=${wrong ? 'true' : 'false'}
-      onInput=${(event) => { setRefused(''); setMine({ text: event.target.value, version: mine?.version ?? theirs.version }); }} />
+      onInput=${(event) => { setRefused(''); setMine({ text: event.target.value,
+        version: mine?.version ?? theirs.version }); }} />
     <p class="error" id="value-fault" role="status">${wrong || refused}</p>
     ${differs && html`<${Conflict} theirs=${theirs} take=${drop} keep=${() => setMine({ text, version: theirs.version })} />`}
     <div class="row"><${Act} kind="main" type="submit" disabled=${!mine || wrong !== '' || differs}>${v.save}<//>
-      ${mine && html`<${Button} onClick=${drop}>${v.drop}<//>`}<span class="soft">${v.version(mine?.version ?? theirs.version)}</span></div>
+      ${mine && html`<${Button}
+        onClick=${drop}>${v.drop}<//>`}<span class="soft">${v.version(mine?.version ?? theirs.version)}</span></div>
   </form>`;
 }
 

@@ -15,8 +15,10 @@ function Cycle({ cycle, waits, again }) {
   const rest = waits.filter(({ owner }) => !members.includes(owner));
   const step = ({ owner, resource }, i) => {
     const next = cycle[(i + 1) % cycle.length];
-    const hold = waits.find((one) => one.owner === owner && one.resource === resource)?.held_by.find((one) => one.owner === next.owner)?.hold;
-    return html`<li key=${owner}><${Owner} id=${owner} name=${cycle[i].name} /> ${c.waitsFor} <${Resource} at=${resource} />, ${c.heldBy} <${Owner} id=${next.owner} name=${next.name} />
+    const hold = waits.find((one) => one.owner === owner && one.resource === resource)?.held_by.find((one) =>
+      one.owner === next.owner)?.hold;
+    return html`<li key=${owner}><${Owner} id=${owner} name=${cycle[i].name} /> ${c.waitsFor} <${Resource} at=${resource}
+      />, ${c.heldBy} <${Owner} id=${next.owner} name=${next.name} />
       ${hold && html` <${Break} id=${hold} resource=${resource} again=${again} />`}
       <${Behind} owner=${owner} waits=${rest} seen=${members} again=${again} /></li>`;
   };
@@ -26,11 +28,13 @@ function Cycle({ cycle, waits, again }) {
 
 /** Those who wait for what `owner` has, and below each those who wait for that one. */
 function Behind({ owner, waits, seen, again }) {
-  const here = waits.flatMap((wait) => others(wait).filter((held) => held.owner === owner).map((held) => ({ ...wait, hold: held.hold })));
+  const here = waits.flatMap((wait) => others(wait).filter((held) => held.owner === owner).map((held) =>
+    ({ ...wait, hold: held.hold })));
   return here.length > 0 && html`<ul class="chain">${here.map((wait) => html`<li key=${`${wait.owner} ${wait.resource}`}>
     <${Owner} id=${wait.owner} name=${wait.name} /> ${c.waitsFor} <${Resource} at=${wait.resource} /> <span class="soft">(<${Age} at=${wait.since_at} />)</span>
     ${wait.hold && html` <${Break} id=${wait.hold} resource=${wait.resource} again=${again} />`}
-    ${seen.includes(wait.owner) ? html` <span class="soft">${c.above}</span>` : wait.owner && html`<${Behind} owner=${wait.owner} waits=${waits} seen=${[...seen, wait.owner]} again=${again} />`}</li>`)}</ul>`;
+    ${seen.includes(wait.owner) ? html` <span class="soft">${c.above}</span>` : wait.owner && html`<${Behind}
+      owner=${wait.owner} waits=${waits} seen=${[...seen, wait.owner]} again=${again} />`}</li>`)}</ul>`;
 }
 
 /** Who has something that is waited for, and does not wait for anybody. Who waits behind a deadlock is shown with it. */
@@ -48,10 +52,13 @@ export function Waits() {
   if (waits.length === 0) return html`<${Empty} title=${c.nobodyWaits}><p>${c.hints.waits}</p><//>`;
   const open = waits.filter((wait) => others(wait).length === 0);
   return html`<div class="page">
-    ${cycles.map((cycle) => html`<${Cycle} key=${cycle[0].owner + cycle[0].resource} cycle=${cycle} waits=${waits} again=${again} />`)}
-    ${roots(waits).map(({ owner, name }) => html`<section class="panel stack" key=${owner}><h2><${Owner} id=${owner} name=${name} /> <span class="soft">${c.isWaitedFor}</span></h2>
+    ${cycles.map((cycle) => html`<${Cycle} key=${cycle[0].owner + cycle[0].resource} cycle=${cycle} waits=${waits}
+      again=${again} />`)}
+    ${roots(waits).map(({ owner, name }) => html`<section class="panel stack" key=${owner}><h2><${Owner} id=${owner}
+      name=${name} /> <span class="soft">${c.isWaitedFor}</span></h2>
       <${Behind} owner=${owner} waits=${waits} seen=${[owner]} again=${again} /></section>`)}
-    ${open.length > 0 && html`<section class="panel stack"><h2>${c.openWaits}</h2><ul class="chain">${open.map((wait) => html`<li key=${`${wait.owner} ${wait.resource}`}>
+    ${open.length > 0 && html`<section class="panel stack"><h2>${c.openWaits}</h2><ul
+      class="chain">${open.map((wait) => html`<li key=${`${wait.owner} ${wait.resource}`}>
       <${Owner} id=${wait.owner} name=${wait.name} /> ${c.waitsFor} <${Resource} at=${wait.resource} /> <span class="soft">(<${Age} at=${wait.since_at} />)</span></li>`)}</ul></section>`}
   </div>`;
 }
