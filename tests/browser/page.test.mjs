@@ -41,11 +41,6 @@ describe('the page', { concurrency: 2 }, () => {
     assert.ok(!page.url().includes(d.token));
   });
 
-  test('is small: its own code without comments, words included and style not, is less than 60 kB gzipped', () => {
-    const scripts = own().filter((file) => file.endsWith('.js'));
-    const code = scripts.flatMap((file) => readFileSync(file, 'utf8').split('\n')).filter((line) => !/^\s*(\/\/|\/\*\*|\*)/.test(line));
-    const bytes = gzipSync(code.join('\n'), { level: 9 }).length;
-    assert.ok(scripts.length > 20 && bytes < 60_000, `${bytes} bytes`);
   daemonTest('is small: its own code, as it is served, is less than 60 KiB gzipped', async (d) => {
     const served = own().map(async (file) => {
       const where = path.relative(REPOSITORY, file).replace('web/index.html', '');
