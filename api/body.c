@@ -89,6 +89,12 @@ static struct problem *not_parsed(const json_error_t *error)
     if (json_error_code(error) == json_error_out_of_memory) {
         return problem_make(PROBLEM_OUT_OF_MEMORY, "x");
     }
+    /* Whole numbers beyond 64 bits are numbers; what no double holds is none that we know. */
+    if (json_error_code(error) == json_error_numeric_overflow && strstr(error->text, "integer")) {
+        return problem_make(PROBLEM_OUT_OF_RANGE,
+                            "line %d, column %d: a whole number has 64 bits at most", error->line,
+                            error->column);
+    }
     /* Not what stands there: it may be a secret. */
     const char *near = strstr(error->text, " near '");
     int bytes = near ? (int)(near - error->text) : (int)strlen(error->text);

@@ -69,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t bytes)
 
     if (bytes == 0)
         return 0;
-    const struct guard_rules rules = {own_hosts, 1, "127.0.0.2", data[0] & 1};
+    const struct guard_rules rules = {own_hosts, 1, "127.0.0.2", data[0] & 1, data[0] & 16};
     const struct guard_request request = {data[0] & 2, data[0] & 4, data[0] & 8};
     text = rest = strndup((const char *)data + 1, bytes - 1);
     while (count < LINES && (line = strsep(&rest, "\n")) != NULL)

@@ -69,6 +69,16 @@ suite('JSON', () => {
     assert.deepEqual(await d.list(), []);
   });
 
+  daemonTest('a whole number beyond 64 bits is 422 out_of_range, wherever it stands', async (d) => {
+    for (const number of ['9223372036854775808', '-9223372036854775809', '18446744073709551616', '1'.repeat(100)]) {
+      const raw = (text) => ({ raw: text, headers: { 'Content-Type': 'application/json' } });
+      problem(await send(d, `{"argv":["true"],"nice":${number}}`), 422, 'out_of_range');
+      problem(await d.call('PUT', '/v1/values/v', raw(`{"type":"int64","value":${number}}`)), 422, 'out_of_range');
+      problem(await d.call('PUT', '/v1/semaphores/s', raw(`{"value":${number}}`)), 422, 'out_of_range');
+    }
+    assert.deepEqual(await d.list(), []);
+  });
+
   daemonTest('invalid UTF-8 is 400', async (d) => {
     for (const bytes of [[0xff], [0xc3], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xf4, 0x90, 0x80, 0x80]]) {
       const raw = Buffer.concat([Buffer.from('{"argv":["true","'), Buffer.from(bytes), Buffer.from('"]}')]);

@@ -112,7 +112,7 @@ suite('numbers', () => {
     problem(await add('double', '1.7e308'), 422, 'out_of_range');
     await raw('json', '9223372036854775807');
     problem(await add('json', '1'), 422, 'out_of_range');
-    problem(await add('int64', '99999999999999999999'), 400, 'invalid_json');
+    problem(await add('int64', '99999999999999999999'), 422, 'out_of_range');
   });
 
   daemonTest('of type double come back as they went in', async (d) => {
