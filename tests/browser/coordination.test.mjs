@@ -66,6 +66,7 @@ describe('coordination', { concurrency: 2 }, () => {
     await page.locator(':focus', { hasText: 'beta' }).waitFor();
     await page.keyboard.press('Enter');
     await page.getByRole('heading', { name: 'Locks / beta' }).waitFor();
+    await page.getByRole('table', { name: 'Who has it' }).waitFor();
     await page.keyboard.press('u');
     await page.getByRole('heading', { name: 'Coordination: Locks' }).waitFor();
     await page.keyboard.press('Control+k');

@@ -45,7 +45,7 @@ export function useFeed(path, query, nobody) {
       let last = await newest(path, nobody, signal);
       setState(await before(path, query, last, signal));
       follow({ path: () => address(path, { ...query, after: last, follow: true }), item: (one) => { last = one.seq; add(one); },
-        opened: () => {}, broken: () => {}, refused: (error) => setState({ items: null, error }), signal });
+        refused: (error) => setState({ items: null, error }), signal });
     };
     begin().catch((error) => { if (!signal.aborted) setState({ items: null, error }); });
     return () => mine.abort();

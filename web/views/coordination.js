@@ -8,6 +8,7 @@ import { t } from '../lib/words.js';
 import { get } from '../lib/api.js';
 import { CopyBox, Empty, Failure, Link, Loading, Pill } from '../ui/basics.js';
 import { Rows } from '../ui/acts.js';
+import { col } from '../ui/object_parts.js';
 import { kinds, OTHERS } from './coordination_kinds.js';
 import { List, Lists } from './coordination_list.js';
 import { ObjectView } from './coordination_object.js';
@@ -35,12 +36,9 @@ function stuck({ waits, lists }) {
 }
 
 const columns = [
-  { key: 'kind', title: c.columns.kind, cell: ({ kind }) => html`<${Link}
-    path=${['coordination', kind]}>${c.kinds[kind]}<//>` },
-  { key: 'count', title: c.columns.count, class: 'number c-time', cell: ({ items }) => items.length },
-  { key: 'waiters', title: c.columns.waiters, class: 'number c-time',
-    cell: ({ items }) => items.reduce((sum, one) => sum + waiting(one), 0) },
-  { key: 'hint', title: c.columns.hint, class: 'soft wide-only c-half', cell: ({ kind }) => c.hints[kind] },
+  col('kind', '', ({ kind }) => html`<${Link} path=${['coordination', kind]}>${c.kinds[kind]}<//>`),
+  col('count', 'number c-time', ({ items }) => items.length),
+  col('waiters', 'number c-time', ({ items }) => items.reduce((sum, one) => sum + waiting(one), 0)),
 ];
 
 const FirstRun = () => html`<${Empty} title=${c.none}><p>${c.noneHint}</p>

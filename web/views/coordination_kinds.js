@@ -7,7 +7,7 @@ import { t } from '../lib/words.js';
 import { askFields, sure } from '../ui/acts.js';
 import { Age, Link } from '../ui/basics.js';
 import { attempt, toast } from '../ui/overlay.js';
-import { Ended, Owner } from '../ui/object_parts.js';
+import { Ended, Owner, col } from '../ui/object_parts.js';
 import { Messages } from './coordination_queue.js';
 import { Value } from './coordination_value.js';
 import { Work } from './coordination_pool.js';
@@ -21,10 +21,9 @@ export const OTHERS = ['holds', 'sessions'];
 const n = (key, of = (one) => one[key]) => ({ key, title: title[key], class: 'number c-n', sort: of,
   cell: (one) => count(of(one)) });
 const numbers = (...keys) => keys.map((key) => n(key));
-const holder = { key: 'owner', title: title.holder, class: 'wide-only', cell: (one) => one.holds[0]
-  ? Owner({ id: one.holds[0].owner }) : '' };
-const since = { key: 'since', title: title.since, class: 'number c-time wide-only', cell: (one) => one.holds[0] ? html`<${Age}
-  at=${one.holds[0].granted_at} />` : '' };
+const holder = col('holder', 'wide-only', (one) => one.holds[0] ? Owner({ id: one.holds[0].owner }) : '');
+const since = col('since', 'number c-time wide-only', (one) => one.holds[0] ? html`<${Age}
+  at=${one.holds[0].granted_at} />` : '');
 
 const lockOf = (one) => html`<${Link} path=${['coordination', 'locks', one.lock]}>${one.lock}<//>`;
 
@@ -67,8 +66,8 @@ async function purge(queue, again) {
 
 const kick = (queue, again) => attempt(async () => toast(a.kicked((await post(at(queue, 'kick'))).kicked))).then(again);
 /** An action that asks before. */
-const surely = (key, one, again, path = key) => act(key, async () => {
-  await sure({ title: a.ask[key](one.name), text: a.text[key], action: a[key] }, () => post(at(one, path)), a.done[key]);
+const surely = (key, one, again, { path = key, words = key } = {}) => act(key, async () => {
+  await sure({ title: a.ask[words](one.name), text: a.text[words], action: a[key] }, () => post(at(one, path)), a.done[words]);
   again();
 });
 
@@ -115,8 +114,7 @@ export const kinds = {
   },
   conditions: {
     state: (one) => [one.waiters ? 'good' : 'soft', s.waiters(one.waiters)],
-    columns: [{ key: 'lock', title: title.lock, cell: lockOf }, n('waiters')],
-    facts: ['waiters'], more: (one) => [[title.lock, lockOf(one)]],
+    columns: [col('lock', '', lockOf), n('waiters')], facts: ['waiters'], more: (one) => [[title.lock, lockOf(one)]],
     acts: (one, again) => [send(one, again, 'notify'), send(one, again, 'notify_all')],
   },
   events: {
@@ -126,8 +124,8 @@ export const kinds = {
   },
   values: {
     state: (v) => ['soft', v.type],
-    columns: [{ key: 'value', title: title.value, class: 'mono wide-only c-half', cell: (v) => v.value === undefined
-      || v.value_omitted ? bytes(v.size_bytes) : visible(JSON.stringify(v.value)) }, n('version'), n('waiters')],
+    columns: [col('value', 'mono wide-only c-half', (v) => v.value === undefined
+      || v.value_omitted ? bytes(v.size_bytes) : visible(JSON.stringify(v.value))), n('version'), n('waiters')],
     facts: ['type', 'version', 'length', 'size_bytes', 'waiters'],
     More: Value,
   },
@@ -136,7 +134,7 @@ export const kinds = {
     columns: [n('a'), n('b')].map((one) => ({ ...one, sort: ({ ends }) => ends[one.key].messages,
       cell: ({ ends }) => count(ends[one.key].messages) })),
     facts: ['duplex', 'max_bytes'], more: ({ ends }) => ['a', 'b'].map((key) => endFact(ends[key])),
-    acts: (p, again) => ['a', 'b'].map((end) => ({ ...surely(`close_${end}`, p, again, `${end}/close`),
+    acts: (p, again) => ['a', 'b'].map((end) => ({ ...surely(`close_${end}`, p, again, { path: `${end}/close`, words: 'close' }),
       off: p.ends[end].closed })),
   },
   pools: {
@@ -146,7 +144,7 @@ export const kinds = {
       if (p.state !== 'open') return ['soft', s[p.state]];
       return p.running ? ['good', s.works(p.running)] : ['soft', s.idle];
     },
-    columns: [{ key: 'mode', title: title.mode, class: 'c-time wide-only', cell: (p) => p.mode },
+    columns: [col('mode', 'c-time wide-only', (p) => p.mode),
       n('workers', (p) => p.workers.length), ...numbers('queued', 'running', 'done', 'failed')],
     facts: ['state', 'mode', 'processes', 'min', 'queued', 'running', 'done', 'failed', 'buried', 'cancelled',
       'submitted_total', 'workers_total', 'max_attempts', 'max_tasks', 'last_error'],

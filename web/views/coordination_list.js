@@ -8,7 +8,7 @@ import { go, refine } from '../lib/router.js';
 import { t } from '../lib/words.js';
 import { Act, sure } from '../ui/acts.js';
 import { Button, Empty, Failure, Link, Loading, Pill, Time } from '../ui/basics.js';
-import { holdColumns, Resource, short } from '../ui/object_parts.js';
+import { Resource, col, holdColumns } from '../ui/object_parts.js';
 import { RowCount, sorted, Table } from '../ui/table.js';
 import { kinds } from './coordination_kinds.js';
 
@@ -32,7 +32,7 @@ export const Lists = {
     cell: (hold) => Resource({ at: hold.resource }) }, ...holdColumns(again)],
   sessions: (again) => [
     { key: 'id', title: c.columns.id, class: 'c-name', sort: (one) => one.id, cell: (one) => html`<code>${one.id}</code>` },
-    { key: 'scopes', title: c.columns.scopes, class: 'wide-only', cell: (one) => one.scopes.join(', ') },
+    col('scopes', 'wide-only', (one) => one.scopes.join(', ')),
     { key: 'processes', title: c.columns.processes, class: 'c-n number', sort: (one) => one.processes,
       cell: (one) => count(one.processes) },
     { key: 'expires_at', title: c.columns.expires, class: 'c-time number', sort: (one) => one.expires_at,
@@ -55,7 +55,7 @@ export function List({ kind, query, children }) {
   const body = () => {
     if (error) return html`<${Failure} error=${error} />`;
     if (!items) return html`<${Loading} />`;
-    if (items.length === 0) return html`<${Empty} title=${c.noneOf(c.kinds[kind])}><p>${c.hints[kind]}</p><//>`;
+    if (items.length === 0) return html`<${Empty} title=${c.noneOf(c.kinds[kind])} />`;
     if (shown.length === 0) return html`<${Empty} title=${t.common.noMatch}><${Button}
       onClick=${() => refine({ q: '' })}>${t.common.clear}<//><//>`;
     return html`<${Table} label=${c.kinds[kind]} columns=${columns} rows=${shown} keyOf=${(one) => one.name ?? one.id}

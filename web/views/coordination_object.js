@@ -8,7 +8,7 @@ import { go } from '../lib/router.js';
 import { t } from '../lib/words.js';
 import { Acts, Rows, sure } from '../ui/acts.js';
 import { Age, Facts, Failure, Link, Loading, Pill, Time } from '../ui/basics.js';
-import { Ended, Holds, Owner } from '../ui/object_parts.js';
+import { Ended, Holds, Owner, col } from '../ui/object_parts.js';
 import { kinds } from './coordination_kinds.js';
 
 const c = t.coordination;
@@ -22,8 +22,8 @@ function shown(key, value) {
 }
 
 const waiterColumns = [
-  { key: 'owner', title: c.columns.waiter, cell: (one) => Owner({ id: one.owner, name: one.name }) },
-  { key: 'since', title: c.columns.since, class: 'c-time number', cell: (one) => html`<${Age} at=${one.since_at} />` },
+  col('waiter', '', (one) => Owner({ id: one.owner, name: one.name })),
+  col('since', 'c-time number', (one) => html`<${Age} at=${one.since_at} />`),
 ];
 
 const Section = ({ title, n, children }) => n > 0 && html`<section class="stack"><h2>${title} <span

@@ -1,18 +1,15 @@
 // What a pool does: its workers, its tasks with what became of them, and its batches.
 import { html, useEffect, useState } from '../lib/html.js';
-import { bytes, get } from '../lib/api.js';
+import { bytes } from '../lib/api.js';
 import { visible } from '../lib/format.js';
-import { useLive } from '../lib/live.js';
-import { refine } from '../lib/router.js';
 import { t } from '../lib/words.js';
-import { Rows, Segments } from '../ui/acts.js';
-import { Age, Button, CopyBox, Facts, Failure, Pill, Time } from '../ui/basics.js';
+import { Rows } from '../ui/acts.js';
+import { Age, CopyBox, Facts, Pill, Time } from '../ui/basics.js';
 import { open } from '../ui/overlay.js';
-import { Owner, short } from '../ui/object_parts.js';
+import { Owner, Peek, col, short } from '../ui/object_parts.js';
 
 const c = t.coordination;
 const TONES = { queued: 'soft', running: 'warn', done: 'good', failed: 'bad', buried: 'bad', cancelled: 'soft' };
-const SHOWN = 100;
 
 const resultOf = (task, indent) => task.result === null || task.result === undefined ? task.result_text ?? task.result_base64
   : JSON.stringify(task.result, null, indent);
@@ -42,53 +39,39 @@ const openTask = (task) => open(c.task, () => html`
   ${task.error && task.process && html`<${LastOutput} id=${task.process} />`}`, { wide: true });
 
 const workerColumns = [
-  { key: 'process', title: c.columns.process, cell: (w) => Owner({ id: w.process }) },
-  { key: 'state', title: c.columns.state, class: 'c-state', cell: (w) => html`<${Pill}
-    tone=${w.state === 'busy' ? 'good' : 'soft'}>${c.workerStates[w.state]}<//>` },
+  col('process', '', (w) => Owner({ id: w.process })),
+  col('state', 'c-state', (w) => html`<${Pill} tone=${w.state === 'busy' ? 'good' : 'soft'}>${c.workerStates[w.state]}<//>`),
   { key: 'pid', title: t.processes.pid, class: 'number c-n', cell: (w) => w.pid },
   { key: 'task', title: c.task, class: 'wide-only', cell: (w) => w.task && short(w.task) },
-  { key: 'served', title: c.columns.served, class: 'number c-n', cell: (w) => w.served },
+  col('served', 'number c-n', (w) => w.served),
 ];
 
 const taskColumns = [
   { key: 'id', title: c.task, cell: (task) => html`<button type="button" class="link"
     onClick=${() => openTask(task)}>${short(task.id)} <span class="mono">${visible((task.error?.detail ?? resultOf(task) ?? '').slice(0, 200))}</span></button>` },
-  { key: 'state', title: c.columns.state, class: 'c-time', cell: (task) => html`<${Pill}
-    tone=${TONES[task.state]}>${c.taskStates[task.state]}<//>` },
-  { key: 'exitcode', title: c.columns.exitcode, class: 'number c-n', cell: (task) => task.exitcode ?? '' },
-  { key: 'attempts', title: c.columns.attempt, class: 'number c-n', cell: (task) => task.attempts.length },
-  { key: 'process', title: c.columns.process, class: 'wide-only', cell: (task) => task.process && Owner({ id: task.process }) },
-  { key: 'submitted', title: c.columns.submitted, class: 'number c-time wide-only', cell: (task) => html`<${Time}
-    at=${task.submitted_at} />` },
+  col('state', 'c-time', (task) => html`<${Pill} tone=${TONES[task.state]}>${c.taskStates[task.state]}<//>`),
+  col('exitcode', 'number c-n', (task) => task.exitcode ?? ''),
+  col('attempt', 'number c-n', (task) => task.attempts.length),
+  col('process', 'wide-only', (task) => task.process && Owner({ id: task.process })),
+  col('submitted', 'number c-time wide-only', (task) => html`<${Time} at=${task.submitted_at} />`),
 ];
 
 const batchColumns = [
   { key: 'id', title: c.batch, cell: (batch) => short(batch.id) },
-  { key: 'state', title: c.columns.state, class: 'c-state', cell: (batch) => html`<${Pill}
+  col('state', 'c-state', (batch) => html`<${Pill}
     tone=${batch.failed ? 'bad' : batch.complete ? 'good' : 'warn'}>${batch.complete ? c.taskStates.done
-      : c.batchOf(batch.total - batch.unfinished, batch.total)}<//>` },
+      : c.batchOf(batch.total - batch.unfinished, batch.total)}<//>`),
   ...['total', 'done', 'failed'].map((key) => ({ key, title: c.columns[key], class: 'number c-n',
     cell: (batch) => batch[key] })),
-  { key: 'submitted', title: c.columns.since, class: 'number c-time wide-only', cell: (batch) => html`<${Age}
-    at=${batch.submitted_at} />` },
+  col('since', 'number c-time wide-only', (batch) => html`<${Age} at=${batch.submitted_at} />`),
 ];
 
-export function Work({ one, query }) {
-  const { state = '' } = query;
+export function Work({ one, query: { state } }) {
   const path = `/v1/pools/${encodeURIComponent(one.name)}`;
-  const [limit, setLimit] = useState(SHOWN);
-  const ask = (signal) => Promise.all([get(`${path}/tasks`, { state, limit }, signal), get(`${path}/batches`, {}, signal)]);
-  const [seen, error, again] = useLive(`${path} ${state} ${limit}`, ask, { every: null });
-  useEffect(() => { again(); }, [one]);
-  const [tasks, batches] = seen ?? [];
   return html`
     ${one.workers.length > 0 && html`<section class="stack"><h2>${c.workers}</h2><${Rows} label=${c.workers}
       columns=${workerColumns} rows=${one.workers} keyOf=${(w) => w.process} /></section>`}
-    <section class="stack"><div class="row"><h2>${c.tasks}</h2><${Segments} label=${c.columns.state} names=${c.taskStates} current=${state} onPick=${(key) => refine({ state: key })} /></div>
-      ${error ? html`<${Failure} error=${error} />` : tasks?.items.length === 0 ? html`<p class="soft">${c.noTasks}</p>`
-        : tasks && html`<${Rows} label=${c.tasks} columns=${taskColumns} rows=${tasks.items} />`}
-      ${tasks?.next_page_token && limit < 500 && html`<div><${Button} kind="quiet"
-        onClick=${() => setLimit(500)}>${c.moreMessages}<//></div>`}</section>
-    ${batches?.items.length > 0 && html`<section class="stack"><h2>${c.batches}</h2><${Rows} label=${c.batches}
-      columns=${batchColumns} rows=${batches.items} /></section>`}`;
+    <${Peek} path=${`${path}/tasks`} one=${one} title=${c.tasks} none=${c.noTasks} names=${c.taskStates} state=${state}
+      columns=${taskColumns} />
+    <${Peek} path=${`${path}/batches`} one=${one} title=${c.batches} columns=${batchColumns} />`;
 }

@@ -2,18 +2,14 @@
 import { html, useEffect, useState } from '../lib/html.js';
 import { get } from '../lib/api.js';
 import { bytes, count, visible } from '../lib/format.js';
-import { useLive } from '../lib/live.js';
-import { refine } from '../lib/router.js';
 import { t } from '../lib/words.js';
-import { Rows, Segments } from '../ui/acts.js';
-import { Button, CopyBox, Facts, Failure, Pill, Time } from '../ui/basics.js';
+import { CopyBox, Facts, Pill, Time } from '../ui/basics.js';
 import { Chart } from '../ui/chart.js';
 import { attempt, open } from '../ui/overlay.js';
-import { Ended, Owner } from '../ui/object_parts.js';
+import { Ended, Owner, Peek, col } from '../ui/object_parts.js';
 
 const c = t.coordination;
 const TONES = { ready: 'good', delayed: 'soft', leased: 'warn', buried: 'bad' };
-const SHOWN = 50;
 const SAMPLES = 900;
 
 const bodyText = ({ body, body_base64: raw }) => typeof body === 'string' ? body : body === undefined ? raw ?? null
@@ -41,13 +37,11 @@ function openMessage(queue, { id }) {
 const columns = (queue) => [
   { key: 'body', title: c.fields.body, class: 'mono', cell: (m) => html`<button type="button" class="link"
     onClick=${() => openMessage(queue, m)}>${visible((bodyText(m) ?? c.omitted).slice(0, 300)) || c.emptyBody}</button>` },
-  { key: 'state', title: c.columns.state, class: 'c-time', cell: (m) => html`<${Pill}
-    tone=${TONES[m.state]}>${c.messageStates[m.state]}<//>` },
-  { key: 'priority', title: c.columns.priority, class: 'number c-n', cell: (m) => m.priority },
-  { key: 'attempt', title: c.columns.attempt, class: 'number c-n', cell: (m) => m.attempt },
-  { key: 'size', title: c.columns.size, class: 'number c-n', cell: (m) => bytes(m.size_bytes) },
-  { key: 'enqueued', title: c.columns.enqueued, class: 'number c-time wide-only', cell: (m) => html`<${Time}
-    at=${m.enqueued_at} />` },
+  col('state', 'c-time', (m) => html`<${Pill} tone=${TONES[m.state]}>${c.messageStates[m.state]}<//>`),
+  col('priority', 'number c-n', (m) => m.priority),
+  col('attempt', 'number c-n', (m) => m.attempt),
+  col('size', 'number c-n', (m) => bytes(m.size_bytes)),
+  col('enqueued', 'number c-time wide-only', (m) => html`<${Time} at=${m.enqueued_at} />`),
 ];
 
 function Depth({ one }) {
@@ -62,17 +56,6 @@ function Depth({ one }) {
     label=${`${c.depth}: ${series.map(({ label }, i) => `${label} ${data[i + 1].at(-1) ?? 0}`).join(', ')}`} /></section>`;
 }
 
-export function Messages({ one, query }) {
-  const { state = '' } = query;
-  const path = `/v1/queues/${encodeURIComponent(one.name)}/messages`;
-  const [limit, setLimit] = useState(SHOWN);
-  const [page, error, again] = useLive(`${path} ${state} ${limit}`, (signal) => get(path, { state, limit }, signal),
-    { every: null });
-  useEffect(() => { again(); }, [one]);
-  return html`<${Depth} one=${one} />
-    <section class="stack"><div class="row"><h2>${c.messages}</h2><${Segments} label=${c.columns.state} names=${c.messageStates} current=${state} onPick=${(key) => refine({ state: key })} /></div>
-      ${error ? html`<${Failure} error=${error} />` : page?.items.length === 0 ? html`<p class="soft">${c.noMessages}</p>`
-        : page && html`<${Rows} label=${c.messages} columns=${columns(one.name)} rows=${page.items} />`}
-      ${page?.next_page_token && limit < 500 && html`<div><${Button} kind="quiet"
-        onClick=${() => setLimit(500)}>${c.moreMessages}<//></div>`}</section>`;
-}
+export const Messages = ({ one, query: { state } }) => html`<${Depth} one=${one} />
+  <${Peek} path=${`/v1/queues/${encodeURIComponent(one.name)}/messages`} one=${one} title=${c.messages} none=${c.noMessages}
+    names=${c.messageStates} state=${state} columns=${columns(one.name)} />`;

@@ -49,7 +49,7 @@ export function Waits() {
   if (error) return html`<${Failure} error=${error} />`;
   if (!seen) return html`<${Loading} />`;
   const { waits, cycles } = seen;
-  if (waits.length === 0) return html`<${Empty} title=${c.nobodyWaits}><p>${c.hints.waits}</p><//>`;
+  if (waits.length === 0) return html`<${Empty} title=${c.nobodyWaits} />`;
   const open = waits.filter((wait) => others(wait).length === 0);
   return html`<div class="page">
     ${cycles.map((cycle) => html`<${Cycle} key=${cycle[0].owner + cycle[0].resource} cycle=${cycle} waits=${waits}

@@ -62,8 +62,6 @@ function facts({ system: s, capabilities, use }) {
     [f.rss, bytes(use.forkful_server_resident_memory_bytes)], [f.cpu, `${use.forkful_server_cpu_seconds_total?.toFixed(1)} s`],
     [f.cpus, w.cpus(s.cpu_usable, s.cpu_count)],
       [f.memory, w.free(bytes(s.memory.available_bytes), bytes(s.memory.total_bytes))],
-    [f.spool, w.of(bytes(s.spool.used_bytes), bytes(s.spool.size_bytes))],
-      [f.journal, w.of(bytes(use.forkful_journal_used_bytes), bytes(use.forkful_journal_size_bytes))],
     [f.listeners, s.listeners.map((one) => html`<code key=${one}>${one}</code> `), 'wide'],
       [f.state, html`<code>${s.state_dir}</code>`, 'wide'],
     [f.kernel, `${s.kernel.release}: ${features.join(', ')}`, 'wide'], [f.executor, capabilities.executor],
