@@ -10,8 +10,7 @@
 
 /* Or NULL after an answer. */
 struct pool *request_pool(struct request *request);
-/* The same for a call that changes it: something can be stored, If-Hold holds, the body (when there is none to
-   be) is empty. */
+/* The same for a call that changes it: something can be stored, and If-Hold holds. The body is the caller's. */
 struct pool *request_pool_to_change(struct request *request);
 struct task *request_task(struct request *request, struct pool *pool);           /* or NULL after 404 */
 struct task_batch *request_batch(struct request *request, struct pool *pool);    /* likewise */

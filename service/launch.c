@@ -544,12 +544,23 @@ static void reply_spawn(void *context, int error, unsigned stage)
     }
 }
 
+static const char *const stage_names[STAGES] = {
+    "none", "fork", "pipe", "cgroup", "session", "nice", "rlimit", "groups", "group",
+    "user", "cwd",  "stdio", "exec", "limit", "env", "sandbox"};
+
 const char *spawn_stage_name(unsigned stage)
 {
-    static const char *const names[STAGES] = {
-        "none", "fork", "pipe", "cgroup", "session", "nice", "rlimit", "groups", "group",
-        "user", "cwd",  "stdio", "exec", "limit", "env", "sandbox"};
-    return stage < STAGES ? names[stage] : "unknown";
+    return stage < STAGES ? stage_names[stage] : "unknown";
+}
+
+unsigned spawn_stage_from_name(const char *name)
+{
+    for (unsigned stage = 0; name && stage < STAGES; stage++) {
+        if (strcmp(stage_names[stage], name) == 0) {
+            return stage;
+        }
+    }
+    return STAGE_NONE;
 }
 
 const char *errno_name(int error)

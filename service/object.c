@@ -212,13 +212,18 @@ static struct problem *compare(const struct object *there, const struct object *
     return problem;
 }
 
-static struct problem *refuse_new(struct service *service, const struct object_request *request)
+static struct problem *refuse_new(struct service *service, struct object *wanted,
+                                  const struct object_request *request)
 {
+    struct problem *problem = wanted->type->admit ? wanted->type->admit(service, wanted) : NULL;
+    if (problem) {
+        return problem;
+    }
     if (service->shutting_down) {
         return problem_make(PROBLEM_SHUTTING_DOWN, "the daemon is ending");
     }
     if (service->objects.count >= service->config->max_objects) {
-        struct problem *problem =
+        problem =
             problem_make(PROBLEM_LIMIT_REACHED, "max_objects (%llu) are there",
                          (unsigned long long)service->config->max_objects);
         problem->retry_after_seconds = 1;
@@ -303,7 +308,7 @@ struct object *object_put(struct service *service, enum object_kind kind,
     wanted->account = request->account;
     *problem = wanted->type->configure(service, wanted, request->config);
     if (!*problem) {
-        *problem = there ? compare(there, wanted) : refuse_new(service, request);
+        *problem = there ? compare(there, wanted) : refuse_new(service, wanted, request);
     }
     if (!*problem && !there) {
         *problem = add_new(wanted);

@@ -58,6 +58,8 @@ struct object_type {
        for the rest. NULL: done. */
     struct problem *(*configure)(struct service *service, struct object *object,
                                  const json_t *config);
+    /* Whether one may be made as it is configured; not asked when it is there already. NULL: it may. Or NULL. */
+    struct problem *(*admit)(struct service *service, struct object *object);
     /* The configuration with all defaults, always in the same words: two that are equal are the same. Writes
        members ("max":3,…) without braces. */
     void (*write_config)(struct text *text, const struct object *object);

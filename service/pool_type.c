@@ -129,14 +129,41 @@ static struct problem *within_spec(struct problem *problem)
     return problem;
 }
 
-static struct problem *check_spec(struct service *service, const struct pool *pool,
-                                  const struct process *maker)
+static struct problem *parse_spec(const struct service *service, const struct pool *pool,
+                                  struct spec **out)
 {
     struct spec_defaults defaults = {service->config->stop_grace_us,
                                      service->config->output_max_bytes,
                                      service->config->output_when_full};
+    return spec_from_json(pool->spec, &defaults, out);
+}
+
+static struct problem *configure(struct service *service, struct object *object,
+                                 const json_t *config)
+{
+    struct pool *pool = pool_of(object);
     struct spec *spec = NULL;
-    struct problem *problem = spec_from_json(pool->spec, &defaults, &spec);
+    read_numbers(pool, config);
+    pool->spec = without_nulls(json_object_get(config, "spec"));
+    if (!pool->spec) {
+        return problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for a pool");
+    }
+    if (object->inserted) {
+        return NULL;                   /* it was checked when it was made */
+    }
+    struct problem *problem = refuse_fields(pool);
+    problem = problem ? problem : within_spec(parse_spec(service, pool, &spec));
+    spec_free(spec);
+    return problem;
+}
+
+/* ---- who may make it ---- */
+
+static struct problem *check_spec(struct service *service, const struct pool *pool,
+                                  const struct process *maker)
+{
+    struct spec *spec = NULL;
+    struct problem *problem = parse_spec(service, pool, &spec);
     if (!problem && maker) {
         problem = privileges_inherit(maker->privileges, spec);
     }
@@ -163,34 +190,21 @@ static struct problem *take_privileges(struct pool *pool, const struct process *
     return taken ? NULL : problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for a pool");
 }
 
-static struct problem *check_maker(struct pool *pool, const struct process *maker)
-{
-    if (maker && maker->daemon) {
-        return problem_make(PROBLEM_DAEMONIC_PARENT, "process %s is a daemon process",
-                            maker->id_text);
-    }
-    return maker ? take_privileges(pool, maker) : NULL;
-}
-
-static struct problem *configure(struct service *service, struct object *object,
-                                 const json_t *config)
+static struct problem *admit(struct service *service, struct object *object)
 {
     struct pool *pool = pool_of(object);
-    const struct process *maker = object->owner.kind == PARENT_PROCESS && !object->inserted
+    const struct process *maker = object->owner.kind == PARENT_PROCESS
                                       ? process_table_find(&service->processes, &object->owner.id)
                                       : NULL;
-    read_numbers(pool, config);
-    pool->spec = without_nulls(json_object_get(config, "spec"));
-    if (!pool->spec) {
-        return problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for a pool");
+    struct problem *problem = check_spec(service, pool, maker);
+    if (!problem && maker && maker->daemon) {
+        problem = problem_make(PROBLEM_DAEMONIC_PARENT, "process %s is a daemon process",
+                               maker->id_text);
     }
-    if (object->inserted) {
-        return NULL;                   /* it was checked when it was made */
-    }
-    struct problem *problem = refuse_fields(pool);
-    problem = problem ? problem : check_spec(service, pool, maker);
-    return problem ? problem : check_maker(pool, maker);
+    return problem || !maker ? problem : take_privileges(pool, maker);
 }
+
+/* ---- what is shown and kept of it ---- */
 
 static void write_number(struct text *text, const char *key, int64_t value)
 {
@@ -419,6 +433,6 @@ static void release(struct object *object)
 
 const struct object_type pool_type = {
     .kind = OBJECT_POOL, .noun = "pool", .plural = "pools", .bytes = sizeof(struct pool),
-    .configure = configure, .write_config = write_config, .show_config = show_config,
+    .configure = configure, .admit = admit, .write_config = write_config, .show_config = show_config,
     .write_state = write_state, .ready = ready, .save = save, .restore = restore,
     .closed = closed, .release = release};

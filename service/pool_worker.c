@@ -184,12 +184,8 @@ static void start_failed(struct pool *pool, struct task *task, const struct prob
     task = victim(pool, task);
     if (task) {
         struct task_outcome outcome = {.error = TASK_SPAWN_FAILED, /* EACCES: the policy's, a sandbox's */
-                                       .error_number = problem->error ? problem->error : EACCES};
-        for (unsigned stage = 0; stage < STAGES && problem->stage; stage++) {
-            if (strcmp(spawn_stage_name(stage), problem->stage) == 0) {
-                outcome.stage = stage;
-            }
-        }
+                                       .error_number = problem->error ? problem->error : EACCES,
+                                       .stage = spawn_stage_from_name(problem->stage)};
         pool_task_failed(task, &outcome);
     } else {
         pause_starting(pool);

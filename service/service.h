@@ -149,6 +149,7 @@ bool launch_failed(struct service *service, struct process *process, int error, 
 struct process *launch_from_record(struct service *service, const struct fact_id *id,
                                    const char *record, size_t bytes);
 const char *spawn_stage_name(unsigned stage);
+unsigned spawn_stage_from_name(const char *name);  /* NULL, or none of them: STAGE_NONE */
 const char *errno_name(int error);
 
 /* ---- control.c: signals, stops, deletion ---- */

@@ -1,8 +1,9 @@
 // Pools where something ends otherwise than it should: workers that cannot work, attempts in vain, memory that is used up.
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
-import { problem } from '../lib/check.mjs';
+import { faults, problem } from '../lib/check.mjs';
 import { daemonTest, suite, until } from '../lib/daemon.mjs';
+import { liver } from '../lib/owners.mjs';
 import { cpuSeconds } from '../lib/proc.mjs';
 import { sleep } from '../lib/wait.mjs';
 
@@ -59,6 +60,18 @@ suite('an attempt in vain', () => {
       await d.delete(P);
     }
     assert.ok(seconds[1] < 3 * seconds[0] + 0.0001, `${seconds.map((one) => `${Math.round(one * 1e6)} µs`)}`);
+  });
+});
+
+suite('a pool that is there', () => {
+  daemonTest('is there for a process too that may not make one', async (d) => {
+    const body = { processes: 1, spec: { argv: ['cat'] } };
+    const { client } = await liver(d, { daemon: true });
+    problem(await client.call('PUT', P, { body }), 403, 'daemonic_parent');
+    await make(d, body);
+    assert.equal((await client.call('PUT', P, { body, expect: 200 })).body.name, 'p');
+    problem(await client.call('PUT', P, { body: { ...body, processes: 2 } }), 409, 'config_differs');
+    assert.deepEqual(faults(problem(await client.call('PUT', P, { body: { ...body, spec: { argv: ['cat'], start: false } } }), 422)), ['/spec/start invalid_value']);
   });
 });
 
