@@ -349,6 +349,22 @@ static bool is_living(const struct process *process)
            process_alive(process);
 }
 
+/* A queue and a lock may have one name: here they are told apart as in a hold's `resource`. */
+static void put_objects(struct feed_follow *feed, const struct object_type *type,
+                        const struct object *first)
+{
+    struct text data = {0};
+    char kind[32];
+    snprintf(kind, sizeof kind, "%s.", type->noun);
+    for (const struct object *at = first; at; at = at->next) {
+        if (wants(feed, kind, at->resource)) {
+            object_json(&data, at);
+            put_object(feed, at->resource, &data);
+        }
+    }
+    text_free(&data);
+}
+
 static void put_snapshot(struct feed_follow *feed)
 {
     struct service *service = &feed->follow.app->service;
@@ -364,6 +380,11 @@ static void put_snapshot(struct feed_follow *feed)
         if (wants(feed, "session.", s->id_text)) {
             session_json(&data, s, false);
             put_object(feed, s->id_text, &data);
+        }
+    }
+    for (int kind = 0; kind < OBJECT_KINDS; kind++) {
+        if (object_types[kind]) {
+            put_objects(feed, object_types[kind], service->objects.first[kind]);
         }
     }
     text_free(&data);

@@ -6,10 +6,10 @@
  * with one line each. A worker is a process we reap, so whatever ends it ends its attempt in the same step, and
  * nothing waits for the dead: the task is tried again, or has failed.
  *
- * What is done exactly once, whatever is killed: a task is given out only when its row is committed; whom it was
- * given to is in the spawn record (spawn) or in the journal (stdio) before anybody sees it; what came of it is
- * read from the spool's facts and stored in the batch that stores the fact. See pool_feed.c for the one instant
- * in which a kill leaves something unknown. Loop thread only.
+ * What is done exactly once, whatever is killed: a task is given out only when its row is committed, with how the
+ * attempt before it ended; whom it was given to is in the spawn record (spawn) or in the journal (stdio) before
+ * anybody sees it; what came of it is read from the spool's facts and stored in the batch that stores the fact. See
+ * pool_feed.c for the one instant in which a kill leaves something unknown. Loop thread only.
  */
 #ifndef FORKFUL_SERVICE_POOL_H
 #define FORKFUL_SERVICE_POOL_H

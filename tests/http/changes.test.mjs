@@ -115,6 +115,7 @@ suite('changes', () => {
     const alive = await d.spawn({ argv: ['sleep', '1000'], name: 'alive' });
     const { body: session } = await d.post('/v1/sessions', {}, { expect: 201 });
     await d.run({ argv: ['true'] });
+    for (const where of ['/v1/queues/q', '/v1/locks/q']) await d.call('PUT', where, { body: {}, expect: 201 });
     const records = (await d.stream('/v1/changes?snapshot=true&follow=true', { accept: 'application/x-ndjson' })).records();
     const shown = new Map();
     const next = await d.spawn({ argv: ['true'], start: false });
@@ -129,6 +130,9 @@ suite('changes', () => {
     assert.equal(shown.get(alive.id).name, 'alive');
     assert.equal(shown.get(alive.id).state, 'running');
     assert.ok(shown.has(session.id));
+    assert.deepEqual([shown.get('queues/q').ready, shown.get('locks/q').reentrant], [0, false]);
+    const locks = (await d.get('/v1/changes?snapshot=true&type=lock.created')).body.items;
+    assert.deepEqual(locks.map((one) => [one.type, one.ref]), [['snapshot', 'locks/q']]);
     await records.return();
     assert.equal((await d.call('GET', '/v1/changes?snapshot=true&after=3')).status, 400);
   });

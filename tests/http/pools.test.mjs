@@ -452,10 +452,10 @@ suite('a pool and others', () => {
   });
 
   daemonTest('results are dropped by number and by bytes, and said to be', { config: 'pools.keep_tasks = 3\npools.max_total_bytes = 1M\n' }, async (d) => {
-    await make(d, { processes: 1, mode: 'stdio', spec: { argv: ['cat'] } });
-    const { id } = await batch(d, ['a', 'b', 'x'.repeat(400000), 'y'.repeat(400000)]);
+    await make(d, { processes: 1, mode: 'stdio', spec: { argv: ['grep', '-v', '--line-buffered', 'z'] } }); // an answer would take up room, too
+    const { id } = await batch(d, ['a', 'b', 'x'.repeat(250000), 'y'.repeat(250000)]);
     assert.equal((await whole(d, id)).done, 4);
-    await given(d, 'z'.repeat(400000));
+    await given(d, 'z'.repeat(560000));
     const now = await whole(d, id);
     assert.deepEqual([now.dropped, now.complete], [3, true], JSON.stringify(now));
     assert.deepEqual((await results(d, id)).items.map((one) => one.state), ['dropped', 'dropped', 'dropped', 'done']);
