@@ -10,6 +10,7 @@ import { Segments } from '../ui/acts.js';
 import { may } from '../lib/session.js';
 import { Button, CopyBox, Empty, Failure, Link, Loading, Pill, Time } from '../ui/basics.js';
 import { attempt, open } from '../ui/overlay.js';
+import { Owner } from '../ui/object_parts.js';
 import { Table } from '../ui/table.js';
 
 const w = t.daemon;
@@ -20,7 +21,6 @@ const show = (row) => open(w.row, () => html`<${CopyBox} label=${w.row} text=${J
   { wide: true });
 const at = { key: 'at', title: title.at, class: 'c-at', cell: (row) => html`<button type="button" class="link"
   onClick=${() => show(row)}><${Time} at=${row.at} millis /></button>` };
-const processes = (id, name) => id && html`<${Link} path=${['processes', id]}>${visible(name ?? id)}<//>`;
 
 function Feed({ label, path, query, nobody, columns, children }) {
   const { items, error, older } = useFeed(path, query, nobody);
@@ -68,7 +68,7 @@ export const Log = ({ query: { level = 'debug' } }) => html`<${Feed} label=${w.t
 
 const refOf = ({ type, ref }) => {
   const [noun] = type.split('.');
-  if (ref?.startsWith('p_')) return processes(ref);
+  if (ref?.startsWith('p_')) return Owner({ id: ref });
   return ref && t.coordination.noun[`${noun}s`] ? html`<${Link} path=${['coordination', `${noun}s`, ref]}>${ref}<//>` : ref;
 };
 const changeColumns = [at,
@@ -87,7 +87,7 @@ const auditColumns = [at,
     class="soft">${w.dropped}</span>` : html`<${Pill} tone=${row.status < 400 ? 'good'
       : 'bad'}>${row.status} <span class="wide-only">${row.code}</span><//>` },
   { key: 'principal', title: title.principal, class: 'wide-only', cell: (row) => row.principal?.startsWith('p_')
-    ? processes(row.principal) : row.principal ?? w.anybody },
+    ? Owner({ id: row.principal }) : row.principal ?? w.anybody },
   { key: 'target', title: title.target, class: 'mono c-half wide-only', cell: (row) => html`<span
     title=${visible(row.target ?? '')}>${visible(row.target ?? '')}</span>` }];
 
