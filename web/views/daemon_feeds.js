@@ -44,8 +44,8 @@ const logColumns = [at,
   { key: 'level', title: title.level, class: 'c-time', cell: (row) => html`<${Pill}
     tone=${TONES[row.level]}>${w.levels[row.level]}<//>` },
   { key: 'text', title: title.text, cell: (row) => html`<span title=${visible(row.text)}>${visible(row.text)}</span>` },
-  { key: 'process', title: title.process, class: 'c-state wide-only', cell: (row) => processes(row.process,
-    row.process_name) }];
+  { key: 'process', title: title.process, class: 'c-state wide-only', cell: (row) => row.process
+    && Owner({ id: row.process, name: row.process_name }) }];
 
 /** How much the daemon itself writes down. */
 function Keeps() {
