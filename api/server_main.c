@@ -17,7 +17,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -26,6 +25,7 @@
 #include "api/exec_keeper.h"
 #include "api/listen.h"
 #include "api/options.h"
+#include "api/server_config.h"
 #include "api/state_dir.h"
 #include "api/syscall_filter.h"
 #include "api/tls.h"
@@ -166,133 +166,6 @@ static void keep_memory_secret(void)
     }
 }
 
-/* ---- configuration ---- */
-
-static struct problem *parse_config(struct config *config, const char *text)
-{
-    struct config_source source = options_given()->source;
-    struct refusal refusal;
-    source.text = text;
-    return config_load(config, &source, &refusal)
-               ? NULL
-               : problem_make(PROBLEM_INTERNAL, "%s", refusal.text);
-}
-
-/* *text: what the file held, for the caller to free; NULL without a file and on failure. */
-static struct problem *load_config(struct config *config, char **text)
-{
-    struct refusal refusal;
-    const char *path = options_given()->source.path;
-    *text = path ? config_file_text(path, &refusal) : NULL;
-    if (path && !*text) {
-        return problem_make(PROBLEM_INTERNAL, "%s", refusal.text);
-    }
-    struct problem *problem = parse_config(config, *text);
-    if (problem) {
-        free(*text);
-        *text = NULL;
-    }
-    return problem;
-}
-
-/* Takes `text`, the last good one, for a later server that finds the file broken. */
-static void keep_config(struct app *app, char *text)
-{
-    if (text && !meta_text_put(recorder_batch(app->service.recorder), "config", text)) {
-        recorder_fatal("out of memory for the configuration");
-    }
-    free(text);
-}
-
-/* The file was broken or taken away while the daemon ran. That must not end it, now that its server
-   had to start again: what the last server took goes on. */
-static struct problem *fall_back(struct server *server)
-{
-    struct problem *problem = NULL;
-    char *text = malloc(CONFIG_FILE_BYTES_MAX + 1);
-    if (!text || !db_meta_text(server->db, DB_STATE, "config", text, CONFIG_FILE_BYTES_MAX + 1)) {
-        problem = problem_make(PROBLEM_INTERNAL, "%s", server->config_refused->detail);
-    } else {
-        problem = parse_config(&server->app.config, text);
-    }
-    free(text);
-    return problem;
-}
-
-static unsigned at_most(rlim_t most, unsigned wanted)
-{
-    return most < wanted ? (unsigned)most : wanted;
-}
-
-/* Of our descriptors half may be connections over TCP and a quarter such on the Unix socket; the
-   rest is for processes (four each) and for ourselves. */
-static void set_connections(struct app *app)
-{
-    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
-    unsigned wanted = (unsigned)app->config.http_connections;
-    getrlimit(RLIMIT_NOFILE, &limit);
-    app->http_connections = at_most(limit.rlim_cur / 2, wanted);
-    app->unix_connections = at_most(limit.rlim_cur / 4, wanted);
-    if (app->unix_connections < wanted) {
-        service_log(&app->service, LEVEL_INFO, NULL,
-                    "only %llu files may be open: at most %u connections over TCP and %u on the "
-                    "Unix socket, not http.connections (%u)",
-                    (unsigned long long)limit.rlim_cur, app->http_connections,
-                    app->unix_connections, wanted);
-    }
-}
-
-static struct http_limits http_limits_of(const struct app *app)
-{
-    const struct config *config = &app->config;
-    return (struct http_limits){.connections = {app->http_connections, app->unix_connections},
-                                .header_us = config->http_header_us,
-                                .body_us = config->http_body_us,
-                                .idle_us = config->http_idle_us,
-                                .body_bytes = config->http_body_bytes,
-                                .hosts = (const char *const *)config->http_hosts.items,
-                                .host_count = config->http_hosts.count};
-}
-
-static void apply_config(struct app *app)
-{
-    struct writer_limits limits = {.total_log_bytes = app->config.retention_logs_total_bytes,
-                                   .logs_wal_bytes = app->config.logs_wal_bytes,
-                                   .changes_max = app->config.feed_max_changes,
-                                   .log_max = app->config.feed_max_log,
-                                   .feed_age_us = app->config.feed_age_us,
-                                   .audit_max = app->config.audit_max_rows,
-                                   .audit_age_us = app->config.audit_age_us,
-                                   .idempotency_age_us = app->config.idempotency_age_us};
-    writer_set_limits(recorder_writer(app->service.recorder), &limits);
-}
-
-/* ---- the log's level ---- */
-
-/* Which daemon this is: its first keeper's start. What is kept for this daemon only begins so. */
-static const char *daemon_mark(void)
-{
-    const char *started_at = getenv(SERVER_ENV_STARTED_AT);
-    return started_at ? started_at : "";
-}
-
-bool app_keep_log_level(struct app *app, const char *level)
-{
-    char text[64];
-    snprintf(text, sizeof text, "%s %s", daemon_mark(), level);
-    return meta_text_put(recorder_batch(app->service.recorder), "log_level", text);
-}
-
-static void restore_log_level(struct server *server)
-{
-    char text[64];
-    size_t mark = strlen(daemon_mark());
-    if (db_meta_text(server->db, DB_STATE, "log_level", text, sizeof text) &&
-        strncmp(text, daemon_mark(), mark) == 0 && text[mark] == ' ') {
-        log_level_from_name(text + mark + 1, &server->app.service.log_level);
-    }
-}
-
 /* ---- the certificate ---- */
 
 /* Those that are connected keep what they began with. A bad file changes nothing; where there is no
@@ -324,7 +197,7 @@ static struct problem *reload(struct app *app)
 {
     struct config next;
     char *text;
-    struct problem *problem = load_config(&next, &text);
+    struct problem *problem = server_config_load(&next, &text);
     if (problem) {
         service_log(&app->service, LEVEL_ERROR, NULL, "the configuration is not taken: %s",
                     problem->detail);
@@ -332,13 +205,13 @@ static struct problem *reload(struct app *app)
     }
     config_reload(&app->config, &next, tell_kept, &app->service);
     config_free(&next);
-    keep_config(app, text);
+    server_config_keep(app, text);
     app->service.log_level = (enum log_level)app->config.log_level;
     if (!app_keep_log_level(app, "")) {
         recorder_fatal("out of memory for the log's level");
     }
-    apply_config(app);
-    struct http_limits limits = http_limits_of(app);
+    server_config_apply(app);
+    struct http_limits limits = server_config_http(app);
     if (app->http) {
         http_set_limits(app->http, &limits);
         use_certificate(&the_server, true);
@@ -496,7 +369,7 @@ static void store_start(struct server *server)
     if (!meta_text_put(batch, "boot_id", server->app.boot_id)) {
         recorder_fatal("out of memory for the boot id");
     }
-    keep_config(&server->app, server->config_text);
+    server_config_keep(&server->app, server->config_text);
     server->config_text = NULL;
     recorder_urgent(server->app.service.recorder);
     if (server->config_refused) {
@@ -524,8 +397,8 @@ static void entries_known(void *context)
     }
     service_reconcile(service, server->new_boot);
     store_start(server);
-    set_connections(&server->app);
-    limits = http_limits_of(&server->app);
+    server_config_connections(&server->app);
+    limits = server_config_http(&server->app);
     server->app.http = http_start(&server->app, server->loop, server->listeners,
                                   (size_t)server->listener_count, &limits, &problem);
     if (!server->app.http) {
@@ -561,12 +434,15 @@ static struct problem *open_database(struct server *server)
         return problem_make(PROBLEM_INTERNAL, "%s", error.text);
     }
     db_meta_text(server->db, DB_STATE, "boot_id", boot_id, sizeof boot_id);
-    struct problem *problem = server->config_refused ? fall_back(server) : NULL;
+    struct problem *problem =
+        server->config_refused ? server_config_fall_back(server->db, &server->app.config,
+                                                         server->config_refused)
+                               : NULL;
     if (problem) {
         return problem;
     }
     server->app.service.log_level = (enum log_level)server->app.config.log_level;
-    restore_log_level(server);
+    server_config_log_level(&server->app, server->db);
     server->new_boot = boot_id[0] && strcmp(boot_id, server->app.boot_id) != 0;
     server->app.service.journal = journal_open(server->app.runtime_dir, server->app.boot_id);
     problem = service_load(&server->app.service, server->db);
@@ -594,7 +470,7 @@ static struct problem *start_recorder(struct server *server)
     if (!service->readers || loop_watch(server->loop, &server->readers_watch, EPOLLIN) < 0) {
         return problem_make(PROBLEM_INTERNAL, "%s", error.text);
     }
-    apply_config(&server->app);
+    server_config_apply(&server->app);
     return NULL;
 }
 
@@ -623,7 +499,7 @@ static struct problem *start(struct server *server)
 {
     struct service *service = &server->app.service;
     struct local_executor_events events = {welcome, entries_known, signalled, keeper_lost, server};
-    struct problem *problem = load_config(&server->app.config, &server->config_text);
+    struct problem *problem = server_config_load(&server->app.config, &server->config_text);
     if (problem && server->app.server_restarts > 0) {
         server->config_refused = problem;
         problem = NULL;
