@@ -225,21 +225,22 @@ suite('an attempt in vain and the death of the server', () => {
   daemonTest('its end and what is left of the delay behind it are kept', async (d) => {
     await d.call('PUT', P, { body: { processes: 1, max_attempts: 6, spec: { argv: ['sh', '-c', 'exit 3'] } }, expect: 201 });
     const { id } = (await d.post(`${P}/tasks`, 1, { expect: 202 })).body;
-    const before = await until('it waits for its last attempt', async () => { const one = await task(d, id); return one.attempts.length === 5 && one.state === 'queued' && one; });
+    const before = await until('it waits long for another', async () => { const one = await task(d, id); return one.attempts.length >= 4 && one.state === 'queued' && one; });
     await killServer(d, 0);
     const { attempts } = await task(d, id, 20);
-    assert.deepEqual(attempts.slice(0, 5), before.attempts);
+    const known = before.attempts.length;
+    assert.deepEqual(attempts.slice(0, known), before.attempts);
     assert.equal(attempts.length, 6);
-    assert.ok(between(attempts[4].ended_at, attempts[5].started_at) >= 0.79, JSON.stringify(attempts.slice(4)));
+    assert.ok(between(attempts[known - 1].ended_at, attempts[known].started_at) >= 0.1 * 2 ** (known - 2) - 0.01, JSON.stringify(attempts));
   });
 
   daemonTest('an answer of which the beginning is lost fails its own task only', async (d) => {
-    const script = `while read -r a; do test $a = 1 && head -c 320000 /dev/zero | tr "\\0" 1 && while [ ! -e ${d.dir}/go ]; do sleep 0.05; done; echo $a; done`;
+    const script = `while read -r a; do while [ $a = 1 -a ! -e ${d.dir}/go ]; do head -c 64000 /dev/zero | tr "\\0" 1; sleep 0.02; done; echo $a; done`;
     await d.call('PUT', P, { body: { processes: 1, mode: 'stdio', spec: { argv: ['sh', '-c', script], output: { max_bytes: 65536 } } }, expect: 201 });
     const { id } = (await d.post(`${P}/batches`, { tasks: [1, 2, 3] }, { expect: 202 })).body;
-    await until('most of it is stored', async () => {
+    await until('its beginning is dropped', async () => {
       const { workers } = (await d.get(P)).body;
-      return workers.length === 1 && (await d.get(`/v1/processes/${workers[0].process}`)).body.output.stdout_bytes === 320000;
+      return workers.length === 1 && (await d.process(workers[0].process)).output.dropped_bytes > 600000;
     });
     await killServer(d, 0);
     writeFileSync(`${d.dir}/go`, '');
