@@ -170,7 +170,6 @@ static void what_is_no_json_object_is_refused(void **state)
         "{\"a\":\"\xFF\"}",
         "\xEF\xBB\xBF{}",
         "{\"a\":1e400}",
-        "{\"a\":9223372036854775808}",
         "{\"a\":\"\\ud800\"}",
         "{a:1}",
         "{'a':1}",
@@ -185,6 +184,20 @@ static void what_is_no_json_object_is_refused(void **state)
         if (problem == NULL)
             fail_msg("taken: %s", texts[i]);
         assert_int_equal(problem->code, PROBLEM_INVALID_JSON);
+        assert_null(out);
+        problem_free(problem);
+    }
+}
+
+static void a_whole_number_beyond_64_bits_is_out_of_range(void **state)
+{
+    static const char *const texts[] = {"{\"a\":9223372036854775808}", "{\"a\":[-9223372036854775809]}"};
+    json_t *out;
+
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct problem *problem = body_parse(texts[i], strlen(texts[i]), &out);
+        assert_non_null(problem);
+        assert_int_equal(problem->code, PROBLEM_OUT_OF_RANGE);
         assert_null(out);
         problem_free(problem);
     }
@@ -241,6 +254,7 @@ int main(void)
         cmocka_unit_test_teardown(a_flood_of_faults_is_cut, drop_body),
         cmocka_unit_test_teardown(getters_give_the_standard_for_missing_and_null, drop_body),
         cmocka_unit_test(what_is_no_json_object_is_refused),
+        cmocka_unit_test(a_whole_number_beyond_64_bits_is_out_of_range),
         cmocka_unit_test(nesting_is_taken_up_to_sixty_four),
         cmocka_unit_test(only_json_is_taken_for_json),
     };
