@@ -141,7 +141,9 @@ static void answer_with(struct idempotent *self, struct problem *problem)
 static void answer_plainly(struct idempotent *self, enum problem_code code, const char *detail)
 {
     struct problem *problem = problem_make(code, "%s", detail);
-    problem->retry_after_seconds = code == PROBLEM_IDEMPOTENCY_IN_PROGRESS ? 1 : 0;
+    if (code == PROBLEM_IDEMPOTENCY_IN_PROGRESS) {
+        problem->retry_after_seconds = 1;
+    }
     answer_with(self, problem);
 }
 

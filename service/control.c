@@ -66,12 +66,10 @@ static struct problem *problem_of(const struct control_ticket *ticket, int error
         return problem_make(PROBLEM_NOT_RUNNING, "the process has ended and cannot be %s",
                             ticket->verb);
     }
-    struct problem *problem = problem_make(
+    return problem_make(
         error == EPERM ? PROBLEM_FORBIDDEN : error == ENOTSUP ? PROBLEM_NOT_SUPPORTED
                                                                : PROBLEM_UNAVAILABLE,
         "the process could not be %s: %s", ticket->verb, strerror(error));
-    problem->retry_after_seconds = problem_status(problem) == 503 ? 1 : 0;
-    return problem;
 }
 
 /* What was refused may be asked again: by a shutdown, which gives up whom it may not stop. */

@@ -480,7 +480,6 @@ static struct problem *failure(const struct service *service, int error, unsigne
                                  : "");
     problem->error = error;
     problem->stage = spawn_stage_name(stage);
-    problem->retry_after_seconds = shortage ? 1 : 0;
     return problem;
 }
 
