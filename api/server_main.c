@@ -337,6 +337,12 @@ static void keeper_lost(void *context)
     _exit(EXIT_FAILURE);
 }
 
+static void custody_came(void *context, const struct fact_id *process)
+{
+    struct server *server = context;
+    process_custody_came(&server->app.service, process);
+}
+
 static void signalled(void *context, int signal)
 {
     struct server *server = context;
@@ -498,7 +504,8 @@ static struct problem *filter_system_calls(const struct config *config)
 static struct problem *start(struct server *server)
 {
     struct service *service = &server->app.service;
-    struct local_executor_events events = {welcome, entries_known, signalled, keeper_lost, server};
+    struct local_executor_events events = {welcome,      entries_known, signalled,
+                                           keeper_lost, custody_came,  server};
     struct problem *problem = server_config_load(&server->app.config, &server->config_text);
     if (problem && server->app.server_restarts > 0) {
         server->config_refused = problem;

@@ -77,12 +77,33 @@ static void must(bool stored)
 
 /* ---- telling ---- */
 
+/* The spool may have told of all this before the keeper's duplicates came by its socket. */
+static void release_closed_pipes(const struct process *process)
+{
+    struct executor *executor = process->service->executor;
+    for (enum fact_stream stream = STREAM_STDOUT; stream <= STREAM_STDERR; stream++) {
+        if (!(process->open_streams & (stream == STREAM_STDOUT ? 1u : 2u))) {
+            executor->type->pipe_closed(executor, &process->id, stream);
+        }
+    }
+}
+
+void process_custody_came(struct service *service, const struct fact_id *id)
+{
+    const struct process *process = process_table_find(&service->processes, id);
+    if (process && process->end_stored) {
+        release_closed_pipes(process);
+        service->executor->type->forget(service->executor, id);
+    }
+}
+
 static void end_stored(struct after_commit *after)
 {
     struct process *process =
         (struct process *)((char *)after - offsetof(struct process, tell_end));
     struct executor *executor = process->service->executor;
     process->end_stored = true;
+    release_closed_pipes(process);
     executor->type->forget(executor, &process->id);
     wait_list_wake_all(&process->joiners);
     wait_list_wake_all(&process->followers);

@@ -237,6 +237,9 @@ static int custody_take(struct local_executor *self, const struct notice_custody
         self->again.due = ask_again;
         timer_set(self->link.loop, &self->again, time_monotonic_us() + ASK_AGAIN_US);
     }
+    if (custody) {
+        self->events.custody(self->events.context, &notice->process);
+    }
     return used;
 }
 

@@ -19,6 +19,7 @@ struct local_executor_events {
     void (*entries_known)(void *context);          /* custody of all it knew at HELLO has come */
     void (*signalled)(void *context, int signal);  /* the keeper got SIGTERM, SIGINT or SIGHUP */
     void (*keeper_lost)(void *context);            /* its socket ended */
+    void (*custody)(void *context, const struct fact_id *process); /* descriptors of it have come */
     void *context;
 };
 

@@ -100,6 +100,8 @@ uint64_t process_output_limit(const struct process *process);
 void service_log_progress(void *context, const struct log_progress *progress);
 /* Nobody can read its open pipes any more: what they held is not known. */
 void process_streams_lost(struct service *service, struct process *process);
+/* The keeper's duplicates for it have come. After its end was stored they are of no use any more. */
+void process_custody_came(struct service *service, const struct fact_id *id);
 /* Marks what an executor can no longer observe. */
 void process_lost(struct service *service, struct process *process, enum exit_reason reason);
 /* Its row is to be written with the open batch (revision + 1 when `changed`). */

@@ -101,7 +101,7 @@ suite('the audit', () => {
     assert.doesNotMatch(text, /8392|fkf_|fkp_|hunter/);
   });
 
-  daemonTest('has a row for who was refused: one a second for a caller, and a stranger's hides no other's', async (d) => {
+  daemonTest('has a row for who was refused: one a second for a caller, and those of strangers hide no others', async (d) => {
     const one = await token(d, ['read']);
     const begun = Date.now();
     for (let i = 0; i < 50; i += 1) {

@@ -358,8 +358,10 @@ void live_exit(struct live *live)
     pid_t ended = 0;
     for (int i = 0; i < 1500 && (ended = waitpid(live->keeper, &status, WNOHANG)) == 0; i++)
         usleep(10000);
-    if (ended != live->keeper || status != 0)
+    if (ended != live->keeper || status != 0) {
+        fprintf(stderr, "waitpid gave %d, status %#x\n", (int)ended, ended > 0 ? (unsigned)status : 0);
         FATAL("the keeper did not exit with 0");
+    }
     current = NULL;
     live->keeper = 0;
 }

@@ -43,10 +43,15 @@ static void no_signal(void *context, int signal)
     (void)context, (void)signal;
 }
 
+static void came(void *context, const struct fact_id *process)
+{
+    (void)context, (void)process;
+}
+
 static int setup(void **state)
 {
     (void)state;
-    const struct local_executor_events events = {no_welcome, nothing, no_signal, lost, NULL};
+    const struct local_executor_events events = {no_welcome, nothing, no_signal, lost, came, NULL};
     int pair[2];
     loop = loop_new();
     if (loop == NULL || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
