@@ -41,6 +41,17 @@ describe('the table of processes', { concurrency: 2 }, () => {
     await accessible(page, 'the table');
   });
 
+  browserTest('hears also of what ends while it is being read', async ({ d, page }) => {
+    const { id } = await d.sh('sleep 600', { name: 'brief' });
+    await page.route('**/v1/changes?snapshot=*', async (route) => {
+      await d.post(`/v1/processes/${id}/stop`, {});
+      await d.join(id);
+      await route.continue();
+    });
+    await visit(page, d);
+    await row(page, 'brief').getByText('killed by SIGTERM, stopped on request').waitFor();
+  });
+
   browserTest('is filtered and sorted by its address, which can be kept and sent', async ({ d, page }) => {
     await d.sh('sleep 600', { name: 'a web', labels: { team: 'x' } });
     await d.sh('sleep 600', { name: 'b web', labels: { team: 'y' } });

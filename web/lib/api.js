@@ -57,7 +57,7 @@ export async function bytes(path, query, accept = 'application/octet-stream', si
 
 async function readLines(path, signal, opened, item) {
   const answer = await request(path, { signal, headers: { Accept: 'application/x-ndjson' } });
-  opened();
+  await opened();
   const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = '';
   for (;;) {
@@ -85,6 +85,7 @@ async function readWhileSeen(path, signal, opened, item) {
   try {
     await readLines(path, one.signal, opened, item);
   } finally {
+    one.abort();
     ends.forEach((stop) => stop());
     signal.removeEventListener('abort', end);
   }
@@ -101,8 +102,8 @@ function onceDeaf(leave) {
 
 /**
  * Reads the NDJSON stream at `await path()` again and again, until `signal` or a refusal that repeating cannot help.
- * path() is asked anew each time, so that it goes on behind the last item. opened() follows each connection,
- * broken(error, seconds) each break with the time until the next try; to give one back while hidden is none.
+ * path() is asked anew each time, so that it goes on behind the last item. opened() follows each connection and is waited
+ * for before its first item, broken(error, seconds) each break with the time until the next try; to give one back while hidden is none.
  */
 export async function follow({ path, item, opened = () => {}, broken = () => {}, refused = () => {}, signal }) {
   let wait = 250;
@@ -110,7 +111,7 @@ export async function follow({ path, item, opened = () => {}, broken = () => {},
     let error = null;
     await visible(signal);
     try {
-      await readWhileSeen(await path(), signal, () => { wait = 250; opened(); }, item);
+      await readWhileSeen(await path(), signal, () => { wait = 250; return opened(); }, item);
     } catch (caught) {
       error = caught;
     }

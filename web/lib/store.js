@@ -1,7 +1,8 @@
 // What lives in the daemon, as far as the page has heard: one stream of changes feeds it, and views look at it.
 //
-// The feed begins with a snapshot of all that lives; what has ended comes from the list, page by page. Both overlap, and the
-// larger revision is the newer record. Views are told at most ten times a second, however much happens.
+// The feed begins with a snapshot of all that lives; what has ended comes from the list, page by page. The list is asked for
+// when the feed is open and learned before its first line, so that nothing ends between the two unheard. Both overlap, and
+// the larger revision is the newer record. Views are told at most ten times a second, however much happens.
 import { follow, get, address } from './api.js';
 import { signal } from './signal.js';
 
@@ -71,7 +72,7 @@ function take(change) {
 }
 
 async function page(token) {
-  const { items, next_page_token } = await get('/v1/processes', { order: '-created_at', limit: PAGE, page_token: token });
+  const { items, next_page_token } = await get('/v1/processes', { order: '-created_at', limit: PAGE, page_token: token }, feed.signal);
   if (token === null) processes.clear();
   items.forEach(learn);
   older.value = next_page_token;
@@ -80,10 +81,13 @@ async function page(token) {
 /** One more page of what has ended. */
 export const loadOlder = () => page(older.value);
 
-async function feedPath() {
-  if (sequence !== null) return address('/v1/changes', { follow: true, after: sequence });
-  await page(null);
-  return '/v1/changes?snapshot=true&follow=true';
+const feedPath = () => address('/v1/changes', sequence === null ? { snapshot: true, follow: true } : { follow: true, after: sequence });
+
+async function opened() {
+  if (sequence === null) await page(null);
+  say('live');
+  loaded.value = true;
+  tell();
 }
 
 const say = (state, error = null, retry = 0) => {
@@ -98,7 +102,7 @@ export function start() {
   follow({
     path: feedPath,
     item: take,
-    opened: () => { say('live'); loaded.value = true; tell(); },
+    opened,
     broken: (error, seconds) => say('lost', error, seconds),
     refused: (error) => { say('refused', error); },
     signal: feed.signal,
