@@ -350,6 +350,19 @@ void live_adopt(struct live *live, struct resume_entry *entries, unsigned count)
     live_lose_server(live);
 }
 
+/* What a keeper that does not end, its server and the tracer of a leak check are at. */
+static void tell_of(pid_t keeper)
+{
+    char script[400];
+    snprintf(script, sizeof script,
+             "for p in %d $(pgrep -P %d); do cd /proc/$p && tr '\\0' ' ' < cmdline >&2 && "
+             "grep -E '^(State|TracerPid|Sig.*|ShdPnd|Threads):' status >&2; "
+             "for t in task/*; do cat $t/wchan $t/syscall $t/stack >&2; done; done",
+             (int)keeper, (int)keeper);
+    if (system(script) != 0)
+        fprintf(stderr, "not all of it can be seen\n");
+}
+
 void live_exit(struct live *live)
 {
     int status;
@@ -360,6 +373,8 @@ void live_exit(struct live *live)
         usleep(10000);
     if (ended != live->keeper || status != 0) {
         fprintf(stderr, "waitpid gave %d, status %#x\n", (int)ended, ended > 0 ? (unsigned)status : 0);
+        if (ended == 0)
+            tell_of(live->keeper);
         FATAL("the keeper did not exit with 0");
     }
     current = NULL;
