@@ -28,7 +28,7 @@ WARN     := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wformat=2 -
 CPPFLAGS += -D_GNU_SOURCE -DFORKFUL_VERSION='"$(VERSION)"' -I. -I$(O)
 CFLAGS   ?= -g
 COMPILE   = $(CC) -std=gnu17 $(CPPFLAGS) $(CFLAGS) $(WARN) $(FLAGS_$(VARIANT)) -MMD -MP
-LIBS      = $(shell pkg-config --libs libmicrohttpd gnutls jansson sqlite3 libseccomp) -lpthread
+LIBS      = $(shell pkg-config --libs libmicrohttpd gnutls jansson sqlite3 libseccomp liblz4) -lpthread
 
 # The server is position independent. The keeper has one thread, so tsan has nothing to see in it.
 SERVER_CFLAGS  := -fPIE $(if $(filter tsan,$(VARIANT)),-fsanitize=thread)

@@ -12,12 +12,12 @@ const PROGRAM = '/bin/true';
 export const count = (number) => Math.round(number).toLocaleString('en').replaceAll(',', ' ');
 export const megabytes = (bytes) => `${(bytes / 1e6).toFixed(2)} MB`;
 
-/** A row of the table from what `pairs` returned. */
+/** A row of the table from what `pairs` returned; target null: only told. */
 export function ratioRow(measure, result, unit, target, note = '') {
     const [low, high] = result.spread.map((ratio) => ratio.toFixed(2));
     return {
         measure, ours: `${count(result.ours)} ${unit}`, peer: `${count(result.peer)} ${unit}`,
-        ratio: result.ratio, target: `≥ ${target}`, met: result.ratio >= target,
+        ratio: result.ratio, target: target === null ? '' : `≥ ${target}`, met: target === null ? null : result.ratio >= target,
         note: [`${result.rounds} rounds, ${low} to ${high}`, note].filter(Boolean).join('; '),
     };
 }

@@ -39,6 +39,8 @@ struct db {
     char paths[DB_FILES][PATH_MAX];
     bool fresh[DB_FILES];        /* made by this db_open */
     int unread;                  /* why something of meta could not be read; 0: nothing */
+    void *scratch;
+    size_t scratch_bytes;
     struct kept_statement kept[DB_FILES][STATEMENT_SLOTS];
 };
 
@@ -326,7 +328,18 @@ void db_close(struct db *db)
         }
         sqlite3_close(db->handles[file]);
     }
+    free(db->scratch);
     free(db);
+}
+
+void *db_scratch(struct db *db, size_t bytes)
+{
+    if (bytes > db->scratch_bytes) {
+        free(db->scratch);
+        db->scratch = malloc(bytes);
+        db->scratch_bytes = db->scratch ? bytes : 0;
+    }
+    return db->scratch;
 }
 
 sqlite3 *db_handle(struct db *db, enum db_file file)

@@ -14,10 +14,11 @@
 #define FORKFUL_DB_DB_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sqlite3.h>
 
-#define DB_SCHEMA_VERSION 4
+#define DB_SCHEMA_VERSION 5
 
 enum db_file { DB_STATE = 0, DB_LOGS = 1, DB_FILES };
 
@@ -50,6 +51,9 @@ sqlite3_stmt *db_statement(struct db *db, enum db_file file, const char *sql,
                            struct db_error *error);
 /* The same of state.db, for functions that return a code: *code is what to return when it is NULL. */
 sqlite3_stmt *db_prepared(struct db *db, const char *sql, int *code);
+
+/* Memory of the pair for what one function does; the next one that asks writes over it. NULL: there is none. */
+void *db_scratch(struct db *db, size_t bytes);
 
 /* One row of the table `meta` (text key, integer value); 0 when missing. */
 int64_t db_meta_get(struct db *db, enum db_file file, const char *key);

@@ -6,6 +6,7 @@
  */
 #include "db/log_chunk.h"
 
+#include <lz4.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +14,7 @@
 
 #define COLUMNS                                                                              \
     "id, process, first_seq, records, out_start, err_start, out_bytes, err_bytes,"           \
-    " open_out, open_err, first_at, last_at, length(carry), length(data)"
+    " open_out, open_err, first_at, last_at, length(carry), data_bytes"
 
 static void read_columns(sqlite3_stmt *row, struct log_chunk *out)
 {
@@ -94,6 +95,37 @@ int log_chunk_previous(struct db *db, const struct log_chunk *chunk, struct log_
 
 /* ---- bytes ---- */
 
+/* Binds the segments as they are to be stored: as they are where there is no memory for packing. */
+static void bind_data(struct db *db, sqlite3_stmt *statement, int index, const void *data,
+                      size_t bytes)
+{
+    size_t most = bytes - bytes / 8;
+    char *packed = bytes <= LZ4_MAX_INPUT_SIZE ? db_scratch(db, most) : NULL;
+    int taken = packed ? LZ4_compress_default(data, packed, (int)bytes, (int)most) : 0;
+    sqlite3_bind_blob64(statement, index, taken > 0 ? packed : data,
+                        taken > 0 ? (sqlite3_uint64)taken : bytes, SQLITE_STATIC);
+}
+
+/* The segments of a row whose data are these bytes. */
+static int unpack(struct db *db, const struct log_chunk *chunk, const void *stored, size_t bytes,
+                  const void **out)
+{
+    *out = stored;
+    if (bytes == chunk->data_bytes) {
+        return SQLITE_OK;
+    }
+    if (bytes > chunk->data_bytes || chunk->data_bytes > LZ4_MAX_INPUT_SIZE) {
+        return SQLITE_CORRUPT;
+    }
+    char *data = db_scratch(db, chunk->data_bytes);
+    if (!data) {
+        return SQLITE_NOMEM;
+    }
+    *out = data;
+    int given = LZ4_decompress_safe(stored, data, (int)bytes, (int)chunk->data_bytes);
+    return given >= 0 && (size_t)given == chunk->data_bytes ? SQLITE_OK : SQLITE_CORRUPT;
+}
+
 int log_chunk_bytes(struct db *db, const struct log_chunk *chunk,
                     int (*use)(void *context, const char *carry, const void *data, size_t bytes),
                     void *context)
@@ -108,13 +140,16 @@ int log_chunk_bytes(struct db *db, const struct log_chunk *chunk,
     if (code == SQLITE_ROW) {
         const char *carry = sqlite3_column_blob(statement, 0);
         const void *data = sqlite3_column_blob(statement, 1);
-        bool whole = (size_t)sqlite3_column_bytes(statement, 0) == chunk->carry_bytes &&
-                     (size_t)sqlite3_column_bytes(statement, 1) == chunk->data_bytes;
         if ((!data && chunk->data_bytes) || (!carry && chunk->carry_bytes)) {
             code = SQLITE_NOMEM;
+        } else if ((size_t)sqlite3_column_bytes(statement, 0) != chunk->carry_bytes) {
+            code = SQLITE_CORRUPT;
         } else {
-            code = whole ? use(context, carry ? carry : "", data, chunk->data_bytes)
-                         : SQLITE_CORRUPT;
+            size_t bytes = (size_t)sqlite3_column_bytes(statement, 1);
+            code = unpack(db, chunk, data, bytes, &data);
+        }
+        if (code == SQLITE_OK) {
+            code = use(context, carry ? carry : "", data, chunk->data_bytes);
         }
     } else if (code == SQLITE_DONE) {
         code = SQLITE_CORRUPT;
@@ -155,18 +190,18 @@ static int write_row(struct db *db, const char *sql, const struct log_chunk *chu
         chunk->process, (int64_t)start->next_seq, (int64_t)chunk->records,
         (int64_t)start->total[0], (int64_t)start->total[1],
         (int64_t)chunk->bytes[0], (int64_t)chunk->bytes[1], start->open[0], start->open[1],
-        chunk->first_at_us, chunk->last_at_us,
+        chunk->first_at_us, chunk->last_at_us, (int64_t)chunk->data_bytes,
     };
     if (chunk->id) {
         sqlite3_bind_int64(statement, 1, chunk->id);
     } else {
         sqlite3_bind_null(statement, 1);
     }
-    for (int i = 0; i < 11; i++) {
+    for (int i = 0; i < 12; i++) {
         sqlite3_bind_int64(statement, i + 2, numbers[i]);
     }
-    sqlite3_bind_blob64(statement, 13, carry ? carry : "", chunk->carry_bytes, SQLITE_STATIC);
-    sqlite3_bind_blob64(statement, 14, data, chunk->data_bytes, SQLITE_STATIC);
+    sqlite3_bind_blob64(statement, 14, carry ? carry : "", chunk->carry_bytes, SQLITE_STATIC);
+    bind_data(db, statement, 15, data, chunk->data_bytes);
     int code = statement_run(statement);
     sqlite3_clear_bindings(statement);
     return code;
@@ -176,8 +211,8 @@ int log_chunk_insert(struct db *db, struct log_chunk *chunk, const char *carry, 
 {
     static const char sql[] =
         "INSERT INTO chunk (id, process, first_seq, records, out_start, err_start, out_bytes,"
-        " err_bytes, open_out, open_err, first_at, last_at, carry, data)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+        " err_bytes, open_out, open_err, first_at, last_at, data_bytes, carry, data)"
+        " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
     int code = write_row(db, sql, chunk, carry, data);
     if (code == SQLITE_OK && !chunk->id) {
         chunk->id = sqlite3_last_insert_rowid(db_handle(db, DB_LOGS));
@@ -191,7 +226,7 @@ int log_chunk_update(struct db *db, const struct log_chunk *chunk, const char *c
     static const char sql[] =
         "UPDATE chunk SET process=?2, first_seq=?3, records=?4, out_start=?5, err_start=?6,"
         " out_bytes=?7, err_bytes=?8, open_out=?9, open_err=?10, first_at=?11, last_at=?12,"
-        " carry=?13, data=?14 WHERE id=?1";
+        " data_bytes=?13, carry=?14, data=?15 WHERE id=?1";
     return write_row(db, sql, chunk, carry, data);
 }
 

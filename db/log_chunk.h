@@ -10,6 +10,10 @@
  * LOG_KEY_FACTOR times as many bytes. Without it, log_carry_load puts the bytes together from the
  * key chunk on: a bounded walk.
  *
+ * The segments of a chunk are stored as one block of LZ4, or as they are where that would not save
+ * an eighth: text packs faster than the WAL's checksum and the copies of a checkpoint would take
+ * it. A row tells the two apart by its lengths. What counts for limits is the unpacked length.
+ *
  * A row of log_start says where a log begins when that is not at nothing: the place, the carry
  * there, why and at what time the part before it went. It also stands in for a last chunk when all
  * chunks are gone. Functions return SQLITE_OK, or SQLITE_ROW/SQLITE_DONE (found or not), or an
@@ -31,7 +35,7 @@ struct log_chunk {
     uint64_t bytes[2];           /* of output, by stream */
     int64_t first_at_us, last_at_us; /* the smallest and the largest time in it */
     size_t carry_bytes;          /* stored with it: all open bytes, or 0 */
-    size_t data_bytes;
+    size_t data_bytes;           /* of its segments, unpacked */
 };
 
 struct log_carry {

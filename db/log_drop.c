@@ -37,7 +37,7 @@ static int measure(struct db *db, int64_t process, const struct log_chunk *bound
                    uint64_t *stored, int64_t *last_at_us)
 {
     static const char sql[] =
-        "SELECT count(*), sum(length(carry) + length(data)), max(last_at) FROM chunk"
+        "SELECT count(*), sum(length(carry) + data_bytes), max(last_at) FROM chunk"
         " WHERE process=?1 AND first_seq<=?2 AND id<?3";
     sqlite3_stmt *statement = range_statement(db, sql, process, boundary);
     if (!statement) {
@@ -205,7 +205,7 @@ int log_trim_before(struct log_store *store, struct log_appender *appender, uint
 static int doomed_rows(struct db *db, int64_t process, unsigned limit, int64_t *last_id,
                        unsigned *rows, uint64_t *stored)
 {
-    static const char sql[] = "SELECT id, length(carry) + length(data) FROM chunk"
+    static const char sql[] = "SELECT id, length(carry) + data_bytes FROM chunk"
                               " WHERE process=?1 ORDER BY first_seq, id LIMIT ?2";
     sqlite3_stmt *statement = db_statement(db, DB_LOGS, sql, NULL);
     if (!statement) {

@@ -98,13 +98,29 @@ static const char logs_1[] =
     " reason INTEGER NOT NULL, at INTEGER NOT NULL, trimmed INTEGER NOT NULL,"
     " carry BLOB NOT NULL);";
 
+/* Packed chunks (db/log_chunk.h): how long their data is unpacked, before it in the row. */
+static const char logs_5[] =
+    "ALTER TABLE chunk RENAME TO chunk_1;"
+    "DROP INDEX chunk_of;"
+    "CREATE TABLE chunk ("
+    " id INTEGER PRIMARY KEY, process INTEGER NOT NULL, first_seq INTEGER NOT NULL,"
+    " records INTEGER NOT NULL, out_start INTEGER NOT NULL, err_start INTEGER NOT NULL,"
+    " out_bytes INTEGER NOT NULL, err_bytes INTEGER NOT NULL,"
+    " open_out INTEGER NOT NULL, open_err INTEGER NOT NULL,"
+    " first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, data_bytes INTEGER NOT NULL,"
+    " carry BLOB NOT NULL, data BLOB NOT NULL);"
+    "INSERT INTO chunk SELECT id, process, first_seq, records, out_start, err_start, out_bytes,"
+    " err_bytes, open_out, open_err, first_at, last_at, length(data), carry, data FROM chunk_1;"
+    "CREATE INDEX chunk_of ON chunk (process, first_seq);"
+    "DROP TABLE chunk_1;";
+
 static const struct {
     int application_id;
     const char *steps[DB_SCHEMA_VERSION];
     const char *check;
 } schemas[DB_FILES] = {
     [DB_STATE] = {
-        DB_STATE_APPLICATION_ID, { state_1, state_2, state_3, state_4 },
+        DB_STATE_APPLICATION_ID, { state_1, state_2, state_3, state_4, "" },
         "SELECT (SELECT max(key) FROM meta), (SELECT max(num) FROM process),"
         " (SELECT max(process) FROM doomed), (SELECT max(id) FROM session),"
         " (SELECT max(at) FROM answer), (SELECT max(seq) FROM change), (SELECT max(seq) FROM log),"
@@ -114,9 +130,9 @@ static const struct {
         " (SELECT max(scopes) FROM session), (SELECT max(seq) FROM audit)",
     },
     [DB_LOGS] = {
-        DB_LOGS_APPLICATION_ID, { logs_1, "", "", "" },
+        DB_LOGS_APPLICATION_ID, { logs_1, "", "", "", logs_5 },
         "SELECT (SELECT max(key) FROM meta), (SELECT max(id) FROM chunk),"
-        " (SELECT max(process) FROM chunk), (SELECT trimmed FROM log_start LIMIT 1)",
+        " (SELECT max(data_bytes) FROM chunk), (SELECT trimmed FROM log_start LIMIT 1)",
     },
 };
 

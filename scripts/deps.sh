@@ -18,7 +18,7 @@ missing_command() {
 
 # npm fetches what the page is made with; a build without the page (WEB=0) needs none.
 wanted_build() {
-    missing build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev libseccomp-dev
+    missing build-essential pkg-config libmicrohttpd-dev libjansson-dev libsqlite3-dev libseccomp-dev liblz4-dev
     [ "${WEB:-1}" = 0 ] || wanted_npm
 }
 
@@ -54,7 +54,7 @@ install() {
 }
 
 if ! command -v dpkg-query > /dev/null; then
-    echo "forkful: not a Debian system: install gcc, make, pkg-config, libmicrohttpd, gnutls, jansson, sqlite3 and libseccomp yourself" >&2
+    echo "forkful: not a Debian system: install gcc, make, pkg-config, libmicrohttpd, gnutls, jansson, sqlite3, libseccomp and lz4 yourself" >&2
     exit 0
 fi
 packages=$("wanted_$1")

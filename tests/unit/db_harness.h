@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <cmocka.h>
 
@@ -248,6 +249,72 @@ static inline void reference_gap(struct reference *reference, int stream, int64_
                                  .stream = (enum log_stream)stream, .gap = reason,
                                  .gap_bytes = bytes };
     stored_add(&reference->log, &record);
+}
+
+/* ---- rows, lines, files ---- */
+
+static inline struct process_row a_process(int64_t num)
+{
+    return (struct process_row){ .num = num, .id = { 1, 2, 3 }, .state = 2, .created_at_us = 5,
+                                 .spec = "{\"argv\":[\"true\"]}", .token = "abc" };
+}
+
+static inline void append_line(struct batch *batch, int64_t process, uint64_t position,
+                               const char *text)
+{
+    assert_true(log_append(batch, process, position, LOG_STDOUT, (int64_t)position + 1, text,
+                           strlen(text), 0));
+}
+
+static inline size_t count_records(struct db_fixture *fixture, int64_t process)
+{
+    struct stored_log log = { 0 };
+    read_log(fixture->reader, query_all(process), &log);
+    size_t count = log.count;
+    stored_clear(&log);
+    return count;
+}
+
+static inline int64_t number(struct db *db, enum db_file file, const char *sql)
+{
+    sqlite3_stmt *statement;
+    assert_int_equal(sqlite3_prepare_v2(db_handle(db, file), sql, -1, &statement, NULL), SQLITE_OK);
+    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    int64_t value = sqlite3_column_int64(statement, 0);
+    sqlite3_finalize(statement);
+    return value;
+}
+
+static inline long file_bytes(const struct db_fixture *fixture, const char *name)
+{
+    char path[128];
+    struct stat status;
+    snprintf(path, sizeof path, "%s/%s", fixture->dir, name);
+    return stat(path, &status) == 0 ? (long)status.st_size : 0;
+}
+
+/* Waits until the SQL gives what is wanted: the writer's upkeep does it when it has time. */
+static inline void wait_for_number(struct db_fixture *fixture, enum db_file file, const char *sql,
+                                   int64_t wanted)
+{
+    for (int i = 0; i < 2000; i++) {
+        if (number(fixture->reader, file, sql) == wanted)
+            return;
+        usleep(5000);
+    }
+    fail_msg("%s never became %ld", sql, (long)wanted);
+}
+
+/* Lines of 99 letters at random, the same in each run: what no packing makes shorter. */
+static inline void noise_lines(char *out, size_t bytes)
+{
+    uint64_t state = 88172645463325252u;
+    for (size_t i = 0; i < bytes; i++) {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        out[i] = i % 100 == 99 ? '\n' : (char)(0x80 | (state & 0x7f));
+    }
 }
 
 #endif

@@ -1,70 +1,13 @@
 /*
- * The writer: exactly once over crashes, nothing lost on a full disk, and the work it does on the side.
+ * The writer: exactly once over crashes, nothing lost on a full disk, readers beside it.
  */
 #include "db_harness.h"
 
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
-#include "db/answers.h"
-#include "db/audit.h"
-#include "db/feeds.h"
-#include "db/log_store.h"
 #include "db/readers.h"
-#include "db/upkeep.h"
-
-static struct process_row a_process(int64_t num)
-{
-    return (struct process_row){ .num = num, .id = { 1, 2, 3 }, .state = 2, .created_at_us = 5,
-                                 .spec = "{\"argv\":[\"true\"]}", .token = "abc" };
-}
-
-static void append_line(struct batch *batch, int64_t process, uint64_t position, const char *text)
-{
-    assert_true(log_append(batch, process, position, LOG_STDOUT, (int64_t)position + 1, text,
-                           strlen(text), 0));
-}
-
-static size_t count_records(struct db_fixture *fixture, int64_t process)
-{
-    struct stored_log log = { 0 };
-    read_log(fixture->reader, query_all(process), &log);
-    size_t count = log.count;
-    stored_clear(&log);
-    return count;
-}
-
-static int64_t number(struct db *db, enum db_file file, const char *sql)
-{
-    sqlite3_stmt *statement;
-    assert_int_equal(sqlite3_prepare_v2(db_handle(db, file), sql, -1, &statement, NULL), SQLITE_OK);
-    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
-    int64_t value = sqlite3_column_int64(statement, 0);
-    sqlite3_finalize(statement);
-    return value;
-}
-
-static long file_bytes(const struct db_fixture *fixture, const char *name)
-{
-    char path[128];
-    struct stat status;
-    snprintf(path, sizeof path, "%s/%s", fixture->dir, name);
-    return stat(path, &status) == 0 ? (long)status.st_size : 0;
-}
-
-/* Waits until the SQL gives what is wanted: the writer's upkeep does it when it has time. */
-static void wait_for_number(struct db_fixture *fixture, enum db_file file, const char *sql,
-                            int64_t wanted)
-{
-    for (int i = 0; i < 2000; i++) {
-        if (number(fixture->reader, file, sql) == wanted)
-            return;
-        usleep(5000);
-    }
-    fail_msg("%s never became %ld", sql, (long)wanted);
-}
 
 /* ---- positions ---- */
 
@@ -241,9 +184,7 @@ static void a_full_disk_delays_a_batch_and_loses_nothing(void **state)
     struct writer_health health;
     static char lines[300000];
     uint64_t count;
-    memset(lines, 'x', sizeof lines);
-    for (size_t i = 99; i < sizeof lines; i += 100)
-        lines[i] = '\n';
+    noise_lines(lines, sizeof lines);
     signal(SIGXFSZ, SIG_IGN);
     struct batch *first = fixture_batch(fixture), *second = fixture_batch(fixture);
     struct process_row row = a_process(1);
@@ -271,8 +212,9 @@ static void a_database_of_limited_pages_is_reported_as_full(void **state)
     struct db_fixture *fixture = *state;
     struct writer_health health;
     static char bytes[400000];
+    noise_lines(bytes, sizeof bytes);
     fixture_close(fixture);
-    setenv("FORKFUL_DB_MAX_PAGES", "30", 1);
+    setenv("FORKFUL_DB_MAX_PAGES", "20", 1);
     fixture_open(fixture);
     unsetenv("FORKFUL_DB_MAX_PAGES");
     struct batch *batch = fixture_batch(fixture);
@@ -282,196 +224,6 @@ static void a_database_of_limited_pages_is_reported_as_full(void **state)
     writer_health(fixture->writer, &health);
     assert_true(health.full);
     assert_non_null(strstr(health.text, "logs.db"));
-}
-
-/* ---- work on the side ---- */
-
-static void the_total_limit_deletes_the_oldest_output_first_and_tells(void **state)
-{
-    struct db_fixture *fixture = *state;
-    static char lines[200000];
-    struct writer_limits limits = { .total_log_bytes = 1000000 };
-    uint64_t deleted = 0;
-    memset(lines, '\n', sizeof lines);
-    for (int64_t process = 1; process <= 20; process++) {
-        struct batch *batch = fixture_batch(fixture);
-        log_append(batch, process, 0, LOG_STDOUT, process, lines, sizeof lines, 0);
-        log_finished(batch, process, 0);
-        batch_free(fixture_commit(fixture, batch));
-    }
-    writer_set_limits(fixture->writer, &limits);
-    wait_for_number(fixture, DB_LOGS, "SELECT sum(length(data)) < 1000000 FROM chunk", 1);
-    struct batch *batch = fixture_batch(fixture);
-    append_line(batch, 20, 0, "x\n");
-    batch = fixture_commit(fixture, batch);
-    for (size_t i = 0; i < batch->progress_count; i++)
-        deleted += batch->progress[i].dropped_bytes;
-    batch_free(batch);
-    assert_true(deleted >= 19 * sizeof lines - 1000000);
-    struct stored_log log = { 0 };
-    read_log(fixture->reader, query_all(1), &log);
-    assert_int_equal(log.count, 1);
-    assert_int_equal(log.records[0].record.gap, LOG_GAP_RETENTION);
-    assert_int_equal(log.records[0].record.gap_bytes, sizeof lines);
-    assert_int_equal(log.records[0].record.gap_records, sizeof lines);
-    stored_clear(&log);
-    assert_true(count_records(fixture, 19) > 100000);
-}
-
-static void the_log_of_a_deleted_process_goes_and_its_space_is_given_back(void **state)
-{
-    struct db_fixture *fixture = *state;
-    static char bytes[4 << 20];
-    struct process_row row = a_process(41);
-    struct batch *batch = fixture_batch(fixture);
-    assert_true(process_row_insert(batch, &row));
-    for (int i = 0; i < 4; i++)
-        log_append(batch, 41, 0, LOG_STDOUT, 1, bytes, sizeof bytes, 0);
-    batch_free(fixture_commit(fixture, batch));
-    batch = fixture_batch(fixture);
-    assert_true(process_row_delete(batch, 41));
-    batch_free(fixture_commit(fixture, batch));
-    wait_for_number(fixture, DB_STATE, "SELECT count(*) FROM doomed", 0);
-    wait_for_number(fixture, DB_LOGS, "SELECT count(*) FROM chunk", 0);
-    wait_for_number(fixture, DB_LOGS, "SELECT freelist_count < 256 FROM pragma_freelist_count", 1);
-    assert_int_equal(process_num_last(fixture->reader), 41);
-    fixture_close(fixture);
-    assert_true(file_bytes(fixture, "logs.db") < (3 << 20));
-    fixture_open(fixture);
-}
-
-static void small_chunks_of_a_finished_process_are_merged(void **state)
-{
-    struct db_fixture *fixture = *state;
-    static char lines[5000];
-    memset(lines, '\n', sizeof lines);
-    for (int i = 0; i < 40; i++) {
-        struct batch *batch = fixture_batch(fixture);
-        log_append(batch, 3, 0, LOG_STDOUT, i, lines, sizeof lines, 0);
-        if (i == 39)
-            log_finished(batch, 3, 0);
-        batch_free(fixture_commit(fixture, batch));
-    }
-    wait_for_number(fixture, DB_LOGS, "SELECT count(*) <= 3 FROM chunk", 1);
-    assert_int_equal(count_records(fixture, 3), 40 * sizeof lines);
-}
-
-static void small_chunks_of_a_running_process_are_merged_while_it_writes(void **state)
-{
-    struct db_fixture *fixture = *state;
-    static char lines[5000];
-    memset(lines, 'a', sizeof lines); /* the last line of each batch goes on in the next */
-    for (size_t i = 70; i < sizeof lines - 100; i += 70)
-        lines[i] = '\n';
-    size_t batches = 0;
-    for (int round = 0; round < 3; round++) {
-        for (int i = 0; i < 100; i++, batches++) {
-            struct batch *batch = fixture_batch(fixture);
-            log_append(batch, 3, 0, LOG_STDOUT, i, lines, sizeof lines, 0);
-            batch_free(fixture_commit(fixture, batch));
-        }
-        wait_for_number(fixture, DB_LOGS, "SELECT count(*) < 60 FROM chunk", 1);
-    }
-    struct stored_log log = { 0 };
-    struct reference *reference = reference_new();
-    for (size_t i = 0; i < batches; i++)
-        reference_data(reference, 1, (int64_t)i % 100, lines, sizeof lines);
-    read_log(fixture->reader, query_all(3), &log);
-    assert_int_equal(log.count, reference->log.count);
-    for (size_t i = 0; i < log.count; i++)
-        assert_same_record(&log.records[i].record, &reference->log.records[i].record);
-    stored_clear(&log);
-    reference_free(reference);
-}
-
-static void feeds_and_answers_are_kept_within_their_limits(void **state)
-{
-    struct db_fixture *fixture = *state;
-    struct db_error error;
-    struct batch *batch = fixture_batch(fixture);
-    for (uint64_t seq = 1; seq <= 9000; seq++) {
-        struct change_row change = { .seq = seq, .at_us = 1, .type = "process.started" };
-        assert_true(change_insert(batch, &change));
-    }
-    for (uint64_t seq = 1; seq <= 500; seq++) {
-        struct audit_row row = { .seq = seq, .at_us = 1, .action = "createToken" };
-        assert_true(audit_insert(batch, &row));
-    }
-    struct answer_row answer = { .principal = "admin", .key = "k", .at_us = 1, .status = 201,
-                                 .content_type = "application/json", .body = "{}", .body_bytes = 2 };
-    assert_true(answer_insert(batch, &answer));
-    batch_free(fixture_commit(fixture, batch));
-    fixture_close(fixture);
-
-    struct db *db = db_open(fixture->dir, &error);
-    int code;
-    struct log_store *store = log_store_new(db, &code);
-    struct upkeep *upkeep = upkeep_new(store, &code);
-    struct writer_limits limits = { .changes_max = 100, .log_max = 1, .idempotency_age_us = 1000,
-                                    .audit_max = 200 };
-    while (upkeep_slice(upkeep, &limits, false) == 0)
-        ;
-    struct feed_bounds bounds;
-    assert_int_equal(changes_bounds(db, &bounds, &error), SQLITE_OK);
-    assert_int_equal(bounds.first, 8901);
-    assert_int_equal(bounds.last, 9000);
-    assert_int_equal(audit_bounds(db, &bounds, &error), SQLITE_OK);
-    assert_int_equal(bounds.first, 301);
-    assert_int_equal(bounds.last, 500);
-    assert_int_equal(number(db, DB_STATE, "SELECT count(*) FROM answer"), 0);
-    upkeep_free(upkeep);
-    upkeep = upkeep_new(store, &code);
-    limits.feed_age_us = limits.audit_age_us = 1;
-    while (upkeep_slice(upkeep, &limits, false) == 0)
-        ;
-    assert_int_equal(changes_bounds(db, &bounds, &error), SQLITE_OK);
-    assert_int_equal(bounds.first, 9000);
-    assert_int_equal(audit_bounds(db, &bounds, &error), SQLITE_OK);
-    assert_int_equal(bounds.first, 500);
-    upkeep_free(upkeep);
-    log_store_free(store);
-    db_close(db);
-    fixture_open(fixture);
-}
-
-/* The total says that there is too much, and there is nothing: no log is made up to be trimmed. */
-static void a_total_limit_with_nothing_to_delete_changes_nothing(void **state)
-{
-    struct db_fixture *fixture = *state;
-    struct db_error error;
-    fixture_close(fixture);
-    struct db *db = db_open(fixture->dir, &error);
-    assert_int_equal(db_meta_set(db, DB_LOGS, "log_bytes", 1 << 20), SQLITE_OK);
-    int code;
-    struct log_store *store = log_store_new(db, &code);
-    struct upkeep *upkeep = upkeep_new(store, &code);
-    struct writer_limits limits = { .total_log_bytes = 1000 };
-    while (upkeep_slice(upkeep, &limits, false) == 0)
-        ;
-    for (size_t i = 0; i < LOG_STORE_SLOTS; i++)
-        assert_null(store->slots[i]);
-    upkeep_free(upkeep);
-    log_store_free(store);
-    db_close(db);
-    fixture_open(fixture);
-}
-
-static void a_long_wal_is_copied_back_and_cut_when_nothing_is_left_to_do(void **state)
-{
-    struct db_fixture *fixture = *state;
-    static char bytes[1 << 20];
-    memset(bytes, '\n', sizeof bytes);
-    for (int i = 0; i < 24; i++) {
-        struct batch *batch = fixture_batch(fixture);
-        log_append(batch, 1, 0, LOG_STDOUT, i, bytes, sizeof bytes, 0);
-        batch_free(fixture_commit(fixture, batch));
-    }
-    assert_true(file_bytes(fixture, "logs.db-wal") > 8 << 20);
-    for (int i = 0; i < 2000 && file_bytes(fixture, "logs.db-wal") > 0; i++)
-        usleep(5000);
-    assert_int_equal(file_bytes(fixture, "logs.db-wal"), 0);
-    assert_true(file_bytes(fixture, "logs.db") > 24 << 20);
-    assert_int_equal(number(fixture->reader, DB_LOGS, "SELECT sum(records) FROM chunk"), 24 << 20);
 }
 
 /* ---- readers beside the writer ---- */
@@ -515,9 +267,7 @@ static void the_wal_stays_bounded_under_a_flood_with_readers(void **state)
     assert_non_null(readers);
     struct writer_limits limits = { .logs_wal_bytes = 32 << 20 };
     writer_set_limits(fixture->writer, &limits);
-    memset(bytes, 'x', sizeof bytes);
-    for (size_t i = 99; i < sizeof bytes; i += 100)
-        bytes[i] = '\n';
+    noise_lines(bytes, sizeof bytes);
     for (int i = 0; i < 4; i++) {
         jobs[i].job.run = run_tail;
         jobs[i].job.done = note_done;
@@ -590,13 +340,6 @@ int main(void)
         TEST(an_operation_that_breaks_a_rule_is_left_out_alone),
         TEST(a_full_disk_delays_a_batch_and_loses_nothing),
         TEST(a_database_of_limited_pages_is_reported_as_full),
-        TEST(the_total_limit_deletes_the_oldest_output_first_and_tells),
-        TEST(the_log_of_a_deleted_process_goes_and_its_space_is_given_back),
-        TEST(small_chunks_of_a_finished_process_are_merged),
-        TEST(small_chunks_of_a_running_process_are_merged_while_it_writes),
-        TEST(feeds_and_answers_are_kept_within_their_limits),
-        TEST(a_total_limit_with_nothing_to_delete_changes_nothing),
-        TEST(a_long_wal_is_copied_back_and_cut_when_nothing_is_left_to_do),
         TEST(the_wal_stays_bounded_under_a_flood_with_readers),
         TEST(finished_jobs_come_back_in_order_and_cancelled_ones_do_not_run),
     };
