@@ -48,8 +48,8 @@ suite('a process that requires a lock', () => {
 
   daemonTest('loses it only with its life', async (d) => {
     await lock(d, 'l');
-    const one = await needing(d, 'trap "sleep 0.5; exit 7" TERM; while :; do sleep 0.02; done');
-    await state(d, one.id, 'running');
+    const one = await needing(d, 'trap "sleep 0.5; exit 7" TERM; echo ready; while :; do sleep 0.02; done');
+    await until('it is ready', async () => (await d.logsText(one.id)) === 'ready\n');
     const next = await needing(d, 'exit 0');
     const [hold] = (await d.get('/v1/locks/l')).body.holds;
     await d.delete(`/v1/holds/${hold.id}`);

@@ -10,8 +10,8 @@ const quiet = '</dev/null >/dev/null 2>&1';
 
 /** A process that has ended and left one that ignores SIGTERM (`stubborn`) or does not: { id, left }. */
 async function left_behind(d, { stubborn = false, more = {} } = {}) {
-  const inner = stubborn ? "trap '' TERM; while :; do sleep 1000; done" : 'exec sleep 1000';
-  const { id } = await d.sh(`sh -c "${inner}" ${quiet} & echo $!; sleep 0.1; exit 3`, more);
+  const inner = stubborn ? "trap '' TERM; touch $up; while :; do sleep 1000; done" : 'touch $up; exec sleep 1000';
+  const { id } = await d.sh(`up=$(mktemp -u); sh -c "${inner}" ${quiet} & echo $!; until [ -e $up ]; do sleep 0.02; done; rm $up; exit 3`, more);
   exitedWith(await d.join(id), 3);
   const left = Number(await d.logsText(id));
   assert.ok((await d.process(id)).descendants > 0 && alive(left));
@@ -73,7 +73,8 @@ suite('a process stopped by SIGSTOP', () => {
   });
 
   daemonTest('sees the signal of a stop, and is not killed after the grace', async (d) => {
-    const { id, pid } = await d.sh('trap "exit 5" TERM; echo ready; while :; do sleep 0.02; done');
+    // No shell: one that is about to vfork waits for its child's exec, and is never seen as stopped when that is.
+    const { id, pid } = await d.python('import signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(5))\nprint("ready")\nwhile True: time.sleep(60)');
     await until('it is ready', async () => (await d.logsText(id)) === 'ready\n');
     await d.post(`/v1/processes/${id}/signal`, { signal: 'STOP', scope: 'tree' }, { expect: 202 });
     await until('it is stopped', () => stat(pid).state === 'T');
