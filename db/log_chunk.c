@@ -12,6 +12,8 @@
 
 #include "db/statement.h"
 
+#define SAMPLE_BYTES 4096u
+
 #define COLUMNS                                                                              \
     "id, process, first_seq, records, out_start, err_start, out_bytes, err_bytes,"           \
     " open_out, open_err, first_at, last_at, length(carry), data_bytes"
@@ -95,13 +97,20 @@ int log_chunk_previous(struct db *db, const struct log_chunk *chunk, struct log_
 
 /* ---- bytes ---- */
 
-/* Binds the segments as they are to be stored: as they are where there is no memory for packing. */
+/* 0: it would not save an eighth. */
+static int pack(const void *data, size_t bytes, char *out)
+{
+    return LZ4_compress_default(data, out, (int)bytes, (int)(bytes - bytes / 8));
+}
+
+/* Binds the segments as they are to be stored. To try in vain costs as much as to pack, so a sample
+   tells first. Where there is no memory for it they stay as they are. */
 static void bind_data(struct db *db, sqlite3_stmt *statement, int index, const void *data,
                       size_t bytes)
 {
-    size_t most = bytes - bytes / 8;
-    char *packed = bytes <= LZ4_MAX_INPUT_SIZE ? db_scratch(db, most) : NULL;
-    int taken = packed ? LZ4_compress_default(data, packed, (int)bytes, (int)most) : 0;
+    char *packed = bytes <= LZ4_MAX_INPUT_SIZE ? db_scratch(db, bytes) : NULL;
+    bool worth = packed && (bytes < 4 * SAMPLE_BYTES || pack(data, SAMPLE_BYTES, packed) > 0);
+    int taken = worth ? pack(data, bytes, packed) : 0;
     sqlite3_bind_blob64(statement, index, taken > 0 ? packed : data,
                         taken > 0 ? (sqlite3_uint64)taken : bytes, SQLITE_STATIC);
 }
