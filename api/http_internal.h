@@ -2,7 +2,7 @@
  * What the http_*.c files share: listeners, peers (connections), requests, and who calls whom.
  *
  * http_server.c runs the MHD daemons; http_accept.c takes connections in; http_peer.c keeps the connections with their deadlines and
- * notices closed ones; http_dispatch.c takes a request from its first header to its handler;
+ * notices closed ones; http_head.c and http_dispatch.c take a request from its first header to its handler;
  * http_tunnel.c ends TLS before the library; http_answer.c and http_stream.c make what goes back; http_park.c holds what must wait;
  * http_audit.c writes down who asked for what; http_failures.c counts wrong tokens; http_request.c is
  * the request object.
@@ -223,6 +223,16 @@ struct request *request_new(struct peer *peer, struct MHD_Connection *connection
                             const char *target); /* NULL: no memory */
 void request_free(struct request *request);
 void requests_free_spare(struct http *http);
+
+/* http_head.c: what the head alone tells. NULL: no objection. */
+/* Takes the headers into the request; a refusal closes the connection. */
+struct problem *head_guard(struct request *request, const char *url, const char *version);
+/* `OPTIONS *` asks about the server as a whole (RFC 9110 section 9.3.7); then it is answered. */
+bool head_asks_for_server(struct request *request);
+/* Route, token, query, kind and size of the body. NULL may also mean that the answer is there. */
+struct problem *head_check(struct request *request, struct uri *uri);
+size_t head_body_limit(const struct request *request); /* bytes */
+struct problem *head_too_large(const struct request *request);
 
 /* http_dispatch.c */
 void *dispatch_target(void *port, const char *target, struct MHD_Connection *connection);

@@ -1,8 +1,8 @@
 // The token of a process is the process: what it makes is its own, what is not it may only read, and it dies with it.
 import assert from 'node:assert/strict';
-import net from 'node:net';
 import { daemonTest, suite, until } from '../lib/daemon.mjs';
 import { exitedWith, killedBy, problem } from '../lib/check.mjs';
+import { half } from '../lib/raw.mjs';
 import { soon } from '../lib/wait.mjs';
 
 /** A process that tells its token and lives; { record, client }. */
@@ -79,20 +79,15 @@ suite('a process with its token', () => {
   daemonTest('that ends while a body is on its way makes nothing', async (d) => {
     for (const deleted of [false, true]) {
       const one = await speaker(d);
-      const body = JSON.stringify({ argv: ['true'] });
-      const { hostname, port } = new URL(d.url);
-      const socket = net.connect({ host: hostname, port: Number(port) });
-      let got = '';
-      socket.on('data', (piece) => { got += piece; });
-      socket.write(`POST /v1/processes HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${one.token}\r\nExpect: 100-continue\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`);
-      await until('the head is taken', () => got.startsWith('HTTP/1.1 100 '));
+      const call = await half(d, '/v1/processes', JSON.stringify({ argv: ['true'] }), one.token);
       await d.post(`/v1/processes/${one.id}/kill`, undefined, { expect: 200 });
       await d.join(one.id);
       if (deleted) await d.delete(`/v1/processes/${one.id}`);
-      socket.write(body);
-      await until('it is answered', () => got.includes('HTTP/1.1 401 ') && got.includes('owner_ended'));
+      call.send();
+      await call.answered('HTTP/1.1 401 ');
+      await call.answered('owner_ended');
       assert.equal((await d.list()).length, 1);
-      socket.destroy();
+      call.end();
     }
   });
 

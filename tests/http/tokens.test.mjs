@@ -2,12 +2,12 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { chmodSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
-import net from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { daemonTest, sleep, suite, until } from '../lib/daemon.mjs';
 import { between, exitedWith, faults, killedBy, problem, TIME } from '../lib/check.mjs';
 import { session as sessionOf } from '../lib/owners.mjs';
+import { half } from '../lib/raw.mjs';
 import { send } from '../lib/proc.mjs';
 
 const SECRET = /fkf_[0-9a-hjkmnp-tv-z]{26}_([0-9a-f]{64})/;
@@ -232,18 +232,12 @@ suite('the end of a token', () => {
 
   daemonTest('while a body is on its way refuses the call', async (d) => {
     const one = await token(d, ['spawn']);
-    const body = JSON.stringify({ argv: ['true'] });
-    const { hostname, port } = new URL(d.url);
-    const socket = net.connect({ host: hostname, port: Number(port) });
-    let got = '';
-    socket.on('data', (piece) => { got += piece; });
-    socket.write(`POST /v1/processes HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${one.token}\r\nExpect: 100-continue\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`);
-    await until('the head is taken', () => got.startsWith('HTTP/1.1 100 '));
+    const call = await half(d, '/v1/processes', JSON.stringify({ argv: ['true'] }), one.token);
     await d.delete(`/v1/tokens/${one.id}`);
-    socket.write(body);
-    await until('it is answered', () => got.includes('HTTP/1.1 401 '));
+    call.send();
+    await call.answered('HTTP/1.1 401 ');
     assert.deepEqual(await d.list(), []);
-    socket.destroy();
+    call.end();
   });
 
   daemonTest('may be asked for by itself', async (d) => {

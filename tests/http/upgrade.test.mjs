@@ -8,6 +8,26 @@ import { BINARY, Daemon, daemonTest, suite, until } from '../lib/daemon.mjs';
 import { exitedWith, problem, range } from '../lib/check.mjs';
 import { alive, stat } from '../lib/proc.mjs';
 
+/** Runs body(d, own, replace) with a daemon of a copy of the binary at `own`; replace() puts another file there. */
+async function withOwnBinary(body) {
+  const dir = mkdtempSync(path.join(tmpdir(), 'forkful-test-bin-'));
+  const own = path.join(dir, 'forkful');
+  const replace = (put = (name) => copyFileSync(BINARY, name)) => {
+    put(`${own}.new`);
+    renameSync(`${own}.new`, own);
+  };
+  replace();
+  const d = new Daemon({ bin: own });
+  try {
+    await d.start();
+    await body(d, own, replace);
+    await d.stop();
+  } finally {
+    d.sweep();
+    rmSync(dir, { recursive: true, force: true });
+  }
+}
+
 async function upgrade(d) {
   const before = await d.system();
   const { body } = await d.post('/v1/upgrade', undefined, { expect: 202 });
@@ -35,27 +55,15 @@ suite('an upgrade', () => {
     assert.equal((await d.unix.call('GET', '/v1/system')).status, 200);
   });
 
-  test('is one of the server too: it runs the new file, not the one that was there before', async () => {
-    const dir = mkdtempSync(path.join(tmpdir(), 'forkful-test-bin-'));
-    const own = path.join(dir, 'forkful');
-    copyFileSync(BINARY, own);
-    const d = new Daemon({ bin: own });
-    try {
-      await d.start();
-      for (let i = 0; i < 2; i += 1) {
-        copyFileSync(BINARY, `${own}.new`);
-        renameSync(`${own}.new`, own);
-        const { server_pid } = await upgrade(d);
-        assert.equal(readlinkSync(`/proc/${server_pid}/exe`), own);
-      }
-      await d.killServer();
-      assert.equal(readlinkSync(`/proc/${(await d.system()).server_pid}/exe`), own);
-      await d.stop();
-    } finally {
-      d.sweep();
-      rmSync(dir, { recursive: true, force: true });
+  test('is one of the server too: it runs the new file, not the one that was there before', () => withOwnBinary(async (d, own, replace) => {
+    for (let i = 0; i < 2; i += 1) {
+      replace();
+      const { server_pid } = await upgrade(d);
+      assert.equal(readlinkSync(`/proc/${server_pid}/exe`), own);
     }
-  });
+    await d.killServer();
+    assert.equal(readlinkSync(`/proc/${(await d.system()).server_pid}/exe`), own);
+  }));
 
   daemonTest('keeps deadlines: a stop and a timeout begun before still end', async (d) => {
     const stubborn = 'trap "" TERM; echo ready; while :; do sleep 1000; done';
@@ -90,32 +98,18 @@ suite('an upgrade', () => {
     assert.equal((await d.list()).length, made.length);
   });
 
-  test('to a binary that does not pass its check is 422, and the old one goes on', async () => {
-    const dir = mkdtempSync(path.join(tmpdir(), 'forkful-test-bin-'));
-    const own = path.join(dir, 'forkful');
-    copyFileSync(BINARY, own);
-    const d = new Daemon({ bin: own });
-    try {
-      await d.start();
-      const { id } = await d.spawn({ argv: ['sleep', '1000'] });
-      for (const content of ['#!/bin/sh\nexit 1\n', 'no program', '']) {
-        writeFileSync(`${own}.new`, content);
-        chmodSync(`${own}.new`, 0o755);
-        renameSync(`${own}.new`, own);
-        problem(await d.post('/v1/upgrade'), 422, 'upgrade_failed');
-      }
-      const { server_pid } = await d.system();
-      copyFileSync(BINARY, `${own}.new`);
-      renameSync(`${own}.new`, own);
-      await d.post('/v1/upgrade', undefined, { expect: 202 });
-      await d.otherServer(server_pid);
-      assert.equal((await d.process(id)).alive, true);
-      await d.stop();
-    } finally {
-      d.sweep();
-      rmSync(dir, { recursive: true });
+  test('to a binary that does not pass its check is 422, and the old one goes on', () => withOwnBinary(async (d, own, replace) => {
+    const { id } = await d.spawn({ argv: ['sleep', '1000'] });
+    for (const content of ['#!/bin/sh\nexit 1\n', 'no program', '']) {
+      replace((name) => { writeFileSync(name, content); chmodSync(name, 0o755); });
+      problem(await d.post('/v1/upgrade'), 422, 'upgrade_failed');
     }
-  });
+    const { server_pid } = await d.system();
+    replace();
+    await d.post('/v1/upgrade', undefined, { expect: 202 });
+    await d.otherServer(server_pid);
+    assert.equal((await d.process(id)).alive, true);
+  }));
 
   daemonTest('with a configuration that cannot be taken is 422, and the old server goes on', { config: 'max_processes = 7\n' }, async (d) => {
     const { server_pid } = await d.system();

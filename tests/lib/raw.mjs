@@ -1,6 +1,6 @@
 // Requests byte by byte, for what a decent HTTP client refuses to send.
 import net from 'node:net';
-import { PATIENCE } from './wait.mjs';
+import { PATIENCE, until } from './wait.mjs';
 
 /** Sends `bytes` to the daemon and gives what came back when it closed, was complete, or `PATIENCE` ran out. */
 export function exchange(daemon, bytes, { within = PATIENCE } = {}) {
@@ -36,4 +36,21 @@ function complete(bytes) {
 export function head(daemon, request_line, headers = {}) {
   const all = { Host: new URL(daemon.url).host, Authorization: `Bearer ${daemon.token}`, ...headers };
   return `${request_line} HTTP/1.1\r\n${Object.entries(all).filter(([, value]) => value !== undefined).map(([name, value]) => `${name}: ${value}\r\n`).join('')}\r\n`;
+}
+
+/** A POST whose head the daemon has taken and whose body is still to come: { send(), answered(text), end() }. */
+export async function half(daemon, target, body, token) {
+  const { hostname, port } = new URL(daemon.url);
+  const socket = net.connect(Number(port), hostname);
+  let got = '';
+  socket.on('data', (piece) => { got += piece; });
+  socket.write(head(daemon, `POST ${target}`, {
+    Authorization: `Bearer ${token}`, Expect: '100-continue', 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body),
+  }));
+  await until('the head is taken', () => got.startsWith('HTTP/1.1 100 '));
+  return {
+    send: () => socket.write(body),
+    answered: (text) => until(`it is answered ${text}`, () => got.includes(text)),
+    end: () => socket.destroy(),
+  };
 }
