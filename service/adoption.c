@@ -2,14 +2,17 @@
 #include "service/adoption.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "service/local_executor.h"
 
 struct writing {
     struct service *service;
+    char slots[PATH_MAX];                /* "/NAME/s": where the keeper's slots are; empty: none */
     struct resume_entry *entries;
     size_t count, room;
 };
@@ -21,18 +24,27 @@ static int64_t monotonic_of(int64_t at_us)
     return deadline_us > 0 ? deadline_us : 1;
 }
 
-/* The slot's number out of "0::/…/s17" in /proc/PID/cgroup; -1: none. */
-static int32_t cgroup_slot(int32_t pid)
+static void name_slots(char slots[PATH_MAX], int cgroup_fd)
+{
+    char link[64], path[PATH_MAX - 4];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", cgroup_fd);
+    ssize_t bytes = cgroup_fd < 0 ? -1 : readlink(link, path, sizeof path - 1);
+    path[bytes > 0 ? bytes : 0] = '\0';
+    const char *last = strrchr(path, '/');
+    snprintf(slots, PATH_MAX, last ? "%s/s" : "", last);
+}
+
+/* The slot's number out of "0::/…/NAME/s17" in /proc/PID/cgroup; -1: none of this keeper's. */
+static int32_t cgroup_slot(const char *slots, int32_t pid)
 {
     char path[64], line[4096];
     int slot = -1;
     snprintf(path, sizeof path, "/proc/%d/cgroup", pid);
-    FILE *file = fopen(path, "re");
+    FILE *file = *slots ? fopen(path, "re") : NULL;
     while (file && fgets(line, sizeof line, file)) {
-        const char *last = strrchr(line, '/');
-        if (strncmp(line, "0::", 3) == 0 && last && strstr(line, "/forkful-") &&
-            sscanf(last, "/s%d", &slot) != 1) {
-            slot = -1;
+        const char *at = strncmp(line, "0::", 3) == 0 ? strstr(line, slots) : NULL;
+        if (at) {
+            slot = atoi(at + strlen(slots));
         }
     }
     if (file) {
@@ -64,13 +76,18 @@ static void fill_from_record(struct resume_entry *entry, const struct process *p
     }
 }
 
+static struct resume_entry bare_entry(const struct fact_id *id, int32_t pid)
+{
+    return (struct resume_entry){.process = *id, .pid = pid, .pidfd = -1, .stdout_fd = -1,
+                                 .stderr_fd = -1, .stdin_fd = -1, .flags = ENTRY_ADOPTED,
+                                 .stop_signal = 15, .cgroup_slot = -1};
+}
+
 static struct resume_entry *entry_begin(struct writing *writing, const struct fact_id *id,
                                         int32_t pid)
 {
     struct resume_entry *entry = &writing->entries[writing->count++];
-    *entry = (struct resume_entry){.process = *id, .pid = pid, .pidfd = -1, .stdout_fd = -1,
-                                   .stderr_fd = -1, .stdin_fd = -1, .flags = ENTRY_ADOPTED,
-                                   .stop_signal = 15, .cgroup_slot = -1};
+    *entry = bare_entry(id, pid);
     return entry;
 }
 
@@ -107,7 +124,7 @@ static void write_one(void *context, const struct custody *custody)
     const struct process *process =
         process_table_find(&writing->service->processes, &custody->process);
     entry->cgroup_slot = process && process->in_cgroup ? (int32_t)process->in_cgroup - 1
-                                                       : cgroup_slot(custody->pid);
+                                                       : cgroup_slot(writing->slots, custody->pid);
     if (process) {
         fill_from_record(entry, process);
     }
@@ -121,6 +138,7 @@ int adoption_blob(struct service *service, struct resume *head,
     for (const struct process *p = service->processes.first; p; p = p->next) {
         writing.room += is_bare_tree(service, p);
     }
+    name_slots(writing.slots, head->cgroup_fd);
     writing.entries = calloc(writing.room + 1, sizeof *writing.entries);
     if (!writing.entries) {
         return -ENOMEM;
@@ -131,4 +149,62 @@ int adoption_blob(struct service *service, struct resume *head,
     int fd = resume_blob_write(head, writing.entries, strings);
     free(writing.entries);
     return fd;
+}
+
+/* ---- those who outlived keeper and server ---- */
+
+struct taking {
+    struct service *service;
+    struct fact_id process;
+};
+
+static void taken_over(void *context, int error, unsigned stage)
+{
+    struct taking *taking = context;
+    struct service *service = taking->service;
+    struct process *process = process_table_find(&service->processes, &taking->process);
+    (void)stage;
+    if (error && process && process_alive(process)) {
+        service_log(service, LEVEL_WARNING, process, "it lives as pid %d, but cannot be taken over: %s",
+                    process->pid, strerror(error));
+        process_lost(service, process, REASON_KEEPER_LOST);
+    }
+    free(taking);
+}
+
+static bool ask_keeper(struct service *service, const struct resume_entry *entry)
+{
+    struct taking *taking = malloc(sizeof *taking);
+    if (!taking) {
+        return false;
+    }
+    *taking = (struct taking){service, entry->process};
+    struct problem *problem = service->executor->type->adopt(service->executor, entry,
+                                                             (struct reply){taken_over, taking});
+    if (problem) {
+        free(taking);
+    }
+    problem_free(problem);
+    return !problem;
+}
+
+bool adoption_take_over(struct service *service, struct process *process)
+{
+    int pidfd = process->pool_num ? -1 : process_open(process);
+    if (pidfd < 0) {
+        return false;
+    }
+    struct resume_entry entry = bare_entry(&process->id, process->pid);
+    fill_from_record(&entry, process);
+    entry.pidfd = pidfd;
+    bool asked = ask_keeper(service, &entry);
+    close(pidfd);
+    if (asked) {
+        service_log(service, LEVEL_WARNING, process,
+                    "keeper and server were killed; it lives on as pid %d, without pipes", process->pid);
+        if (process->open_streams & 3u) {
+            process_streams_lost(service, process);
+        }
+    }
+    return asked;
 }

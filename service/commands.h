@@ -20,7 +20,7 @@
 
 #include "service/facts.h"
 
-#define COMMANDS_VERSION 3
+#define COMMANDS_VERSION 4
 #define COMMAND_PACKET_BYTES 65536u
 #define COMMANDS_PER_PACKET 64u         /* and notices */
 #define COMMAND_BODY_LIMIT (16u << 20)  /* of a spawn body in a memfd */
@@ -45,6 +45,8 @@ enum command_type {
     COMMAND_UPGRADE,       /* body: path, NUL-terminated; re-execute that binary */
     COMMAND_EXIT,          /* all is stored: end (kills what is left of the trees) */
     COMMAND_CUSTODY,       /* send this process's descriptors again: there was no room for them */
+    COMMAND_ADOPT,         /* body: struct resume_entry (resume.h), fd: its pidfd. A process of a
+                              keeper that was killed with its server; it has no pipes any more */
     COMMAND_TYPES
 };
 

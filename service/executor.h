@@ -13,8 +13,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "service/commands.h"
 #include "service/problem.h"
+#include "service/resume.h"
 
 /* `error`: 0 or an errno (ESRCH: ended or unknown); `stage`: enum spawn_stage, for spawn. */
 struct reply {
@@ -50,6 +50,8 @@ struct executor_type {
     int (*stdin_fd)(struct executor *, const struct fact_id *);
     struct problem *(*stdin_close)(struct executor *, const struct fact_id *, struct reply);
     struct problem *(*credit)(struct executor *, const struct fact_id *, uint64_t max_output_bytes);
+    /* A process that outlived what started it; entry->pidfd is borrowed for the call. */
+    struct problem *(*adopt)(struct executor *, const struct resume_entry *entry, struct reply);
     void (*pipe_closed)(struct executor *, const struct fact_id *, enum fact_stream);
     void (*forget)(struct executor *, const struct fact_id *);   /* its end is stored */
 };

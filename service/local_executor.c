@@ -41,9 +41,10 @@ static struct local_executor *self_of(struct executor *executor)
 
 /* ---- commands ---- */
 
-static struct problem *command_send(struct local_executor *self, enum command_type type,
-                                    const struct fact_id *id, const void *body, size_t bytes,
-                                    struct reply reply)
+/* `fd`: sent along; -1: none. */
+static struct problem *command_send_with(struct local_executor *self, enum command_type type,
+                                         const struct fact_id *id, const void *body, size_t bytes,
+                                         int fd, struct reply reply)
 {
     struct command command = {.type = (uint16_t)type, .body_bytes = (uint32_t)bytes};
     if (id) {
@@ -56,12 +57,19 @@ static struct problem *command_send(struct local_executor *self, enum command_ty
         }
     }
     struct iovec parts[2] = {{&command, sizeof command}, {(void *)body, bytes}};
-    if (keeper_link_send(&self->link, parts, bytes ? 2 : 1, NULL, 0)) {
+    if (keeper_link_send(&self->link, parts, bytes ? 2 : 1, &fd, fd >= 0 ? 1 : 0)) {
         return NULL;
     }
     struct reply unused;
     keeper_link_take(&self->link, command.request, &unused);
     return problem_make(PROBLEM_OUT_OF_MEMORY, "the command could not be queued");
+}
+
+static struct problem *command_send(struct local_executor *self, enum command_type type,
+                                    const struct fact_id *id, const void *body, size_t bytes,
+                                    struct reply reply)
+{
+    return command_send_with(self, type, id, body, bytes, -1, reply);
 }
 
 /* ---- spawn ---- */
@@ -168,6 +176,13 @@ static struct problem *local_credit(struct executor *executor, const struct fact
     struct command_credit body = {.max_output_bytes = max_output_bytes};
     return command_send(self_of(executor), COMMAND_OUTPUT_CREDIT, id, &body, sizeof body,
                         (struct reply){0});
+}
+
+static struct problem *local_adopt(struct executor *executor, const struct resume_entry *entry,
+                                   struct reply reply)
+{
+    return command_send_with(self_of(executor), COMMAND_ADOPT, &entry->process, entry,
+                             sizeof *entry, entry->pidfd, reply);
 }
 
 /* ---- custody ---- */
@@ -435,7 +450,7 @@ static const struct executor_type local_type = {
     .name = "local", .capabilities = capabilities, .spawn = local_spawn, .signal = local_signal,
     .stop = local_stop, .freeze = local_pause, .stdin_write = local_stdin_write,
     .stdin_fd = local_stdin_fd, .stdin_close = local_stdin_close, .credit = local_credit,
-    .pipe_closed = local_pipe_closed, .forget = local_forget};
+    .adopt = local_adopt, .pipe_closed = local_pipe_closed, .forget = local_forget};
 
 struct executor *local_executor_start(struct loop *loop, int fd,
                                       const struct local_executor_events *events)

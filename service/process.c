@@ -94,18 +94,24 @@ static bool is_same(const struct process *process, int pidfd)
     return same && poll(&ended, 1, 0) == 0;
 }
 
+int process_open(const struct process *process)
+{
+    int pidfd = process->pid > 0 ? (int)syscall(SYS_pidfd_open, process->pid, 0) : -1;
+    if (pidfd >= 0 && !is_same(process, pidfd)) {
+        close(pidfd);
+        pidfd = -1;
+    }
+    return pidfd;
+}
+
 bool process_lives_unheld(const struct process *process)
 {
-    if (process->state != STATE_LOST || process->exit_reason == REASON_REBOOT ||
-        process->pid <= 0) {
-        return false;
-    }
-    int pidfd = (int)syscall(SYS_pidfd_open, process->pid, 0);
-    bool same = pidfd >= 0 && is_same(process, pidfd);
+    bool perhaps = process->state == STATE_LOST && process->exit_reason != REASON_REBOOT;
+    int pidfd = perhaps ? process_open(process) : -1;
     if (pidfd >= 0) {
         close(pidfd);
     }
-    return same;
+    return pidfd >= 0;
 }
 
 /* ---- found by number ---- */

@@ -151,6 +151,8 @@ const char *exit_reason_name(enum exit_reason reason);
 
 bool process_alive(const struct process *process);   /* started, its end not known */
 const char *process_program(const struct process *process);   /* argv[0], or "exec" where not kept */
+/* A pidfd of it, if the very process that was started still runs; else -1. The caller closes it. */
+int process_open(const struct process *process);
 /* Lost, and the very process that was started still exists: nobody can act on it. */
 bool process_lives_unheld(const struct process *process);
 bool process_waits(const struct process *process);   /* CREATED or PENDING: not started so far */

@@ -7,9 +7,10 @@
 #include <string.h>
 
 #include "db/tokens.h"
-#include "service/local_executor.h"
+#include "service/adoption.h"
 #include "service/bonds.h"
 #include "service/coordination.h"
+#include "service/local_executor.h"
 #include "service/pool.h"
 #include "service/service.h"
 
@@ -112,15 +113,17 @@ struct problem *service_load(struct service *service, struct db *db)
                           : coordination_load(service, db);
 }
 
-/* The keeper holds an entry for each process that lives and for each end not yet stored. */
+/* The keeper holds an entry for each process that lives and for each end not yet stored; but it may be
+   another keeper than the one that started them. */
 static void lose_unknown(struct service *service, int64_t started_before_us)
 {
     enum exit_reason reason = service->new_boot ? REASON_REBOOT : REASON_KEEPER_LOST;
     struct process *next;
     for (struct process *p = service->processes.first_live; p; p = next) {
         next = p->next_live;
-        if (p->started_at_us < started_before_us &&
-            !custody_find(local_executor_custody(service->executor), &p->id)) {
+        bool known = p->started_at_us >= started_before_us ||
+                     custody_find(local_executor_custody(service->executor), &p->id);
+        if (!known && (service->new_boot || !adoption_take_over(service, p))) {
             process_lost(service, p, reason);
         }
     }

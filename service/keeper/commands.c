@@ -6,6 +6,7 @@
  * started again. Facts that a command causes are published here; the reply goes out after them.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -165,6 +166,29 @@ static int act_custody(struct keeper *keeper, struct child *child, struct packet
     return 0;
 }
 
+/* A server with fewer rights than ours must not choose whom we signal. */
+static int act_adopt(struct keeper *keeper, struct child *child, struct packet *packet)
+{
+    struct resume_entry entry = packet->fixed.adopt;
+    (void)child;
+    if (table_find(keeper, &packet->command.process) != NULL) {
+        return -EEXIST;
+    }
+    if (*users_text(keeper) != 0 || entry.pid == keeper->pid) {
+        return -EPERM;
+    }
+    entry.process = packet->command.process;
+    entry.pidfd = fcntl(packet->fds[0], F_DUPFD_CLOEXEC, 0);
+    if (entry.pidfd < 0) {
+        return packet->fds_lost ? -EMFILE : -errno;
+    }
+    int error = resume_adopt(keeper, &entry);
+    if (error != 0) {
+        close(entry.pidfd);
+    }
+    return error;
+}
+
 static int act_state(struct keeper *keeper, struct child *child, struct packet *packet)
 {
     (void)child;
@@ -209,6 +233,7 @@ static const struct {
     [COMMAND_UPGRADE] = {act_upgrade, 0},
     [COMMAND_EXIT] = {act_exit, 0},
     [COMMAND_CUSTODY] = {act_custody, ROW_CHILD | ROW_NO_REPLY},
+    [COMMAND_ADOPT] = {act_adopt, 0},
 };
 
 int command_act(struct keeper *keeper, struct packet *packet)

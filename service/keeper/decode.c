@@ -19,11 +19,19 @@ static const struct { uint8_t kind; uint8_t bytes; } bodies[COMMAND_TYPES] = {
     [COMMAND_OUTPUT_CREDIT] = {BODY_FIXED, sizeof(struct command_credit)},
     [COMMAND_STATE] = {BODY_FIXED, sizeof(struct command_state)},
     [COMMAND_UPGRADE] = {BODY_PATH, 0},
+    [COMMAND_ADOPT] = {BODY_FIXED, sizeof(struct resume_entry)},
 };
 
 static int signal_is_sound(int32_t signal)
 {
     return signal >= 1 && signal <= 64;
+}
+
+static int adopt_is_sound(const struct resume_entry *entry)
+{
+    return entry->pid > 1 && signal_is_sound(entry->stop_signal) && entry->grace_us >= 0 &&
+           entry->grace_us <= INT64_MAX / 4 && entry->stop_reason < STOP_REASONS &&
+           entry->stop_deadline_mono_us >= 0 && entry->timeout_deadline_mono_us >= 0;
 }
 
 static int fixed_is_sound(const struct packet *packet)
@@ -36,6 +44,8 @@ static int fixed_is_sound(const struct packet *packet)
         return signal_is_sound(packet->fixed.stop.signal) && packet->fixed.stop.grace_us >= 0 &&
                packet->fixed.stop.grace_us <= INT64_MAX / 4 &&
                packet->fixed.stop.reason > STOP_NONE && packet->fixed.stop.reason < STOP_REASONS;
+    case COMMAND_ADOPT:
+        return adopt_is_sound(&packet->fixed.adopt);
     default:
         return 1;
     }

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "service/commands.h"
+#include "service/resume.h"
 
 struct packet {
     struct command command;
@@ -24,6 +24,7 @@ struct packet {
         struct command_stop stop;
         struct command_credit credit;
         struct command_state state;
+        struct resume_entry adopt;
     } fixed;
 };
 

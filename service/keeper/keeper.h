@@ -267,6 +267,7 @@ int resume_read(struct keeper *keeper, int fd);
 int resume_write(struct keeper *keeper); /* the blob's descriptor */
 void resume_inherit(struct keeper *keeper, bool inherit); /* FD_CLOEXEC off and on again */
 void resume_begin(struct keeper *keeper); /* watches and deadlines of the entries read */
+int resume_adopt(struct keeper *keeper, const struct resume_entry *entry); /* takes its pidfd */
 const char *resume_string(const struct keeper *keeper, unsigned index);
 void upgrade_run(struct keeper *keeper);
 

@@ -59,6 +59,39 @@ void resume_inherit(struct keeper *keeper, bool inherit)
     }
 }
 
+/* NULL: the table is full. */
+static struct child *take_entry(struct keeper *keeper, const struct resume_entry *entry)
+{
+    struct child *child = table_add(keeper, &entry->process);
+    if (child == NULL) {
+        return NULL;
+    }
+    child->state = entry->flags & ENTRY_ENDED ? CHILD_ENDED : CHILD_RUNNING;
+    child->marks = entry->flags & 0xffff;
+    child->pid = 0;
+    if (child->state == CHILD_RUNNING) {
+        table_set_pid(keeper, child, entry->pid);
+    } else {
+        child->pid = entry->pid;
+    }
+    child->pidfd = entry->pidfd;
+    child->output[0] = entry->stdout_fd;
+    child->output[1] = entry->stderr_fd;
+    child->stdin_fd = entry->stdin_fd;
+    child->spawn_flags = entry->spawn_flags;
+    child->stop_signal = entry->stop_signal;
+    child->stop_reason = entry->stop_reason;
+    child->slot = entry->cgroup_slot;
+    child->grace_us = entry->grace_us;
+    child->stop_deadline_us = entry->stop_deadline_mono_us;
+    child->timeout_deadline_us = entry->timeout_deadline_mono_us;
+    child->output_bytes = entry->output_bytes;
+    child->max_output_bytes = entry->max_output_bytes;
+    child->dropped[0] = entry->stdout_dropped;
+    child->dropped[1] = entry->stderr_dropped;
+    return child;
+}
+
 static int read_entry(struct keeper *keeper, const unsigned char *bytes, size_t size)
 {
     struct resume_entry entry = {.cgroup_slot = -1};
@@ -72,34 +105,7 @@ static int read_entry(struct keeper *keeper, const unsigned char *bytes, size_t 
         keeper_log("resume: an entry with pid %d is left out", (int)entry.pid);
         return 0; /* signals to it would hit everybody, or us */
     }
-    struct child *child = table_add(keeper, &entry.process);
-    if (child == NULL) {
-        return -ENFILE;
-    }
-    child->state = entry.flags & ENTRY_ENDED ? CHILD_ENDED : CHILD_RUNNING;
-    child->marks = entry.flags & 0xffff;
-    child->pid = 0;
-    if (child->state == CHILD_RUNNING) {
-        table_set_pid(keeper, child, entry.pid);
-    } else {
-        child->pid = entry.pid;
-    }
-    child->pidfd = entry.pidfd;
-    child->output[0] = entry.stdout_fd;
-    child->output[1] = entry.stderr_fd;
-    child->stdin_fd = entry.stdin_fd;
-    child->spawn_flags = entry.spawn_flags;
-    child->stop_signal = entry.stop_signal;
-    child->stop_reason = entry.stop_reason;
-    child->slot = entry.cgroup_slot;
-    child->grace_us = entry.grace_us;
-    child->stop_deadline_us = entry.stop_deadline_mono_us;
-    child->timeout_deadline_us = entry.timeout_deadline_mono_us;
-    child->output_bytes = entry.output_bytes;
-    child->max_output_bytes = entry.max_output_bytes;
-    child->dropped[0] = entry.stdout_dropped;
-    child->dropped[1] = entry.stderr_dropped;
-    return 0;
+    return take_entry(keeper, &entry) != NULL ? 0 : -ENFILE;
 }
 
 static int read_blob(struct keeper *keeper, const unsigned char *blob, size_t size)
@@ -147,6 +153,19 @@ int resume_read(struct keeper *keeper, int fd)
     return error;
 }
 
+static void attend(struct keeper *keeper, struct child *child)
+{
+    pipes_watch(keeper, child);
+    if (child->state == CHILD_ENDED) {
+        tree_outlives(keeper, child);
+    } else if (child->marks & ENTRY_ADOPTED) {
+        watch_add(keeper->epoll, child->pidfd, EPOLLIN, SOURCE_PIDFD, 0,
+                  table_index(keeper, child));
+    }
+    deadline_at(keeper, child->stop_deadline_us);
+    deadline_at(keeper, child->timeout_deadline_us);
+}
+
 void resume_begin(struct keeper *keeper)
 {
     for (uint32_t i = 1; i <= keeper->used; i++) {
@@ -157,16 +176,23 @@ void resume_begin(struct keeper *keeper)
         if (child->state == CHILD_RUNNING && keeper->resume.occasion == RESUME_ADOPT) {
             child->marks |= ENTRY_ADOPTED;
         }
-        pipes_watch(keeper, child);
-        if (child->state == CHILD_ENDED) {
-            tree_outlives(keeper, child);
-        } else if (child->marks & ENTRY_ADOPTED) {
-            watch_add(keeper->epoll, child->pidfd, EPOLLIN, SOURCE_PIDFD, 0, i);
-        }
-        deadline_at(keeper, child->stop_deadline_us);
-        deadline_at(keeper, child->timeout_deadline_us);
+        attend(keeper, child);
         deadline_at(keeper, keeper->drop_deadline_us = keeper->mono_us);
     }
+}
+
+int resume_adopt(struct keeper *keeper, const struct resume_entry *entry)
+{
+    struct resume_entry bare = *entry;
+    bare.flags = (entry->flags & ENTRY_PAUSED) | ENTRY_ADOPTED;
+    bare.stdout_fd = bare.stderr_fd = bare.stdin_fd = bare.cgroup_slot = -1;
+    struct child *child = take_entry(keeper, &bare);
+    if (child == NULL) {
+        return -ENFILE;
+    }
+    attend(keeper, child);
+    link_custody(keeper, child);
+    return 0;
 }
 
 static bool write_all(int fd, const void *bytes, size_t size)

@@ -61,6 +61,16 @@ suite('the server', () => {
     assert.equal((await d.unix.call('GET', '/v1/system')).status, 200, 'root is the admin on the Unix socket too');
   });
 
+  started('is not asked whom its keeper may take over after both were killed', async (d) => {
+    const { id, pid } = await d.spawn({ argv: ['sleep', '1000'], cwd: '/' });
+    await d.killBoth();
+    await d.start();
+    const record = await d.process(id);
+    assert.deepEqual([record.state, record.exitcode, record.exit.reason], ['lost', null, 'keeper_lost']);
+    assert.ok(alive(pid));
+    send(pid, 'SIGKILL');
+  });
+
   started('starts processes as itself and as who is listed, each with its own groups, and as nobody else', async (d) => {
     const sleeper = { argv: ['sleep', '1000'], cwd: '/' };
     const of = async (more) => ids((await d.spawn({ ...sleeper, ...more })).pid);

@@ -1,13 +1,20 @@
 // Keeper and server are both killed, or the machine is: what a start finds, and what it may not pretend to know.
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { daemonTest, suite, until } from '../lib/daemon.mjs';
-import { exitedWith, problem, range } from '../lib/check.mjs';
+import { exitedWith, killedBy, problem, range } from '../lib/check.mjs';
 import { alive, send, stat } from '../lib/proc.mjs';
 
 const lost = (record, reason) => {
   assert.deepEqual([record.state, record.alive, record.exitcode, record.exit.kind, record.exit.code, record.exit.signal, record.exit.shell_code, record.exit.reason],
     ['lost', false, null, 'lost', null, null, null, reason], JSON.stringify(record));
 };
+
+/** Whoever was taken over ended as `check` says where the kernel tells it, and is lost elsewhere. */
+async function as_told(d, done, check) {
+  if ((await d.system()).kernel.pidfd_exit_info) check(done);
+  else lost(done, 'keeper_lost');
+}
 
 suite('after a crash of both', () => {
   daemonTest('what had been recorded is there', async (d) => {
@@ -50,34 +57,69 @@ suite('after a crash of both', () => {
     assert.equal((await d.get('/v1/changes?type=process.lost')).body.items.length, 3);
   });
 
-  daemonTest('who lives on out of reach is not said to be killed', async (d) => {
-    const made = await d.spawn({ argv: ['sleep', '1000'] });
-    await d.killBoth();
-    await d.start();
-    const found = await d.process(made.id);
-    if (found.state === 'lost') {
-      for (const order of ['kill', 'terminate']) assert.match(problem(await d.post(`/v1/processes/${made.id}/${order}`), 409, 'not_running').detail, new RegExp(`pid ${made.pid}\\b`));
-      const { body } = await d.post('/v1/processes/actions', { ids: [made.id], action: 'kill' }, { expect: 200 });
-      assert.equal(body.items[0].status, 409);
-      assert.ok(alive(made.pid));
+  daemonTest('who lives on is taken over: it keeps its record and what it holds, can be ended, and how it ended is known', async (d) => {
+    await d.call('PUT', '/v1/locks/l', { expect: 201 });
+    const one = await d.sh('echo begun; exec sleep 1000', { requires: { lock: 'l' } });
+    await until('it has begun', async () => (await d.logsText(one.id)) === 'begun\n');
+    const next = await d.sh('exit 4', { requires: { lock: 'l' } });
+    for (let round = 0; round < 2; round += 1) {
+      await d.killBoth();
+      await d.start();
+      const found = await d.process(one.id);
+      assert.deepEqual([found.state, found.alive, found.pid, found.exit], ['running', true, one.pid ?? found.pid, null]);
+      assert.equal((await d.process(next.id)).state, 'pending');
     }
-    send(made.pid, 'SIGKILL');
-    await until('it is gone', () => !alive(made.pid));
-    await d.post(`/v1/processes/${made.id}/kill`, undefined, { expect: 200 });
+    await d.killServer();
+    await d.killKeeper();
+    assert.equal((await d.process(one.id)).state, 'running');
+    assert.deepEqual((await d.logs(one.id)).map(({ text, gap }) => gap?.reason ?? text), ['begun', 'keeper_lost']);
+    problem(await d.call('POST', `/v1/processes/${one.id}/stdin`, { raw: 'x' }), 409);
+    await d.post(`/v1/processes/${one.id}/stop`, {}, { expect: 202 });
+    await as_told(d, await d.join(one.id), (done) => { killedBy(done, 15, 'SIGTERM'); assert.equal(done.exit.reason, 'stopped'); });
+    exitedWith(await d.join(next.id), 4);
   });
 
-  daemonTest('what still lives is not said to have ended in a way that nobody saw', async (d) => {
-    const made = await d.spawn({ argv: ['sleep', '1000'] });
+  daemonTest('a deadline goes on, and a pause', async (d) => {
+    const timed = await d.spawn({ argv: ['sleep', '1000'], timeout_seconds: 1 });
+    const paused = await d.spawn({ argv: ['sleep', '1000'] });
+    await d.post(`/v1/processes/${paused.id}/pause`, undefined, { expect: 200 });
     await d.killBoth();
     await d.start();
-    const found = await d.process(made.id);
-    assert.ok(['running', 'lost'].includes(found.state), JSON.stringify(found));
-    assert.equal(found.exitcode, null);
-    send(made.pid, 'SIGKILL');
-    const { body } = await d.get(`/v1/processes/${made.id}/join?wait=30`);
-    assert.equal(body.alive, false);
-    if (body.state === 'lost') assert.equal(body.exitcode, null);
-    else assert.equal(body.exitcode, -9);
+    await as_told(d, await d.join(timed.id), (done) => assert.equal(done.exit.reason, 'timeout'));
+    assert.equal((await d.process(paused.id)).paused, true);
+    await d.post(`/v1/processes/${paused.id}/resume`, undefined, { expect: 200 });
+    await until('it goes on', () => stat(paused.pid).state === 'S');
+    await d.post(`/v1/processes/${paused.id}/kill`, undefined, { expect: 200 });
+    await as_told(d, await d.join(paused.id), (done) => killedBy(done, 9, 'SIGKILL'));
+  });
+
+  daemonTest('who ends by itself afterwards has told how, or nobody knows', async (d) => {
+    const { id, pid } = await d.sh('until [ -e go ]; do sleep 0.02; done; exit 7', { cwd: d.dir });
+    await d.killBoth();
+    await d.start();
+    assert.equal((await d.process(id)).state, 'running');
+    writeFileSync(`${d.dir}/go`, '');
+    await as_told(d, await d.join(id), (done) => exitedWith(done, 7));
+    assert.ok(!alive(pid));
+  });
+
+  daemonTest('a worker of a pool is lost without its pipes: it is not said to be killed while it lives, and another does the task', async (d) => {
+    await d.call('PUT', '/v1/pools/p', { body: { processes: 1, max_attempts: 2, spec: { argv: ['sh', '-c', 'read a; [ -e again ] || { touch again; exec sleep 1000; }; echo 5'], cwd: d.dir } }, expect: 201 });
+    const { body: task } = await d.post('/v1/pools/p/tasks', 1, { expect: 202 });
+    await until('it is being done', () => existsSync(`${d.dir}/again`));
+    const [{ id, pid }] = await d.list();
+    await until('it sleeps', () => readFileSync(`/proc/${pid}/comm`, 'utf8') === 'sleep\n');
+    await d.killBoth();
+    await d.start();
+    lost(await d.process(id), 'keeper_lost');
+    for (const order of ['kill', 'terminate']) assert.match(problem(await d.post(`/v1/processes/${id}/${order}`), 409, 'not_running').detail, new RegExp(`pid ${pid}\\b`));
+    const { body } = await d.post('/v1/processes/actions', { ids: [id], action: 'kill' }, { expect: 200 });
+    assert.equal(body.items[0].status, 409);
+    assert.ok(alive(pid));
+    send(pid, 'SIGKILL');
+    await until('it is gone', () => !alive(pid));
+    await d.post(`/v1/processes/${id}/kill`, undefined, { expect: 200 });
+    assert.ok(task.id);
   });
 
   daemonTest('an idempotent answer, a session and the numbers of the feed go on', async (d) => {

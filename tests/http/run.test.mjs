@@ -7,7 +7,7 @@ import { test } from 'node:test';
 import { BINARY, daemonTest, runBinary, soon, suite, until } from '../lib/daemon.mjs';
 import { lines } from '../lib/streams.mjs';
 import { problem, range } from '../lib/check.mjs';
-import { alive } from '../lib/proc.mjs';
+import { alive, send } from '../lib/proc.mjs';
 
 const MANY = 5_000_000;
 
@@ -342,12 +342,26 @@ suite('a daemon that goes', () => {
   daemonTest('and comes back is waited for; what it did not see is 125', async (d) => {
     const one = begin(d, ['sh', '-c', 'echo begun; exec sleep 1000']);
     await until('it has begun', () => one.text === 'begun\n');
-    d.tolerated = (await d.list()).map((process) => process.pid);
+    const [{ pid }] = await d.list();
     await d.killBoth();
+    send(pid, 'SIGKILL');
+    await until('it is gone', () => !alive(pid));
     await d.start();
     const { code, stdout, stderr } = await one.ended;
     assert.deepEqual([code, stdout.toString()], [125, 'begun\n'], `${stderr}`);
     assert.match(stderr.toString(), /was not seen/);
+  });
+
+  daemonTest('and comes back while the process lives is waited for until that has ended', async (d) => {
+    const one = begin(d, ['sh', '-c', 'echo begun; exec sleep 1000']);
+    await until('it has begun', () => one.text === 'begun\n');
+    const [{ id }] = await d.list();
+    await d.killBoth();
+    await d.start();
+    await d.post(`/v1/processes/${id}/kill`, undefined, { expect: 200 });
+    const { code, stdout, stderr } = await one.ended;
+    const told = (await d.system()).kernel.pidfd_exit_info;
+    assert.deepEqual([code, stdout.toString()], [told ? 137 : 125, 'begun\n'], `${stderr}`);
   });
 
   daemonTest('for good is 3, after some patience', async (d) => {

@@ -100,6 +100,29 @@ static void values_out_of_range_are_refused(void **state)
                                                           sizeof *stops), &packet), -EPROTO);
 }
 
+static void an_entry_to_take_over_must_be_possible(void **state)
+{
+    const struct resume_entry sound = {.pid = 2, .stop_signal = SIGTERM, .grace_us = 5,
+                                       .stop_reason = STOP_NONE};
+    struct resume_entry rows[8];
+    unsigned char bytes[512];
+    struct packet packet;
+    for (size_t i = 0; i < 8; i++)
+        rows[i] = sound;
+    rows[1].pid = 1;
+    rows[2].pid = -7;
+    rows[3].stop_signal = 0;
+    rows[4].grace_us = -1;
+    rows[5].stop_reason = STOP_REASONS;
+    rows[6].stop_deadline_mono_us = -1;
+    rows[7].timeout_deadline_mono_us = INT64_MIN;
+    for (size_t i = 0; i < 8; i++) {
+        size_t size = make_packet(bytes, COMMAND_ADOPT, &rows[i], sizeof rows[i]);
+        assert_int_equal(decode_packet(bytes, size, &packet), i == 0 ? 0 : -EPROTO);
+    }
+    assert_int_equal(packet.command.type, COMMAND_ADOPT);
+}
+
 static void an_upgrade_path_ends_with_its_only_nul(void **state)
 {
     unsigned char bytes[64];
@@ -179,6 +202,7 @@ int main(void)
         cmocka_unit_test(a_packet_may_hold_several_commands),
         cmocka_unit_test(unknown_types_are_refused),
         cmocka_unit_test(values_out_of_range_are_refused),
+        cmocka_unit_test(an_entry_to_take_over_must_be_possible),
         cmocka_unit_test(an_upgrade_path_ends_with_its_only_nul),
         cmocka_unit_test(a_body_in_a_descriptor_is_for_spawns_and_has_a_limit),
         cmocka_unit_test(a_spawn_body_gives_its_parts),
