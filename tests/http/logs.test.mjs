@@ -172,7 +172,7 @@ suite('asking for a part', () => {
       waits.push(now() - began);
     }
     await soon(greps, 'they have searched', 60);
-    assert.ok(Math.max(...waits) < 5, `others waited ${Math.max(...waits)} s`);
+    assert.ok(Math.max(...waits) < 10, `others waited ${Math.max(...waits)} s`);
   });
 
   daemonTest('grep in raw form gives the matching lines', async (d) => {
