@@ -447,6 +447,27 @@ void cgroup_probe(struct keeper *keeper)
     cgroup_give(&slot);
 }
 
+void cgroup_thaw_left(const struct keeper *keeper, pid_t pid)
+{
+    char text[4096], path[sizeof keeper->cgroup_path + sizeof text];
+    const char *end = strrchr(keeper->cgroup_path, '/');
+    if (end == NULL || proc_read(pid, "cgroup", text, sizeof text) == 0) {
+        return;
+    }
+    char *line = strstr(text, "0::"), *slot = line != NULL ? strstr(line, "/" PREFIX) : NULL;
+    if (slot == NULL) {
+        return;
+    }
+    slot[strcspn(slot, "\n")] = 0;
+    snprintf(path, sizeof path, "%.*s%s/cgroup.freeze", (int)(end - keeper->cgroup_path),
+             keeper->cgroup_path, slot);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd >= 0) {
+        (void)!write(fd, "0", 1);
+        close(fd);
+    }
+}
+
 /* Removes all slots, once their processes are gone, and the directory. */
 void cgroup_end(struct keeper *keeper)
 {

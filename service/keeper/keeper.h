@@ -239,6 +239,7 @@ int cgroup_write(int32_t slot, const char *file, const char *text);
 ssize_t cgroup_read(int32_t slot, const char *file, char *text, size_t size);
 bool cgroup_populated(int32_t slot); /* also takes the event away that cgroup_events reports */
 int cgroup_events(int32_t slot);      /* for epoll: EPOLLPRI; owned by the slot */
+void cgroup_thaw_left(const struct keeper *keeper, pid_t pid); /* in a slot of a keeper before us */
 uint32_t cgroup_oom_kills(const struct keeper *keeper, int32_t slot);
 void cgroup_end(struct keeper *keeper);
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -192,6 +193,10 @@ int resume_adopt(struct keeper *keeper, const struct resume_entry *entry)
     }
     attend(keeper, child);
     link_custody(keeper, child);
+    if (child->marks & ENTRY_PAUSED) { /* the freezer that holds it is not ours */
+        tree_signal(keeper, child, SIGSTOP);
+        cgroup_thaw_left(keeper, child->pid);
+    }
     return 0;
 }
 

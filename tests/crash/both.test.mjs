@@ -1,7 +1,7 @@
 // Keeper and server are both killed, or the machine is: what a start finds, and what it may not pretend to know.
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { daemonTest, suite, until } from '../lib/daemon.mjs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { daemonTest, sleep, suite, until } from '../lib/daemon.mjs';
 import { exitedWith, killedBy, problem, range } from '../lib/check.mjs';
 import { alive, send, stat } from '../lib/proc.mjs';
 
@@ -81,14 +81,19 @@ suite('after a crash of both', () => {
 
   daemonTest('a deadline goes on, and a pause', async (d) => {
     const timed = await d.spawn({ argv: ['sleep', '1000'], timeout_seconds: 1 });
-    const paused = await d.spawn({ argv: ['sleep', '1000'] });
+    const paused = await d.sh('while :; do echo >> ticks; sleep 0.02; done', { cwd: d.dir });
+    const ticks = () => statSync(`${d.dir}/ticks`, { throwIfNoEntry: false })?.size ?? 0;
+    await until('it ticks', () => ticks() > 0);
     await d.post(`/v1/processes/${paused.id}/pause`, undefined, { expect: 200 });
     await d.killBoth();
     await d.start();
     await as_told(d, await d.join(timed.id), (done) => assert.equal(done.exit.reason, 'timeout'));
     assert.equal((await d.process(paused.id)).paused, true);
+    const before = ticks();
+    await sleep(0.3);
+    assert.equal(ticks(), before, 'it is paused');
     await d.post(`/v1/processes/${paused.id}/resume`, undefined, { expect: 200 });
-    await until('it goes on', () => stat(paused.pid).state === 'S');
+    await until('it goes on', () => ticks() > before + 2);
     await d.post(`/v1/processes/${paused.id}/kill`, undefined, { expect: 200 });
     await as_told(d, await d.join(paused.id), (done) => killedBy(done, 9, 'SIGKILL'));
   });
