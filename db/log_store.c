@@ -265,6 +265,11 @@ void log_store_committed(struct log_store *store, struct batch *batch)
     store->transaction++;
 }
 
+bool log_store_has_news(const struct log_store *store)
+{
+    return store->touched != NULL;
+}
+
 /* What was not told yet is kept over a rollback; everything else is loaded again. */
 void log_store_reset(struct log_store *store)
 {

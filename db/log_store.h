@@ -82,6 +82,8 @@ int log_store_close_all(struct log_store *store);
 int log_store_flush(struct log_store *store);
 /* Tells what happened: after COMMIT. `batch` NULL: background work, told with the next batch. */
 void log_store_committed(struct log_store *store, struct batch *batch);
+/* Between transactions: something is left to tell. */
+bool log_store_has_news(const struct log_store *store);
 /* After ROLLBACK. */
 void log_store_reset(struct log_store *store);
 

@@ -37,6 +37,7 @@ struct writer {
     struct batch *submitted;
     struct batch *finished;
     bool busy, stopping;
+    bool news;                     /* of upkeep; told with the next batch */
     struct writer_health health;
     struct writer_limits limits;
     bool limits_changed;           /* upkeep looks at them at once */
@@ -233,6 +234,8 @@ static int write_batch(struct writer *writer, struct batch *batch)
     }
     if (logs && !writer->logs_done) {
         code = write_logs(writer, batch);
+    } else if (!writer->logs_done && log_store_has_news(writer->logs)) {
+        log_store_committed(writer->logs, batch);
     }
     if (code != SQLITE_OK) {
         return code;
@@ -301,11 +304,19 @@ static bool process_batch(struct writer *writer, struct batch *batch)
     return true;
 }
 
+static void wake_loop(struct writer *writer)
+{
+    uint64_t one = 1;
+    ssize_t written = write(writer->event_fd, &one, sizeof one);
+    (void)written; /* a full counter wakes the loop too */
+}
+
 static void give_batch_back(struct writer *writer, struct batch *batch)
 {
     pthread_mutex_lock(&writer->mutex);
     writer->finished = batch;
     writer->busy = false;
+    writer->news = log_store_has_news(writer->logs);
     writer->health.degraded = writer->health.full = false;
     writer->health.text[0] = '\0';
     writer->health.batches++;
@@ -313,9 +324,18 @@ static void give_batch_back(struct writer *writer, struct batch *batch)
     writer->health.operations += batch->operations;
     writer->health.log_bytes = log_store_total(writer->logs);
     pthread_mutex_unlock(&writer->mutex);
-    uint64_t one = 1;
-    ssize_t written = write(writer->event_fd, &one, sizeof one);
-    (void)written; /* a full counter wakes the loop too */
+    wake_loop(writer);
+}
+
+static void announce_news(struct writer *writer)
+{
+    if (!log_store_has_news(writer->logs)) {
+        return;
+    }
+    pthread_mutex_lock(&writer->mutex);
+    writer->news = true;
+    pthread_mutex_unlock(&writer->mutex);
+    wake_loop(writer);
 }
 
 /* The next batch, or NULL when upkeep is due or the daemon ends. */
@@ -357,6 +377,7 @@ static void *writer_main(void *context)
         }
         if (!stop) {
             wait_us = upkeep_slice(writer->upkeep, &limits, batch != NULL);
+            announce_news(writer);
         }
     }
     batch_thread_ends();
@@ -454,6 +475,14 @@ struct batch *writer_collect(struct writer *writer)
     writer->finished = NULL;
     pthread_mutex_unlock(&writer->mutex);
     return batch;
+}
+
+bool writer_has_news(struct writer *writer)
+{
+    pthread_mutex_lock(&writer->mutex);
+    bool news = writer->news;
+    pthread_mutex_unlock(&writer->mutex);
+    return news;
 }
 
 void writer_health(struct writer *writer, struct writer_health *out)

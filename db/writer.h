@@ -72,7 +72,8 @@ struct batch {
     struct arena_block *arena;
 };
 
-/* Takes over `db`. `event_fd` (an eventfd, not owned) is written after each finished batch. */
+/* Takes over `db`. `event_fd` (an eventfd, not owned) is written after each finished batch, and
+   when there is news. */
 struct writer *writer_start(struct db *db, int event_fd, struct db_error *error);
 /* Commits what was submitted, ends the thread, closes the database. */
 void writer_stop(struct writer *writer);
@@ -94,6 +95,8 @@ void writer_submit(struct writer *writer, struct batch *batch);
 bool writer_busy(struct writer *writer);
 /* The finished batch, or NULL; the loop frees it. */
 struct batch *writer_collect(struct writer *writer);
+/* Background work has deleted output: the next batch brings its progress, be it an empty one. */
+bool writer_has_news(struct writer *writer);
 
 struct writer_health {
     bool degraded;                     /* the last try failed */

@@ -227,6 +227,9 @@ static void writer_ready(struct watch *watch, uint32_t events)
     while ((batch = writer_collect(recorder->writer))) {
         batch_committed(recorder, batch);
     }
+    if (writer_has_news(recorder->writer)) {
+        recorder_batch(recorder);
+    }
     loop_defer(recorder->loop, &recorder->read_more);
     loop_defer(recorder->loop, &recorder->submit);
 }

@@ -1,6 +1,9 @@
 // How much output is kept, and what happens when that is full.
 import assert from 'node:assert/strict';
+import { writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { daemonTest, suite, until } from '../lib/daemon.mjs';
+import { send } from '../lib/proc.mjs';
 import { exitedWith, lineBytes, range } from '../lib/check.mjs';
 
 const MB = 1 << 20;
@@ -85,6 +88,23 @@ suite('a full log', () => {
       assert.deepEqual(kept(items).map(number), range(1, 1000));
       assert.equal(done.output.dropped_bytes, 0);
     }
+  });
+});
+
+suite('the output of all processes over its limit', () => {
+  daemonTest('goes at the old end, and the processes tell how much, though nothing else happens', { config: 'retention.logs_total_bytes = 64M\n' }, async (d) => {
+    const made = [];
+    for (let i = 0; i < 4; i++) made.push((await d.run({ argv: ['python3', '-c', lines(16384)] })).id);
+    writeFileSync(path.join(d.dir, 'forkful.conf'), 'retention.logs_total_bytes = 2M\n');
+    send(d.pid, 'SIGHUP');
+    await until('all that is missing is counted', async () => {
+      const missing = await Promise.all(made.map(async (id) => {
+        const bytes = (await d.logsBytes(id)).length;
+        const { output } = await d.process(id);
+        return { gone: output.stdout_bytes - bytes, told: output.dropped_bytes };
+      }));
+      return missing[0].gone === MB && missing[1].gone > 0 && missing.every(({ gone, told }) => gone === told);
+    });
   });
 });
 
