@@ -58,6 +58,12 @@ static inline size_t log_open_bytes(const struct log_place *place)
     return (size_t)place->open[0] + place->open[1];
 }
 
+/* What a log that begins here lacks: the lines open here are kept whole (a carry). */
+static inline uint64_t log_bytes_gone(const struct log_place *place)
+{
+    return place->total[0] + place->total[1] - log_open_bytes(place);
+}
+
 /* The row has what it takes to be read alone. */
 static inline bool log_chunk_is_key(const struct log_chunk *chunk)
 {

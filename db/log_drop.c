@@ -81,9 +81,8 @@ static int new_start(struct db *db, const struct log_appender *appender,
 /* The log begins at the start of the boundary now. */
 static void note_start(struct log_appender *appender, const struct log_start *start, bool emptied)
 {
-    uint64_t before = stored_output(appender);
+    uint64_t deleted = log_bytes_gone(&start->place) - log_bytes_gone(&appender->first);
     appender->first = start->place;
-    uint64_t deleted = before - stored_output(appender);
     if (start->reason == LOG_GAP_TRIMMED) {
         appender->deleted.trimmed += deleted;
     } else {
@@ -103,7 +102,7 @@ static int move_start(struct log_store *store, struct log_appender *appender,
 {
     const struct log_place *to = boundary ? &boundary->start : &appender->end;
     const struct log_place *from = &appender->first;
-    uint64_t stored = 0, gone = to->total[0] + to->total[1] - from->total[0] - from->total[1];
+    uint64_t stored = 0, gone = log_bytes_gone(to) - log_bytes_gone(from);
     int code = measure(store->db, appender->process, boundary, &stored, &start->at_us);
     if (code != SQLITE_OK || (!stored && to->next_seq == from->next_seq)) {
         return code;

@@ -46,7 +46,7 @@ bool log_scan_first_gap(const struct log_scan *scan, struct log_record *out)
         return false;
     }
     uint64_t after = scan->query->after, last = scan->first.next_seq - 1;
-    uint64_t gone = scan->first.total[0] + scan->first.total[1] - log_open_bytes(&scan->first);
+    uint64_t gone = log_bytes_gone(&scan->first);
     *out = (struct log_record){
         .seq = last, .at_us = scan->gap_at_us, .gap = scan->gap, .data = "",
         .gap_records = last > after ? last - after : 0, .gap_bytes = after ? 0 : gone,
@@ -355,7 +355,7 @@ int log_totals(struct db *db, int64_t process, struct log_progress *out, struct 
     }
     out->first_seq = scan.first.next_seq;
     out->last_seq = scan.last_seq;
-    out->stored_bytes = total - scan.first.total[0] - scan.first.total[1];
+    out->stored_bytes = total - log_bytes_gone(&scan.first);
     out->trimmed_bytes = scan.trimmed_bytes;
     out->dropped_bytes = total - out->stored_bytes - out->trimmed_bytes;
     out->stdout_bytes = scan.total[0];

@@ -217,7 +217,7 @@ static void tell(struct log_appender *appender, struct log_progress *progress)
     const struct log_place *first = &appender->first, *end = &appender->end;
     *progress = (struct log_progress){
         .process = appender->process, .first_seq = first->next_seq, .last_seq = end->next_seq - 1,
-        .stored_bytes = end->total[0] + end->total[1] - first->total[0] - first->total[1],
+        .stored_bytes = end->total[0] + end->total[1] - log_bytes_gone(first),
         .dropped_bytes = appender->unreported.dropped,
         .trimmed_bytes = appender->unreported.trimmed,
         .stdout_bytes = end->total[0], .stderr_bytes = end->total[1],

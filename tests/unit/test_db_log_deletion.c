@@ -4,7 +4,7 @@
  */
 #include "db_log_world.h"
 
-static void check_after_deletion(struct world *world, size_t index)
+static void check_after_deletion(struct world *world, size_t index, uint64_t dropped)
 {
     struct stored_log got = { 0 };
     const struct stored_log *all = &world->references[index]->log;
@@ -13,11 +13,21 @@ static void check_after_deletion(struct world *world, size_t index)
     if (got.count && got.records[0].record.gap == LOG_GAP_DROP_OLDEST) {
         at = (size_t)got.records[0].record.seq;
         assert_int_equal(got.records[0].record.gap_records, at);
+        assert_int_equal(got.records[0].record.gap_bytes, dropped);
     }
     for (size_t i = at ? 1 : 0; i < got.count; i++)
         assert_same_record(&got.records[i].record, &all->records[at++].record);
     assert_int_equal(at, all->count);
     stored_clear(&got);
+}
+
+/* Output bytes in the chunks of a process, without the open lines that they carry. */
+static uint64_t bytes_in_chunks(struct world *world, size_t index)
+{
+    char sql[100];
+    snprintf(sql, sizeof sql, "SELECT sum(out_bytes + err_bytes) FROM chunk WHERE process=%zu",
+             index + 1);
+    return (uint64_t)number(world->fixture->reader, DB_LOGS, sql);
 }
 
 static void drop_oldest(void **state, uint64_t max_bytes, int batches)
@@ -39,11 +49,12 @@ static void drop_oldest(void **state, uint64_t max_bytes, int batches)
             uint64_t chunk = max_bytes / 8 < 64 ? 64 : max_bytes / 8;
             assert_int_equal(log_totals(world.fixture->reader, (int64_t)index + 1, &totals, &error),
                              SQLITE_OK);
-            assert_true(totals.stored_bytes <= max_bytes + (chunk < LOG_CHUNK_BYTES ? chunk
-                                                            : LOG_CHUNK_BYTES * 9 / 8) * 2);
-            assert_true(totals.stored_bytes >= (written < max_bytes ? written : max_bytes));
+            uint64_t stored = bytes_in_chunks(&world, index);
+            assert_true(stored <= max_bytes + (chunk < LOG_CHUNK_BYTES ? chunk
+                                               : LOG_CHUNK_BYTES * 9 / 8) * 2);
+            assert_true(stored >= (written < max_bytes ? written : max_bytes));
             assert_int_equal(totals.stored_bytes + totals.dropped_bytes, written);
-            check_after_deletion(&world, index);
+            check_after_deletion(&world, index, totals.dropped_bytes);
         }
     }
     check_total(&world);
@@ -90,6 +101,7 @@ static void check_trimmed(struct world *world, size_t index, uint64_t first)
     struct stored_log got = { 0 };
     struct log_progress totals;
     struct db_error error;
+    uint64_t gone = 0;
     query.max_records = 1 + below(3000);
     read_log(world->fixture->reader, query, &got);
     size_t at = first - 1;
@@ -99,6 +111,7 @@ static void check_trimmed(struct world *world, size_t index, uint64_t first)
         assert_int_equal(got.records[0].record.seq, at);
         assert_int_equal(got.records[0].record.gap_records, at);
         assert_int_equal(got.records[0].record.at_us > 0, 1);
+        gone = got.records[0].record.gap_bytes;
     }
     for (size_t i = at ? 1 : 0; i < got.count; i++)
         assert_same_record(&got.records[i].record, &all->records[at++].record);
@@ -108,6 +121,7 @@ static void check_trimmed(struct world *world, size_t index, uint64_t first)
     assert_int_equal(log_totals(world->fixture->reader, (int64_t)index + 1, &totals, &error), SQLITE_OK);
     assert_int_equal(totals.first_seq, first);
     assert_int_equal(totals.dropped_bytes, 0);
+    assert_int_equal(totals.trimmed_bytes, gone);
     assert_int_equal(totals.stored_bytes + totals.trimmed_bytes,
                      world->references[index]->raw_bytes[0] + world->references[index]->raw_bytes[1]);
 }
