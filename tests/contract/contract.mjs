@@ -23,11 +23,19 @@ function pointer(place) {
   return `${ROOT}#/${escaped.join('/')}`;
 }
 
+/** A copy in which no object has other properties than those described: an answer holds nothing that the document leaves out. */
+function closed(value) {
+  if (Array.isArray(value)) return value.map(closed);
+  if (value === null || typeof value !== 'object') return value;
+  const copy = Object.fromEntries(Object.entries(value).map(([name, one]) => [name, closed(one)]));
+  return value.type === 'object' && value.properties && value.additionalProperties === undefined ? { ...copy, additionalProperties: false } : copy;
+}
+
 function compiler(document) {
   const ajv = new Ajv({ strict: true, allErrors: true, allowUnionTypes: true, strictRequired: false });
   addFormats(ajv);
   ajv.addVocabulary([...EXTENSIONS, ...Object.keys(document)]);  // the document itself is looked at as a schema too
-  ajv.addSchema(document, ROOT, false, false);
+  ajv.addSchema(closed(document), ROOT, false, false);
   return ajv;
 }
 

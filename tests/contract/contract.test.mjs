@@ -37,11 +37,11 @@ test('the error names the operation, the status and the field', () => {
   fails(answer({ body: JSON.stringify({ ...record, pid: 'x' }) }), /getProcess.* 200[^]*\/pid must be integer/);
 });
 
-test('a field that is missing is an error, one that is new is none', () => {
+test('a field that is missing is an error, and so is one that is not described', () => {
   const { exit, ...rest } = record;
   assert.ok(exit);
   fails(answer({ body: rest }), /required property 'exit'/);
-  passes(answer({ body: { ...record, brand_new: 1 } }));
+  fails(answer({ body: { ...record, brand_new: 1 } }), /additional properties/);
 });
 
 test('a path without variables goes before one with', () => {
