@@ -6,6 +6,7 @@
 
 #include "api/page.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/similar.h"
@@ -31,30 +32,35 @@ bool query_unsigned(const char *text, uint64_t *out)
     return true;
 }
 
+/* NULL: there are none. */
+static const char *skip_digits(const char *at)
+{
+    size_t count = strspn(at, "0123456789");
+    return count > 0 ? at + count : NULL;
+}
+
+/* As JSON writes numbers that are not negative: programs print small floats as 1e-05. */
+static bool is_number(const char *at)
+{
+    at = skip_digits(at);
+    if (at != NULL && *at == '.') {
+        at = skip_digits(at + 1);
+    }
+    if (at != NULL && (*at == 'e' || *at == 'E')) {
+        at += 1 + (at[1] == '+' || at[1] == '-');
+        at = skip_digits(at);
+    }
+    return at != NULL && *at == '\0';
+}
+
 bool query_seconds(const char *text, int64_t *out_us)
 {
-    int64_t us = 0, scale = SECOND_US;
-    const char *first = text;
-
-    for (; *text >= '0' && *text <= '9'; text++) {
-        us = us * 10 + (*text - '0');
-        us = us > SECONDS_MOST ? SECONDS_MOST : us;
-    }
-    if (text == first) {
+    if (!is_number(text)) {
         return false;
     }
-    us *= SECOND_US;
-    if (*text == '.') {
-        first = ++text;
-        for (; *text >= '0' && *text <= '9'; text++) {
-            us += (*text - '0') * (scale /= 10);
-        }
-        if (text == first) {
-            return false;
-        }
-    }
-    *out_us = us;
-    return *text == '\0';
+    double seconds = strtod(text, NULL);
+    *out_us = (int64_t)((seconds < SECONDS_MOST ? seconds : SECONDS_MOST) * SECOND_US + 0.5);
+    return true;
 }
 
 bool query_bool(const char *text, bool *out)

@@ -31,8 +31,7 @@ const char *query_value(const struct query *query, const char *name);
 
 /* "12" → 12, at most INT64_MAX. False: not that. */
 bool query_unsigned(const char *text, uint64_t *out);
-/* "1", "1.5" (not ".5") → microseconds; more than a year counts as one, finer than a microsecond is
-   cut. False: not that. */
+/* "1", "1.5" (not ".5"), "1e-05" → microseconds; more than a year counts as one. False: not that. */
 bool query_seconds(const char *text, int64_t *out_us);
 /* "true" or "1", "false" or "0". */
 bool query_bool(const char *text, bool *out);

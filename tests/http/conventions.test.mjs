@@ -212,7 +212,7 @@ suite('query', () => {
       ['/v1/processes?limit=-1', 'limit'], ['/v1/processes?limit=', 'limit'], ['/v1/processes?limit=1.5', 'limit'],
       ['/v1/processes?state=dead', 'state'], ['/v1/processes?order=name', 'order'], ['/v1/processes?label=team', 'label'],
       [`/v1/processes/${id}/join?wait=-1`, 'wait'], [`/v1/processes/${id}/join?wait=long`, 'wait'], [`/v1/processes/${id}/join?wait=nan`, 'wait'],
-      [`/v1/processes/${id}/join?wait=1e999`, 'wait'], [`/v1/processes/${id}/logs?after=x`, 'after'], [`/v1/processes/${id}/logs?stream=stdin`, 'stream'],
+      [`/v1/processes/${id}/join?wait=1e`, 'wait'], [`/v1/processes/${id}/logs?after=x`, 'after'], [`/v1/processes/${id}/logs?stream=stdin`, 'stream'],
       [`/v1/processes/${id}/logs?since=yesterday`, 'since'], [`/v1/processes/${id}/logs?follow=maybe`, 'follow'],
       [`/v1/processes/${id}/logs?grep=%5B`, 'grep'], ['/v1/changes?after=-1', 'after'], ['/v1/log?level=loud', 'level'],
       ['/v1/processes?limit=99999999999999999999', 'limit']]) {

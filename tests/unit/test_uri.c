@@ -179,7 +179,7 @@ static void a_query_that_cannot_be_decoded_is_malformed(void **state)
     }
 }
 
-static void numbers_and_seconds_have_one_spelling(void **state)
+static void numbers_are_digits_and_seconds_as_json_writes_them(void **state)
 {
     uint64_t number;
     int64_t us;
@@ -191,13 +191,22 @@ static void numbers_and_seconds_have_one_spelling(void **state)
                  query_unsigned("+1", &number) || query_unsigned("0x1", &number));
     assert_true(query_seconds("1.5", &us));
     assert_int_equal(us, 1500000);
+    assert_true(query_seconds("1.001", &us));
+    assert_int_equal(us, 1001000);
     assert_true(query_seconds("0.0000019", &us));
-    assert_int_equal(us, 1);
+    assert_int_equal(us, 2);
+    assert_true(query_seconds("1e-05", &us)); /* what Python prints of what is left of a wait */
+    assert_int_equal(us, 10);
+    assert_true(query_seconds("2.5E+1", &us));
+    assert_int_equal(us, 25000000);
+    assert_true(query_seconds("1e999", &us));
+    assert_int_equal(us, 366ll * 86400 * 1000000);
     assert_true(query_seconds("99999999999999999999999999", &us));
     assert_int_equal(us, 366ll * 86400 * 1000000);
     assert_false(query_seconds(".5", &us) || query_seconds("1.", &us) ||
-                 query_seconds("1e3", &us) || query_seconds("-1", &us) ||
-                 query_seconds("inf", &us) || query_seconds("", &us));
+                 query_seconds("1e", &us) || query_seconds("-1", &us) ||
+                 query_seconds("0x1p3", &us) || query_seconds("1e-", &us) ||
+                 query_seconds("e3", &us) || query_seconds("inf", &us) || query_seconds("", &us));
 }
 
 int main(void)
@@ -212,7 +221,7 @@ int main(void)
         cmocka_unit_test(all_faults_of_a_query_come_in_one_problem),
         cmocka_unit_test(of_very_many_faults_of_a_query_only_some_are_told),
         cmocka_unit_test(a_query_that_cannot_be_decoded_is_malformed),
-        cmocka_unit_test(numbers_and_seconds_have_one_spelling),
+        cmocka_unit_test(numbers_are_digits_and_seconds_as_json_writes_them),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
