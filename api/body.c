@@ -96,11 +96,13 @@ static struct problem *not_parsed(const json_error_t *error)
                             error->column);
     }
     /* Not what stands there: it may be a secret. */
-    const char *near = strstr(error->text, " near '");
-    int bytes = near ? (int)(near - error->text) : (int)strlen(error->text);
+    bool is_nul = json_error_code(error) == json_error_null_character;
+    const char *text = is_nul ? "\\u0000 is not taken" : error->text;
+    const char *near = strstr(text, " near '");
+    int bytes = near ? (int)(near - text) : (int)strlen(text);
     return problem_make(PROBLEM_INVALID_JSON,
                         "The body is not valid JSON: line %d, column %d: %.*s.", error->line,
-                        error->column, bytes, error->text);
+                        error->column, bytes, text);
 }
 
 struct problem *body_parse(const char *data, size_t bytes, json_t **out)

@@ -151,7 +151,7 @@ static bool check_bounds(struct walk *walk, const struct field *field, const jso
     if (size >= field->min && size <= field->max) {
         return true;
     }
-    text_printf(&expected, "from %.15g to %.15g%s", field->min, field->max, unit);
+    text_printf(&expected, "from %.16g to %.16g%s", field->min, field->max, unit);
     must_be(walk, expected.failed ? "within its bounds" : expected.data);
     text_free(&expected);
     return false;

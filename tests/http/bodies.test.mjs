@@ -53,6 +53,12 @@ suite('control characters', () => {
 });
 
 suite('JSON', () => {
+  daemonTest('is refused in words of its own, with bounds to the last digit', async (d) => {
+    assert.equal((await send(d, '{"argv":["a\\u0000b"]}')).body.detail, 'The body is not valid JSON: line 1, column 19: \\u0000 is not taken.');
+    assert.equal((await send(d, '{"argv":["true"],"rlimits":{"nofile":-1}}')).body.detail, 'It must be from 0 to 9007199254740991.');
+    assert.equal((await send(d, '{"argv":["true"],"timeout_seconds":-1}')).body.detail, 'It must be from 1e-06 to 315360000.');
+  });
+
   daemonTest('what is not exactly one JSON object is 400 invalid_json, and starts nothing', async (d) => {
     const bodies = {
       empty: '', blank: '  ', cut: '{"argv":["true"]', trailing: '{"argv":["true"]}x', two: '{"argv":["true"]}{"argv":["true"]}',
