@@ -93,9 +93,11 @@ suite('a body', () => {
     assert.deepEqual((await attack(d, request(d, 'POST /v1/sessions', `${closing}Content-Length: ${blanks.length}\r\n`, blanks))).statuses, [413]);
     const chunk = `10000\r\n${' '.repeat(65536)}\r\n`;
     assert.deepEqual((await attack(d, request(d, 'POST /v1/sessions', `${closing}Transfer-Encoding: chunked\r\n`, `${chunk.repeat(32)}0\r\n\r\n`))).statuses, [413]);
-    const endless = await repelled(d, request(d, 'POST /v1/sessions', `${lines}Transfer-Encoding: chunked\r\n`, chunk.repeat(200)), 413, 'chunks without end');
-    assert.ok(endless.closed);
-    await repelled(d, request(d, 'POST /v1/sessions', `${lines}Transfer-Encoding: chunked\r\n`, chunk.repeat(200), { token: null }), 413, 'without end and without a token');
+    for (const who of [{}, { token: null }]) {
+      const endless = await attack(d, request(d, 'POST /v1/sessions', `${lines}Transfer-Encoding: chunked\r\n`, chunk.repeat(200), who));
+      assert.ok(endless.closed, 'chunks without end');
+      for (const status of endless.statuses) assert.equal(status, 413); // a reset may have overtaken it
+    }
     await nothingMade(d);
   });
 
