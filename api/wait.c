@@ -64,14 +64,19 @@ static const struct entry *find_gone(const struct several *several)
     return i < several->count ? &several->entries[i] : NULL;
 }
 
-static bool is_over(const struct several *several)
+/* What was waited for has come. */
+static bool has_come(const struct several *several)
 {
     size_t ready = 0;
     for (size_t i = 0; i < several->count; i++) {
         ready += is_ready(&several->entries[i]);
     }
-    return (several->all ? ready == several->count : ready > 0) ||
-           several->deadline_us <= time_monotonic_us();
+    return several->all ? ready == several->count : ready > 0;
+}
+
+static bool is_over(const struct several *several)
+{
+    return has_come(several) || several->deadline_us <= time_monotonic_us();
 }
 
 /* ---- the answer ---- */
@@ -108,12 +113,14 @@ static void stored(struct stored *stored)
     answer_json(several->request, 200, &several->body);
 }
 
+/* Some of `all` are not what was waited for: whoever gets any entry need not count them. */
 static void write_ready(struct several *several)
 {
+    bool come = has_come(several);
     text_put(&several->body, "{\"ready\":[");
     for (size_t i = 0; i < several->count; i++) {
         const struct entry *entry = &several->entries[i];
-        char *json = is_ready(entry) ? json_dumps(entry->json, JSON_COMPACT) : NULL;
+        char *json = come && is_ready(entry) ? json_dumps(entry->json, JSON_COMPACT) : NULL;
         if (json) {
             text_json_comma(&several->body);
             text_put(&several->body, json);

@@ -19,7 +19,8 @@ suite('waiting for several', () => {
     const { id } = await d.spawn({ argv: ['sleep', '1000'] });
     const all = [{ process: done.id }, { process: id }, { lock: 'free' }, { lock: 'held' }];
     assert.deepEqual(await ready(d, { any: all }), [{ process: done.id }, { lock: 'free' }]);
-    assert.deepEqual(await ready(d, { all }, 0.1), [{ process: done.id }, { lock: 'free' }]);
+    assert.deepEqual(await ready(d, { all }, 0.1), [], 'time ran out before all were ready');
+    assert.deepEqual(await ready(d, { all: [{ process: done.id }, { lock: 'free' }] }, 0), [{ process: done.id }, { lock: 'free' }]);
     assert.deepEqual(await ready(d, { any: [{ process: id }] }, 0), []);
     await acquire(d, 'free');
   });
