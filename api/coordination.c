@@ -38,22 +38,34 @@ struct owner request_owner(const struct request *request)
     return principal_owner(request_principal(request));
 }
 
-bool request_holds(struct request *request)
+/* That of If-Hold, or NULL. */
+static struct hold *find_guard(const struct request *request)
 {
     const char *id = request_header(request, "If-Hold");
-    const struct hold *hold =
-        id ? hold_find_text(&request_app(request)->service, id, strlen(id)) : NULL;
-    if (!id || (hold && hold->end == HOLD_LIVE)) {
-        return true;
-    }
+    return id ? hold_find_text(&request_app(request)->service, id, strlen(id)) : NULL;
+}
+
+static struct problem *guard_problem(const struct request *request)
+{
+    const char *id = request_header(request, "If-Hold");
+    const struct hold *hold = find_guard(request);
     struct problem *problem =
         hold ? hold_ended_problem(hold)
              : problem_make(PROBLEM_HOLD_ENDED, "If-Hold: %.64s is no hold that is known", id);
     if (problem->code == PROBLEM_HOLD_ENDED) { /* not the one that stands for all, without memory */
         problem->status = 412;
     }
-    answer_problem(request, problem);
-    return false;
+    return problem;
+}
+
+bool request_holds(struct request *request)
+{
+    const struct hold *hold = find_guard(request);
+    bool holds = !request_header(request, "If-Hold") || (hold && hold->end == HOLD_LIVE);
+    if (!holds) {
+        answer_problem(request, guard_problem(request));
+    }
+    return holds;
 }
 
 bool request_can_store(struct request *request)
@@ -169,6 +181,7 @@ void request_keep(struct request *request)
 static void claim_done(struct claim *claim, enum claim_result result)
 {
     struct claim_call *call = claim->context;
+    waiter_cancel(&call->guard);
     call->ended(call, result);
 }
 
@@ -177,6 +190,7 @@ static void call_gone(struct request *request, void *context)
     struct claim_call *call = context;
     bool granted = call->granted;
     claim_give_up(call->claim);
+    waiter_cancel(&call->guard);
     stored_cancel(&call->stored);
     if (granted && call->undo) {
         call->undo(call);
@@ -200,6 +214,25 @@ static void park(struct claim_call *call)
     }
 }
 
+static void guard_ended(struct waiter *waiter, bool woken)
+{
+    struct claim_call *call =
+        (struct claim_call *)((char *)waiter - offsetof(struct claim_call, guard));
+    if (woken) {                       /* else the claim's time is over too */
+        claim_give_up(call->claim);
+        call->claim->problem = guard_problem(call->request);
+        call->ended(call, CLAIM_FAILED);
+    }
+}
+
+/* False: no memory. */
+static bool park_guard(struct claim_call *call, int64_t deadline_us)
+{
+    struct hold *hold = call->asks ? find_guard(call->request) : NULL;
+    return !hold || waiter_park(hold->service->loop, &hold->watchers, &call->guard, deadline_us,
+                                guard_ended);
+}
+
 void claim_call_park(struct claim_call *call, struct wait_list *list, struct object *object,
                      int64_t deadline_us)
 {
@@ -207,9 +240,12 @@ void claim_call_park(struct claim_call *call, struct wait_list *list, struct obj
     call->claim->done = claim_done;
     call->claim->gone = call_is_gone;
     call->claim->context = call;
-    if (claim_park(service, list, call->claim, object, deadline_us)) {
+    if (!park_guard(call, deadline_us)) {
+        respond_no_memory(call->request);
+    } else if (claim_park(service, list, call->claim, object, deadline_us)) {
         park(call);
     } else {
+        waiter_cancel(&call->guard);
         respond_no_memory(call->request);
     }
 }

@@ -50,6 +50,8 @@ struct claim_call {
     struct request *request;
     struct stored stored;
     bool parked, granted;              /* granted: its answer waits for the commit, or goes */
+    bool asks;                         /* it changes something only when granted: If-Hold holds until then */
+    struct waiter guard;               /* `asks`: of the end of the hold of If-Hold */
     /* On the loop, after the claim has ended: answers, or prepares the answer and calls claim_call_stored. */
     void (*ended)(struct claim_call *call, enum claim_result result);
     /* After claim_call_stored: the commit is done, answer now. */
@@ -60,8 +62,8 @@ struct claim_call {
     void (*left)(struct claim_call *call);
 };
 
-/* Parks in `list` until the deadline; whoever is gone gives up its place. Fields claim, request, ended, answer
-   and undo, and claim->owner and claim->ttl_us, are set before. */
+/* Parks in `list` until the deadline; whoever is gone gives up its place. Fields claim, request, asks, ended,
+   answer and undo, and claim->owner and claim->ttl_us, are set before. */
 void claim_call_park(struct claim_call *call, struct wait_list *list, struct object *object,
                      int64_t deadline_us);
 /* Waits for the commit of what is in the open batch, then calls `answer`; from `ended`, or instead of parking. */

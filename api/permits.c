@@ -141,7 +141,8 @@ void handle_acquire(struct request *request)
         acquire->claim.claim.owner = owner;
         acquire->claim.claim.ttl_us = field_seconds_us(body, "ttl_seconds", standard_us);
         acquire->call = (struct claim_call){.claim = &acquire->claim.claim, .request = request,
-                                            .ended = ended, .answer = answer_hold, .undo = undo};
+                                            .asks = true, .ended = ended,
+                                            .answer = answer_hold, .undo = undo};
         acquire_or_wait(request, permit_of(object), acquire);
     }
 }

@@ -222,6 +222,7 @@ void handle_send_to_pipe(struct request *request)
         return;
     }
     self->call.claim = &self->sender.claim;
+    self->call.asks = true;
     self->sender.claim.owner = request_owner(request);
     send_or_wait(self, pipe);
 }
@@ -314,6 +315,7 @@ void handle_receive_from_pipe(struct request *request)
     }
     self->raw = raw;
     self->call.claim = &self->receiver.claim;
+    self->call.asks = true;
     self->receiver.claim.owner = request_owner(request);
     if (!request_param_unsigned(request, "max_bytes", &self->receiver.max_bytes)) {
         self->receiver.max_bytes = UINT64_MAX;

@@ -130,7 +130,7 @@ static void wait_for_room(struct request *request, struct queue *queue,
     call->batch = batch;
     call->putter.claim.owner = request_owner(request);
     call->call = (struct claim_call){.claim = &call->putter.claim, .request = request,
-                                     .ended = ended, .answer = answer_put};
+                                     .asks = true, .ended = ended, .answer = answer_put};
     claim_call_park(&call->call, &queue->putters, &queue->object, request_patience(request, 0));
 }
 

@@ -356,7 +356,7 @@ void handle_receive(struct request *request)
         respond_no_memory(request);
         return;
     }
-    call->call = (struct claim_call){.request = request, .ended = ended,
+    call->call = (struct claim_call){.request = request, .asks = true, .ended = ended,
                                      .answer = answer_received, .undo = undo};
     struct problem *problem = read_request(call);
     struct queue *queue = problem ? NULL : request_queue_to_change(request);
