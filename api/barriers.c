@@ -93,9 +93,15 @@ static void undo(struct claim_call *call)
     }
 }
 
+/* An owner that was told of an upgrade comes back to its place, or its end breaks the barrier. */
 static void left(struct claim_call *call)
 {
-    barrier_call_left(&((struct barrier_call *)call)->claim);
+    struct barrier_call *self = (struct barrier_call *)call;
+    if (http_leaves(call->request)) {
+        barrier_call_over(&self->claim, !is_bare(self));
+    } else {
+        barrier_call_left(&self->claim);
+    }
 }
 
 /* ---- wait ---- */

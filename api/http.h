@@ -157,6 +157,8 @@ void http_park(struct request *request, struct park park);
 /* A parked request whose client has gone: `gone` is called now, if the loop was not yet told. Costs a system
    call. False: the client is there, or the request goes on without it. */
 bool http_gone(struct request *request);
+/* Whoever is told `gone` now: it is this server that goes, not the client. */
+bool http_leaves(const struct request *request);
 /* Called once after the answer went out or failed to; ok false: the client did not get it (or there
    was no answer). The request is freed after that. More than one may be set; they are called in the
    order of setting. False: no memory, it will not be called. */

@@ -116,6 +116,11 @@ bool http_gone(struct request *request)
     return true;
 }
 
+bool http_leaves(const struct request *request)
+{
+    return request->http->draining;
+}
+
 void park_settle(struct request *request)
 {
     park_enter(request);

@@ -162,6 +162,25 @@ suite('a place', () => {
     problem(await one.client.call('POST', '/v1/barriers/b/wait?wait=0'), 409, 'not_granted');
   });
 
+  daemonTest('outlives an upgrade that ends its call, and breaks the barrier when its owner does not come back', async (d) => {
+    await make(d, 'b', { parties: 3 });
+    const [one, two] = [await session(d), await session(d)];
+    const calls = [];
+    for (const { client } of [one, two]) {
+      calls.push(wait(client, 'b'));
+      await waiting(d, calls.length);
+    }
+    const { server_pid } = await d.system();
+    await d.post('/v1/upgrade', undefined, { expect: 202 });
+    for (const call of calls) problem(await call, 503, 'unavailable');
+    for (const client of [d.admin, one.client, two.client]) client.reconnect();
+    await d.otherServer(server_pid);
+    assert.deepEqual((await look(d)).holds.map((hold) => hold.owner), [one.id, two.id]);
+    const again = wait(two.client, 'b');
+    await d.delete(`/v1/sessions/${one.id}`);
+    await broken(again, 'owner_ended', one.id);
+  });
+
   daemonTest('of an idle owner that a break has taken is told so, even after the reset', async (d) => {
     await make(d, 'b', { parties: 3 });
     const one = await session(d);
