@@ -255,7 +255,7 @@ size_t queue_unfinished(const struct queue *queue)
 
 bool queue_drained(const struct queue *queue)
 {
-    return queue->closed && queue_unfinished(queue) == 0;
+    return queue->closed && (queue->cut || queue_unfinished(queue) == 0);
 }
 
 /* ---- what an admin does ---- */

@@ -464,9 +464,26 @@ suite('the end', () => {
     const [one] = await receive(d);
     await d.post('/v1/queues/q/close', { immediate: true }, { expect: 200 });
     assert.deepEqual([(await look(d)).ready, (await look(d)).leased], [0, 1]);
+    problem(await d.call('POST', '/v1/queues/q/receive?wait=60'), 410, 'closed');
+    assert.deepEqual((await d.post('/v1/wait', { any: [{ queue: 'q' }] }, { expect: 200 })).body.ready, [{ queue: 'q' }]);
     await act(d, one.hold, 'release');
     assert.equal((await look(d)).unfinished, 0);
     problem(await d.call('POST', '/v1/queues/q/receive'), 410, 'closed');
+  });
+
+  daemonTest('a queue that is closed at once tells who waits, though a message is still leased', async (d) => {
+    await make(d);
+    await put(d, 1);
+    const [one] = await receive(d);
+    const parked = [1, 2].map(() => d.call('POST', '/v1/queues/q/receive?wait=60'));
+    await until('both wait', async () => (await look(d)).waiters === 2);
+    const joining = d.get('/v1/queues/q/join?wait=60');
+    await d.post('/v1/queues/q/close', undefined, { expect: 200 });
+    assert.equal((await look(d)).waiters, 2, 'the message may come back');
+    await d.post('/v1/queues/q/close', { immediate: true }, { expect: 200 });
+    for (const answer of await Promise.all(parked)) problem(answer, 410, 'closed');
+    await act(d, one.hold, 'ack');
+    assert.equal((await joining).body.unfinished, 0);
   });
 
   daemonTest('a queue goes with its owner when it was made so', async (d) => {
