@@ -47,8 +47,8 @@ static void wait_for(struct request *request, struct task *task, int status_late
 
 /* ---- one is given ---- */
 
-/* A repeat of a call that waits gets what was promised with the task itself, whatever becomes of the call: that the
-   task is there. */
+/* Stored with the task itself: when the server dies before a call that waits has its answer, which takes the place
+   of this one, a repeat gets what was promised, that the task is there. */
 static void keep_promise(struct request *request, const struct task *task, const char *location)
 {
     const struct answer_key *key = idempotency_key(request);
@@ -66,7 +66,6 @@ static void keep_promise(struct request *request, const struct task *task, const
         !answer_insert(recorder_batch(request_app(request)->service.recorder), &row)) {
         recorder_fatal("out of memory for a stored answer");
     }
-    idempotency_stored(request);
     text_free(&body);
 }
 

@@ -440,6 +440,28 @@ suite('a pool and others', () => {
     problem(await submit(d, 3, { headers: { 'If-Hold': hold.id } }), 412, 'hold_ended');
   });
 
+  daemonTest('a call that waits is replayed with its result, and as a task that was given when the server died before', async (d) => {
+    await make(d, { processes: 1, mode: 'stdio', spec: { argv: ['cat'] } });
+    const again = (key, body) => d.call('POST', '/v1/pools/p/tasks?wait=60', { body, headers: { 'Idempotency-Key': key } });
+    const first = await again('done', [1]);
+    assert.deepEqual([first.status, first.body.state, first.body.result], [200, 'done', [1]]);
+    await d.killServer();
+    const replayed = await again('done', [1]);
+    assert.deepEqual([replayed.status, replayed.body, replayed.headers.location], [200, first.body, first.headers.location]);
+    assert.equal(replayed.headers['idempotency-replayed'], 'true');
+
+    await d.call('PUT', '/v1/pools/slow', { body: { processes: 1, spec: sh('sleep 1000') }, expect: 201 });
+    const slow = () => d.call('POST', '/v1/pools/slow/tasks?wait=60', { body: 1, headers: { 'Idempotency-Key': 'slow' } });
+    const cut = slow().catch(() => {});
+    await until('the task runs', async () => (await d.get('/v1/pools/slow/tasks?state=running')).body.items.length === 1);
+    await d.killServer();
+    await cut;
+    const promised = await slow();
+    assert.deepEqual([promised.status, promised.body.pool, promised.headers['idempotency-replayed']], [202, 'slow', 'true']);
+    assert.equal((await d.get('/v1/pools/slow')).body.submitted_total, 1);
+    await d.delete('/v1/pools/slow');
+  });
+
   daemonTest('a client that goes away leaves its task', async (d) => {
     await make(d, { processes: 1, spec: sh('sleep 0.3; echo 1') });
     const abort = new AbortController();
