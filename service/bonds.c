@@ -230,7 +230,7 @@ bool bonds_guard(struct hold *hold)
 static struct problem *put_record(struct process *process, struct queue *queue)
 {
     struct text record = {0};
-    struct queue_putter putter = {0};
+    struct queue_putter putter = {.count = 1, .beyond = true};
     struct problem *problem = NULL;
     process_json(&record, process);
     struct message_content content = {"application/json", record.data, record.bytes};
@@ -240,15 +240,14 @@ static struct problem *put_record(struct process *process, struct queue *queue)
     if (!putter.first) {
         return problem ? problem : problem_make(PROBLEM_OUT_OF_MEMORY, "no memory for the record");
     }
-    putter.count = 1;
     putter.bytes = content.body_bytes;
     problem = queue_put(queue, &putter);
-    if (!putter.in) {
+    if (problem) {
         queue_drop(process->service, putter.first);
-        return problem ? problem : queue_full_problem(queue);
+    } else {
+        queue_serve(queue);
     }
-    queue_serve(queue);
-    return NULL;
+    return problem;
 }
 
 void bonds_ended(struct process *process)

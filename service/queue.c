@@ -31,8 +31,8 @@ static struct problem *refuse_put(const struct queue *queue, const struct queue_
     if (queue->closed) {
         return problem_make(PROBLEM_CLOSED, "%s is closed", queue->object.resource);
     }
-    if ((queue->max_messages && putter->count > queue->max_messages) ||
-        (queue->max_bytes && putter->bytes > queue->max_bytes)) {
+    if (!putter->beyond && ((queue->max_messages && putter->count > queue->max_messages) ||
+                            (queue->max_bytes && putter->bytes > queue->max_bytes))) {
         return problem_make(PROBLEM_PAYLOAD_TOO_LARGE, "%s never has room for that much",
                             queue->object.resource);
     }
@@ -81,7 +81,7 @@ static struct problem *put_in(struct queue *queue, struct queue_putter *putter)
 struct problem *queue_put(struct queue *queue, struct queue_putter *putter)
 {
     struct problem *problem = refuse_put(queue, putter);
-    if (!problem && !queue->putters.count && has_room(queue, putter)) {
+    if (!problem && (putter->beyond || (!queue->putters.count && has_room(queue, putter)))) {
         problem = put_in(queue, putter);
     }
     return problem;

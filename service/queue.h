@@ -67,6 +67,7 @@ struct queue_putter {
     size_t count;
     uint64_t bytes;                    /* of the bodies */
     bool in;
+    bool beyond;                       /* goes in though the queue is full: nobody is there who could wait */
 };
 /* NULL: done (`in`; the caller calls queue_serve when it has looked at them), or the queue is full, and
    the putter may be parked in queue->putters. Else why not: closed, larger than the queue, no memory. */

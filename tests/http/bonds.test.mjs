@@ -108,4 +108,17 @@ suite('on_exit', () => {
     assert.deepEqual([message.body.id, message.body.exitcode], [while_dead.id, 10]);
     assert.equal((await d.get('/v1/queues/deaths')).body.unfinished, 0);
   });
+
+  daemonTest('puts it into a queue that is full too, and before whoever waits for room', async (d) => {
+    await d.call('PUT', '/v1/queues/deaths', { body: { max_messages: 1, max_bytes: 8 }, expect: 201 });
+    await d.call('POST', '/v1/queues/deaths/messages', { body: 'first', expect: 201 });
+    const waiting = d.call('POST', '/v1/queues/deaths/messages?wait=60', { body: 'late' });
+    await until('it waits', async () => (await d.get('/v1/queues/deaths')).body.putters === 1);
+    const { id } = await d.sh('exit 3', { on_exit: { queue: 'deaths' } });
+    exitedWith(await d.join(id), 3);
+    assert.equal((await receive(d)).body, 'first');
+    assert.equal((await receive(d)).body.id, id);
+    assert.equal((await waiting).status, 201);
+    assert.equal((await receive(d)).body, 'late');
+  });
 });
