@@ -44,8 +44,9 @@ enum { ADDRESS_BYTES = 64 };
 enum { REQUEST_ARENA = 960, FREE_REQUESTS = 256, STREAM_BYTES = 65536, ALIGNMENT = 16 };
 #define SEND_US (300 * 1000000ll) /* for a whole answer to a client that reads slowly */
 #define PING_US (15 * 1000000ll)  /* of silence on an SSE stream */
-/* Of a refused body: so much is read and thrown away, so that the client sees the answer. */
-#define DISCARD_BYTES (8u << 20)
+/* Of a refused body: so much is read and thrown away, so that the client sees the answer; twice a payload's
+   standard limit. */
+#define DISCARD_BYTES (32u << 20)
 
 struct peer {
     struct http_port *port;

@@ -193,6 +193,15 @@ suite('size', () => {
     await d.get('/v1/system');
   });
 
+  daemonTest('a client that sends a payload over the limit without asking first is told 413 too', async (d) => {
+    await d.call('PUT', '/v1/queues/q', { body: {}, expect: 201 });
+    const { stdin_body_bytes } = (await d.system()).limits;
+    for (const more of [1, 4 << 20]) {
+      problem(await d.call('POST', '/v1/queues/q/messages', { raw: Buffer.alloc(stdin_body_bytes + more) }), 413, 'payload_too_large');
+    }
+    assert.equal((await d.get('/v1/queues/q')).body.ready, 0);
+  });
+
   daemonTest('a small call takes as much as http.body_bytes says, and system tells it', { config: 'http.body_bytes = 2000\n' }, async (d) => {
     assert.equal((await d.system()).limits.request_body_bytes, 2000);
     await d.post('/v1/sessions', { ttl_seconds: 5 }, { expect: 201 });
