@@ -202,9 +202,21 @@ static void write_lease(struct text *text, const struct message *message)
                                           .end = HOLD_LIVE});
 }
 
+/* Who has it, or had it last before it was buried, and how that one ended. */
+static void write_owner(struct text *text, const struct message *message)
+{
+    const struct attempts *history = message->history;
+    bool buried = message->state == MESSAGE_BURIED && history && history->count;
+    struct attempt last = buried ? history->items[history->count - 1] : (struct attempt){0};
+    text_json_key(text, "owner");
+    owner_json(text, message->hold ? &message->hold->owner : &last.owner);
+    write_exitcode(text, &last);
+}
+
 void message_write_history(struct text *text, const struct message *message)
 {
     const struct attempts *history = message->history;
+    write_owner(text, message);
     text_json_key(text, "reason");
     text_json_string(text, message->reason);
     text_json_key(text, "buried_at");

@@ -90,7 +90,7 @@ void message_note_end(struct message *message, const struct hold *hold);
 void message_write_body(struct text *text, const struct message *message);
 /* "id":…,"state":…, times, numbers. */
 void message_write_head(struct text *text, const struct message *message);
-/* "reason":…,"buried_at":…,"attempts":[…] */
+/* "owner":…,"exitcode":…,"reason":…,"buried_at":…,"attempts":[…] */
 void message_write_history(struct text *text, const struct message *message);
 
 /* ---- the durable form; false: no memory ---- */

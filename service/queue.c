@@ -332,8 +332,6 @@ void queue_message_json(struct text *text, const struct message *message, bool w
     message_write_head(text, message);
     text_json_key(text, "hold");
     text_json_string(text, message->hold ? message->hold->id_text : NULL);
-    text_json_key(text, "owner");
-    owner_json(text, message->hold ? &message->hold->owner : &(struct owner){0});
     message_write_history(text, message);
     if (with_body) {
         message_write_body(text, message);

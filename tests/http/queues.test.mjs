@@ -204,18 +204,23 @@ suite('a lease', () => {
   daemonTest('that was the last one allowed buries the message, and a kick makes it ready', async (d) => {
     await make(d, 'q', { max_attempts: 2 });
     const { body: { id } } = await put(d, 'poison');
+    let last;
     for (const n of [1, 2]) {
       const { id: process } = await d.sh('curl -sf -X POST -H "Authorization: Bearer $FORKFUL_TOKEN" "$FORKFUL_URL/v1/queues/q/receive?wait=20"; exit 3');
       const ended = await d.join(process);
       assert.equal(ended.exitcode, 3);
+      last = process;
       if (n === 1) assert.equal((await look(d)).ready, 1);
     }
     const { body } = await d.get(`/v1/queues/q/messages/${id}`);
     assert.deepEqual([body.state, body.reason, body.attempts.length], ['buried', 'max_attempts', 2]);
+    assert.deepEqual([body.hold, body.owner, body.exitcode], [null, last, 3]);
     assert.deepEqual(body.attempts.map((one) => [one.number, one.ended, one.exitcode]), [[1, 'owner_ended', 3], [2, 'owner_ended', 3]]);
     assert.deepEqual((await d.get('/v1/changes?type=queue.message_buried')).body.items.map((one) => [one.ref, one.data.message]), [['q', id]]);
     assert.equal((await look(d)).unfinished, 0);
     assert.deepEqual((await d.post('/v1/queues/q/kick', { max: 5 }, { expect: 200 })).body, { kicked: 1 });
+    const kicked = (await d.get(`/v1/queues/q/messages/${id}`)).body;
+    assert.deepEqual([kicked.owner, kicked.exitcode, kicked.attempts.length], [null, null, 2]);
     assert.equal((await receive(d))[0].attempt, 1);
     assert.deepEqual((await d.post('/v1/queues/q/kick', undefined, { expect: 200 })).body, { kicked: 0 });
   });
