@@ -1,5 +1,5 @@
 // What can be done: buttons that know the scopes, questions with fields, and small tables.
-import { html, useState } from '../lib/html.js';
+import { html, useEffect, useRef, useState } from '../lib/html.js';
 import { useCommands } from '../lib/commands.js';
 import { may } from '../lib/session.js';
 import { t } from '../lib/words.js';
@@ -23,9 +23,10 @@ export function Acts({ acts }) {
 /** Runs what cannot be undone, if the answer is yes. */
 export const sure = async (question, action, done) => await confirm(question) ? attempt(action, done) : undefined;
 
-function Input({ field, value, set }) {
-  const common = { id: `field-${field.key}`, value, onInput: (event) => set(event.target.value), 'aria-describedby': field.hint
-    && `field-${field.key}-hint` };
+function Input({ field, value, set, wrong }) {
+  const id = `field-${field.key}`;
+  const common = { id, value, onInput: (event) => set(event.target.value), autofocus: field.autofocus,
+    'aria-describedby': `${field.hint ? `${id}-hint` : ''} ${wrong ? `${id}-error` : ''}`, 'aria-invalid': wrong ? 'true' : 'false' };
   if (field.options) return html`<select ...${common}>${field.options.map((one) => html`<option key=${one}
     value=${one}>${field.names?.[one] ?? one}</option>`)}</select>`;
   if (field.lines) return html`<textarea ...${common} class="mono" rows=${field.lines} spellcheck="false"></textarea>`;
@@ -35,22 +36,36 @@ function Input({ field, value, set }) {
 
 const read = (field, value) => field.number ? (value === '' ? null : Number(value)) : value;
 
-function Form({ fields, action, danger, text, close }) {
+/** What the daemon says against this field, by the pointer into the body. */
+const against = (field, refusal) => refusal?.errors?.find(({ pointer }) => `${pointer}/`.startsWith(`/${field.at
+  ?? field.key}/`))?.detail;
+
+function Form({ fields, action, danger, text, send, close }) {
   const [held, setHeld] = useState(() => Object.fromEntries(fields.map(({ key, options, value = options?.[0] ?? '' }) =>
     [key, value])));
-  const set = (key) => (value) => setHeld((before) => ({ ...before, [key]: value }));
+  const [refusal, setRefusal] = useState(null);
+  const form = useRef(null);
+  useEffect(() => { if (refusal) form.current.querySelector('[aria-invalid=true]')?.focus(); }, [refusal]);
+  const set = (key) => (value) => { setRefusal(null); setHeld((before) => ({ ...before, [key]: value })); };
   const shown = fields.filter((field) => !field.when || field.when(held));
   const errors = Object.fromEntries(shown.map((field) => [field.key, field.check?.(held[field.key], held)]));
-  const submit = (event) => { event.preventDefault(); close(Object.fromEntries(shown.map((field) => [field.key,
-    read(field, held[field.key])]))); };
-  return html`<form class="stack" onSubmit=${submit}>
+  const said = (field) => errors[field.key] || against(field, refusal);
+  const submit = async (event) => {
+    event.preventDefault();
+    const values = Object.fromEntries(shown.map((field) => [field.key, read(field, held[field.key])]));
+    try { await send?.(values); } catch (refused) { setRefusal(refused); return; }
+    close(values);
+  };
+  return html`<form class="stack" ref=${form} onSubmit=${submit}>
     ${text && html`<p>${text}</p>`}
     ${shown.map((field) => typeof field.value === 'boolean' ? html`<label class="check" key=${field.key}>
         <input type="checkbox" checked=${held[field.key]} onChange=${(event) =>
-          set(field.key)(event.target.checked)} />${field.label}</label>`
+          set(field.key)(event.target.checked)} />${field.label} <span class="error">${said(field)}</span></label>`
     : html`<${Field} key=${field.key} id=${`field-${field.key}`} label=${field.label} hint=${field.hint}
-      error=${errors[field.key]}>
-        <${Input} field=${field} value=${held[field.key]} set=${set(field.key)} /><//>`)}
+      error=${said(field)}>
+        <${Input} field=${field} value=${held[field.key]} set=${set(field.key)} wrong=${said(field)} /><//>`)}
+    ${refusal && !shown.some((field) => said(field) === refusal.message) && html`<p class="error"
+      role="alert">${refusal.message}</p>`}
     <div class="row end"><${Button} onClick=${() => close()}>${t.common.cancel}<//>
       <${Button} kind=${danger ? 'danger'
         : 'main'} type="submit" disabled=${Object.values(errors).some(Boolean)}>${action}<//></div>
@@ -58,8 +73,10 @@ function Form({ fields, action, danger, text, close }) {
 }
 
 /**
- * Asks for several things: their values by key, undefined when dismissed.
- * fields: [{ key, label, value?, hint?, number?, lines?, options?, names?, required?, pattern?, check?(value, all) → error, when?(all) }].
+ * Asks for several things: their values by key, undefined when dismissed. With send(values) the question stays until that has
+ * come to its end; what it is refused with is shown, at the field where the pointer leads (`at`: where that is not the key).
+ * fields: [{ key, label, value?, hint?, number?, lines?, options?, names?, required?, pattern?, autofocus?, at?,
+ * check?(value, all) → error, when?(all) }].
  */
 export const askFields = ({ title, ...form }) => open(title, (close) => html`<${Form} ...${form} close=${close} />`);
 

@@ -56,12 +56,12 @@ export function CopyBox({ text, label }) {
   </div>`;
 }
 
-/** A labelled part of a form. `hint` is told with the field. */
+/** A labelled part of a form. `hint` and `error` are told with the field that names them: `${id}-hint`, `${id}-error`. */
 export function Field({ id, label, hint, error, children }) {
   return html`<div class="field">
     <label for=${id}>${label}</label>${children}
     ${hint && html`<p class="hint" id=${`${id}-hint`}>${hint}</p>`}
-    ${error && html`<p class="error" role="alert">${error}</p>`}
+    ${error && html`<p class="error" role="alert" id=${`${id}-error`}>${error}</p>`}
   </div>`;
 }
 

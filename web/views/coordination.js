@@ -11,6 +11,7 @@ import { Rows } from '../ui/acts.js';
 import { col } from '../ui/object_parts.js';
 import { kinds, OTHERS } from './coordination_kinds.js';
 import { List, Lists } from './coordination_list.js';
+import { New } from './coordination_new.js';
 import { ObjectView } from './coordination_object.js';
 import { Waits } from './coordination_waits.js';
 
@@ -77,6 +78,6 @@ export function Coordination({ kind, name, query }) {
   if (kind !== undefined && !PLACES.includes(kind)) return html`<h1 tabindex="-1">${t.app.coordination}</h1><${Empty}
     title=${t.app.unknown} />`;
   if (Lists[kind]) return html`<${List} kind=${kind} query=${query}><${Nav} kind=${kind} /><//>`;
-  return html`<div class="head"><h1 tabindex="-1">${t.app.coordination}</h1></div><${Nav} kind=${kind} />
+  return html`<div class="head"><h1 tabindex="-1">${t.app.coordination}</h1>${!kind && html`<${New} />`}</div><${Nav} kind=${kind} />
     ${kind === 'waits' ? html`<${Waits} />` : html`<${Overview} />`}`;
 }

@@ -11,6 +11,7 @@ import { Button, Empty, Failure, Link, Loading, Pill, Time } from '../ui/basics.
 import { Resource, col, holdColumns } from '../ui/object_parts.js';
 import { RowCount, sorted, Table } from '../ui/table.js';
 import { kinds } from './coordination_kinds.js';
+import { New } from './coordination_new.js';
 
 const c = t.coordination;
 const nameOf = (kind) => ({ key: 'name', title: c.columns.name, class: 'c-name', sort: (one) => one.name,
@@ -63,7 +64,7 @@ export function List({ kind, query, children }) {
       onOpen=${(one) => go(['coordination', ...(one.resource ? one.resource.split('/') : [kind, one.name])])} />`;
   };
   return html`<div class="head"><h1 tabindex="-1">${t.app.coordination}: ${visible(c.kinds[kind])}</h1>${items
-    && html`<${RowCount} shown=${shown.length} all=${items.length} />`}</div>
+    && html`<${RowCount} shown=${shown.length} all=${items.length} />`}${kinds[kind] && html`<${New} kind=${kind} />`}</div>
     ${children}
     ${items?.length > 0 && html`<div class="row"><input type="search" data-search class="search" aria-label=${c.search}
       placeholder=${c.search} value=${q} onInput=${(event) => refine({ q: event.target.value })} /></div>`}

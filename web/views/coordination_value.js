@@ -13,14 +13,14 @@ const c = t.coordination;
 const v = c.value;
 
 /** As JSON.parse, but a number that would be changed stays the text that it is. */
-const exact = (text) => JSON.parse(text, (_, value, context) => typeof value === 'number' && context && JSON.rawJSON
+export const exact = (text) => JSON.parse(text, (_, value, context) => typeof value === 'number' && context && JSON.rawJSON
   && JSON.stringify(value) !== context.source
   ? JSON.rawJSON(context.source) : value);
 
 const written = ({ type, value }) => type === 'string' ? value : JSON.stringify(value, null, type === 'json' ? 2 : 0);
 
 /** What is wrong with the text as a value of that type; '' when nothing is. The bounds are the daemon's business. */
-function fault(type, text) {
+export function fault(type, text) {
   if (type === 'string') return '';
   try {
     const value = JSON.parse(text);
