@@ -23,8 +23,8 @@ export function Owner({ id, name }) {
   return html`<${Link} path=${['processes', id]}>${visible(name ?? processes.get(id)?.name ?? id)}<//>`;
 }
 
-/** 'locks/deploy' as a link. */
-export const Resource = ({ at }) => html`<${Link} path=${['coordination', ...at.split('/')]}>${at}<//>`;
+/** 'locks/deploy' as a link; who joins a process waits for 'processes/p_…'. */
+export const Resource = ({ at }) => at.startsWith('processes/') ? Owner({ id: at.slice(10) }) : html`<${Link} path=${['coordination', ...at.split('/')]}>${at}<//>`;
 
 /** How a hold ended, of a hold_end or a barrier's cause. */
 export const Ended = ({ end }) => html`<span>${c.ended[end.ended ?? end.reason]}${end.exitcode !== null

@@ -1,11 +1,12 @@
 // Who waits for whom: deadlocks first, each as a chain that comes back to where it began; then everybody who waits, below the one
-// that has what they wait for. It is text throughout; lines and colours only repeat it.
+// that has what they wait for. It is text throughout; the picture above it, lines and colours only repeat it.
 import { html } from '../lib/html.js';
 import { get } from '../lib/api.js';
 import { useLive } from '../lib/live.js';
 import { t } from '../lib/words.js';
 import { Age, Empty, Failure, Loading, Pill } from '../ui/basics.js';
 import { Break, Owner, Resource } from '../ui/object_parts.js';
+import { Graph } from './coordination_graph.js';
 
 const c = t.coordination;
 const others = (wait) => wait.held_by.filter((held) => held.owner !== wait.owner || held.owner === null);
@@ -18,7 +19,7 @@ function Cycle({ cycle, waits, again }) {
     const hold = waits.find((one) => one.owner === owner && one.resource === resource)?.held_by.find((one) =>
       one.owner === next.owner)?.hold;
     return html`<li key=${owner}><${Owner} id=${owner} name=${cycle[i].name} /> ${c.waitsFor} <${Resource} at=${resource}
-      />, ${c.heldBy} <${Owner} id=${next.owner} name=${next.name} />
+      />${resource.startsWith('processes/') ? '' : html`, ${c.heldBy} <${Owner} id=${next.owner} name=${next.name} />`}
       ${hold && html` <${Break} id=${hold} resource=${resource} again=${again} />`}
       <${Behind} owner=${owner} waits=${rest} seen=${members} again=${again} /></li>`;
   };
@@ -52,6 +53,7 @@ export function Waits() {
   if (waits.length === 0) return html`<${Empty} title=${c.nobodyWaits} />`;
   const open = waits.filter((wait) => others(wait).length === 0);
   return html`<div class="page">
+    <${Graph} seen=${seen} />
     ${cycles.map((cycle) => html`<${Cycle} key=${cycle[0].owner + cycle[0].resource} cycle=${cycle} waits=${waits}
       again=${again} />`)}
     ${roots(waits).map(({ owner, name }) => html`<section class="panel stack" key=${owner}><h2><${Owner} id=${owner}
