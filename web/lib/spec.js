@@ -2,7 +2,7 @@
 const RECENT = 'forkful-recent';
 const RECENT_KEPT = 10;
 
-/** What is typed as text and stands in the body at a path; left empty, it is not said. `number`: as a number. */
+/** What is typed as text and stands in the body at a path; left empty, it is not said. As a number; as a list, one a line. */
 const TEXTS = [
   { key: 'name', path: ['name'] },
   { key: 'cwd', path: ['cwd'] },
@@ -19,16 +19,22 @@ const TEXTS = [
   { key: 'whenFull', path: ['output', 'when_full'] },
   { key: 'lock', path: ['requires', 'lock'] },
   { key: 'onExit', path: ['on_exit', 'queue'] },
+  { key: 'read', path: ['sandbox', 'read'], list: true },
+  { key: 'write', path: ['sandbox', 'write'], list: true },
+  { key: 'seccomp', path: ['sandbox', 'seccomp'] },
 ];
 
 /** Boxes to tick: what the body says then, and only then. */
 const TICKS = [
-  { key: 'clearEnv', name: 'clear_env', says: true },
-  { key: 'daemon', name: 'daemon', says: true },
-  { key: 'mergeStderr', name: 'stderr', says: 'stdout' },
-  { key: 'noApi', name: 'api', says: false },
-  { key: 'rights', name: 'no_new_privs', says: false },
+  { key: 'clearEnv', path: ['clear_env'], says: true },
+  { key: 'daemon', path: ['daemon'], says: true },
+  { key: 'mergeStderr', path: ['stderr'], says: 'stdout' },
+  { key: 'noApi', path: ['api'], says: false },
+  { key: 'rights', path: ['no_new_privs'], says: false },
+  { key: 'lenient', path: ['sandbox', 'require'], says: false },
 ];
+
+const at = (body, path) => path.reduce((part, name) => part?.[name], body);
 
 /** An empty form. env, secrets and labels are lists of [name, value]. */
 export const blank = () => ({
@@ -49,8 +55,11 @@ function putPairs(body, name, list, value = (text) => text) {
 /** The body that the form means; only what differs from the defaults is said. */
 export function bodyOf(form) {
   const body = form.mode === 'shell' ? { shell: form.shell } : { argv: form.argv };
-  for (const { key, path, number } of TEXTS) if (form[key] !== '') put(body, path, number ? Number(form[key]) : form[key]);
-  for (const { key, name, says } of TICKS) if (form[key]) body[name] = says;
+  for (const { key, path, number, list } of TEXTS) {
+    const text = form[key];
+    if (text !== '') put(body, path, number ? Number(text) : list ? text.split('\n').filter(Boolean) : text);
+  }
+  for (const { key, path, says } of TICKS) if (form[key]) put(body, path, says);
   putPairs(body, 'env', form.env);
   putPairs(body, 'env_from', form.secrets, (file) => ({ file }));
   putPairs(body, 'labels', form.labels);
@@ -61,8 +70,8 @@ export function bodyOf(form) {
 /** The form for a body: a recent one, or what is known of a process. */
 export function formOf(body) {
   const form = { ...blank(), mode: body.shell === undefined ? 'argv' : 'shell', argv: body.argv ?? [''], shell: body.shell ?? '' };
-  for (const { key, path } of TEXTS) form[key] = String(path.reduce((part, name) => part?.[name], body) ?? '');
-  for (const { key, name, says } of TICKS) form[key] = body[name] === says;
+  for (const { key, path } of TEXTS) form[key] = [at(body, path) ?? ''].flat().join('\n');
+  for (const { key, path, says } of TICKS) form[key] = at(body, path) === says;
   form.env = Object.entries(body.env ?? {});
   form.secrets = Object.entries(body.env_from ?? {}).map(([key, { file }]) => [key, file]);
   form.labels = Object.entries(body.labels ?? {});

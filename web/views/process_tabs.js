@@ -56,6 +56,7 @@ function facts(p) {
     [f.memory, used !== null && bytes(usage.max_rss_bytes)],
     [f.output, outputOf(p)],
     [f.env, p.env_keys.join(', ')],
+    [f.sandbox, p.sandbox && [...p.sandbox.applied, ...p.sandbox.missing.map(t.process.layerMissing)].join(', ')],
     [f.flag, p.daemon && t.process.isDaemon],
     [f.left, !p.alive && p.descendants > 0 && t.process.leftBehind(p.descendants)],
   ];

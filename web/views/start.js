@@ -16,13 +16,17 @@ const w = t.start;
 /** Inputs of the form know their key: form[key] is what they show. */
 function Text({ form, set, name, type = 'text', mono, ...rest }) {
   return html`<${Field} id=${`start-${name}`} label=${w.fields[name]} hint=${w.hints[name]}>
-    <input id=${`start-${name}`} type=${type} class=${mono ? 'mono' : ''} autocomplete="off" spellcheck="false"
+    <${rest.rows ? 'textarea' : 'input'} id=${`start-${name}`} type=${type} class=${mono ? 'mono' : ''} autocomplete="off" spellcheck="false"
         value=${form[name]} min="0" step="any"
       aria-describedby=${w.hints[name] && `start-${name}-hint`} onInput=${(event) => set({ [name]: event.target.value })} ...${rest} /><//>`;
 }
 
 const Check = ({ form, set, name }) => html`<label class="check"><input type="checkbox" checked=${form[name]}
     onChange=${() => set({ [name]: !form[name] })} />${w.fields[name]}</label>`;
+
+const Choice = ({ form, set, name, names }) => html`<${Field} id=${`start-${name}`} label=${w.fields[name]}>
+  <select id=${`start-${name}`} value=${form[name]} onChange=${(event) => set({ [name]: event.target.value })}>
+    ${Object.entries(names).map(([key, title]) => html`<option key=${key} value=${key}>${title}</option>`)}</select><//>`;
 
 const replaced = (list, at, value) => list.map((one, i) => i === at ? value : one);
 
@@ -98,6 +102,7 @@ const MONO = { mono: true };
 const LIMITS = { timeout: NUMBER, grace: NUMBER, stopSignal: { mono: true, placeholder: 'SIGTERM' }, nofile: NUMBER, memory: NUMBER,
   cpu: NUMBER, nice: { type: 'number', min: -20, max: 19 }, maxOutput: NUMBER };
 const OTHERS = { user: MONO, group: MONO, lock: MONO, onExit: MONO };
+const SANDBOX = { read: { ...MONO, rows: 3 }, write: { ...MONO, rows: 3 } };
 const TICKS = ['daemon', 'mergeStderr', 'clearEnv', 'noApi', 'rights'];
 
 const Fields = ({ form, set, fields }) => Object.entries(fields).map(([name, more]) => html`
@@ -106,13 +111,17 @@ const Fields = ({ form, set, fields }) => Object.entries(fields).map(([name, mor
 function Limits({ form, set }) {
   return html`<details><summary>${w.limits}</summary><div class="grid">
     <${Fields} form=${form} set=${set} fields=${LIMITS} />
-    <${Field} id="start-full" label=${w.fields.whenFull}>
-      <select id="start-full" value=${form.whenFull} onChange=${(event) => set({ whenFull: event.target.value })}>
-        ${Object.entries(w.full).map(([key, title]) => html`<option key=${key} value=${key}>${title}</option>`)}</select><//>
+    <${Choice} form=${form} set=${set} name="whenFull" names=${w.full} />
   </div></details>
   <details><summary>${w.more}</summary>
     <div class="grid"><${Fields} form=${form} set=${set} fields=${OTHERS} /></div>
     <div class="stack checks">${TICKS.map((name) => html`<${Check} key=${name} form=${form} set=${set} name=${name} />`)}</div>
+    <${Pairs} title=${w.secrets} list=${form.secrets} change=${(secrets) => set({ secrets })}
+      names=${[w.secretName, w.secretFile, 'NAME']} />
+    <fieldset class="stack"><legend>${w.sandbox}</legend><p class="hint">${w.sandboxHint}</p>
+      <div class="grid"><${Fields} form=${form} set=${set} fields=${SANDBOX} />
+        <${Choice} form=${form} set=${set} name="seccomp" names=${w.seccomp} /></div>
+      <${Check} form=${form} set=${set} name="lenient" /></fieldset>
   </details>`;
 }
 
@@ -141,7 +150,11 @@ export function Start({ query }) {
   const element = useRef(null);
   const set = (changes) => setForm((held) => ({ ...held, ...changes }));
   useEffect(() => {
-    if (query.from) attempt(async () => setForm(formOf(specOf(await get(`/v1/processes/${query.from}`)))));
+    if (query.from) attempt(async () => {
+      const p = await get(`/v1/processes/${query.from}`);
+      setForm(formOf(specOf(p)));
+      if (p.sandbox) toast(w.sandboxLost, 'bad');
+    });
   }, [query.from]);
   const start = async () => {
     if (!element.current.reportValidity()) return;
@@ -175,8 +188,6 @@ export function Start({ query }) {
           <${Text} form=${form} set=${set} name="cwd" mono placeholder="/srv/app" />
         </div>
         <${Pairs} title=${w.env} list=${form.env} change=${(env) => set({ env })} names=${[w.envName, w.envValue, 'NAME']} />
-        <${Pairs} title=${w.secrets} list=${form.secrets} change=${(secrets) => set({ secrets })}
-            names=${[w.secretName, w.secretFile, 'NAME']} />
         <${Pairs} title=${w.labels} list=${form.labels} change=${(labels) => set({ labels })}
             names=${[w.labelName, w.labelValue, 'team']} />
         <${Input} form=${form} set=${set} />
