@@ -31,7 +31,7 @@ export const Ended = ({ end }) => html`<span>${c.ended[end.ended ?? end.reason]}
   && ` (${c.exitcode(end.exitcode)})`}
   ${end.owner && html`, <${Owner} id=${end.owner} />`}, <${Time} at=${end.ended_at ?? end.at} /></span>`;
 
-const breakHold = (id, resource, again) => sure({ title: c.breakAsk(resource), text: c.breakText, action: c.break },
+const breakHold = (id, resource, again) => sure({ title: `${c.breakName(resource)}?`, text: c.breakText, action: c.break },
   () => call('DELETE', `/v1/holds/${id}`), c.broken).then(again);
 
 export const Break = ({ id, resource, again }) => html`<${Act} scope="admin" kind="danger slim"

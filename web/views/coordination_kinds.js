@@ -67,7 +67,7 @@ async function purge(queue, again) {
 const kick = (queue, again) => attempt(async () => toast(a.kicked((await post(at(queue, 'kick'))).kicked))).then(again);
 /** An action that asks before. */
 const surely = (key, one, again, { path = key, words = key } = {}) => act(key, async () => {
-  await sure({ title: a.ask[words](one.name), text: a.text[words], action: a[key] }, () => post(at(one, path)), a.done[words]);
+  await sure({ title: t.common.ask(a[words], one.name), text: a.text[words], action: a[key] }, () => post(at(one, path)), a.done[words]);
   again();
 });
 

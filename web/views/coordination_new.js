@@ -16,8 +16,7 @@ const field = (key, more) => ({ key, label: w.labels[key] ?? c.columns[key], hin
 /** `empty`: what it means to leave it so. */
 const number = (key, empty, more) => field(key, { number: true, hint: empty && w.empty(empty), ...more });
 const DURABLE = field('durable', { value: true });
-const TYPES = ['json', 'string', 'int32', 'int64', 'double', 'bool', 'string[]', 'int32[]', 'int64[]', 'double[]', 'bool[]',
-  'bytes'];
+const TYPES = ['json', ...['string', 'int32', 'int64', 'double', 'bool'].flatMap((one) => [one, `${one}[]`]), 'bytes'];
 
 function openQuote(line) {
   try { splitWords(line); } catch (error) { return t.start.openQuote(error.message); }

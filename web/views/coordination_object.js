@@ -43,7 +43,7 @@ export function ObjectView({ kind, name, query }) {
   const [tone, text] = state(one);
   const waiters = waits.filter(({ resource }) => resource === `${kind}/${name}`);
   const remove = { key: 'delete', title: c.acts.delete, kind: 'danger',
-    run: () => sure({ title: c.deleteAsk(name), text: c.deleteText, action: c.acts.delete }, async () => {
+    run: () => sure({ title: t.common.ask(c.acts.delete, name), text: c.deleteText, action: c.acts.delete }, async () => {
     await call('DELETE', path);
     go(['coordination', kind]);
   }, c.deleted(name)) };

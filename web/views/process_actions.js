@@ -49,7 +49,7 @@ export function Actions({ p }) {
   const act = (verb, body) => attempt(async () => keep(await post(at(verb), body)));
   const stop = () => act('stop', {});
   const kill = async () => {
-    const sure = await confirm({ title: t.actions.killAsk(p.name), text: t.actions.killText, action: t.actions.kill });
+    const sure = await confirm({ title: t.common.ask(t.actions.kill, p.name), text: t.actions.killText, action: t.actions.kill });
     if (sure) await act('stop', { grace_seconds: 0 });
   };
   const signal = async () => {
@@ -57,7 +57,7 @@ export function Actions({ p }) {
     if (chosen) attempt(() => post(at('signal'), chosen), t.actions.sent(chosen.signal));
   };
   const remove = async () => {
-    if (!await confirm({ title: t.actions.deleteAsk(p.name), text: t.actions.deleteText, action: t.actions.delete })) return;
+    if (!await confirm({ title: t.common.ask(t.actions.delete, p.name), text: t.actions.deleteText, action: t.actions.delete })) return;
     await attempt(async () => {
       await call('DELETE', `/v1/processes/${p.id}`);
       forget(p.id);
