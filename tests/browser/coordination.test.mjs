@@ -1,5 +1,6 @@
 // The views of coordination, driven in a real browser against a daemon whose processes really hold and wait.
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe } from 'node:test';
 import { until } from '../lib/daemon.mjs';
 import { liver } from '../lib/owners.mjs';
@@ -243,6 +244,43 @@ describe('coordination', { concurrency: 2 }, () => {
     await until('it is set', async () => (await object(d, 'values/flag')).value === true);
   });
 
+  browserTest('a value of bytes is looked into, downloaded, and replaced by a file, but no other version than the one shown', async ({ d, page }) => {
+    const raw = (body) => ({ raw: body, headers: { 'Content-Type': 'application/octet-stream' } });
+    const first = Buffer.concat([Buffer.from('GIF89a <b>\0\n'), Buffer.alloc(400, 0xe9)]);
+    await d.call('PUT', '/v1/values/icon', { ...raw(first), expect: 201 });
+    await visit(page, d, '/coordination/values/icon');
+    const shown = page.locator('pre');
+    await shown.getByText('0000  47 49 46 38 39 61 20 3c 62 3e 00 0a e9 e9 e9 e9  GIF89a <b>······').waitFor();
+    assert.equal((await shown.textContent()).trim().split('\n').length, 24);
+    await page.getByText('version 1, the first 384 bytes').waitFor();
+    await reads(fact(page, 'Size'), '412 B');
+    await accessible(page, 'bytes');
+    const waiting = page.waitForEvent('download');
+    await button(page, 'Download').click();
+    const download = await waiting;
+    assert.equal(download.suggestedFilename(), 'icon');
+    assert.deepEqual(readFileSync(await download.path()), first);
+
+    const choose = () => page.getByLabel('Replace by a file').setInputFiles({ name: 'new.bin', mimeType: 'text/plain', buffer: Buffer.from([0, 1, 0xff]) });
+    await choose();
+    await dialog(page).getByText('Replace it by new.bin?').waitFor();
+    await dialog(page).getByRole('button', { name: 'Cancel' }).click();
+    assert.equal((await object(d, 'values/icon')).version, 1);
+    await choose();
+    await dialog(page).getByText('3 B').waitFor();
+    await d.call('PUT', '/v1/values/icon/value', { ...raw('somebody else'), expect: 200 });
+    await dialog(page).getByRole('button', { name: 'Save' }).click();
+    await page.locator('.toast.bad').getByText(/version/).waitFor();
+    await shown.getByText('somebody else').waitFor();
+    await choose();
+    await dialog(page).getByRole('button', { name: 'Save' }).click();
+    await shown.getByText('0000  00 01 ff').waitFor();
+    assert.equal((await object(d, 'values/icon')).value_base64, 'AAH/');
+    await page.getByText('version 3', { exact: true }).waitFor();
+    await d.call('PUT', '/v1/values/icon/value', { ...raw(''), expect: 200 });
+    await shown.getByText('(empty)').waitFor();
+  });
+
   browserTest('a pool shows its workers, and of a failed task what it wrote last', async ({ d, page }) => {
     const shell = 'read x; case $x in bad*) echo "cannot read $x" >&2; exit 3;; slow) sleep 600;; esac; echo "[\\"$x\\"]"';
     await put(d, 'pools/resize', { processes: 2, spec: { shell } });
@@ -340,6 +378,9 @@ describe('coordination', { concurrency: 2 }, () => {
     }
     await go(page, 'coordination/values/v');
     assert.ok(await page.getByLabel('Value', { exact: true }).isDisabled());
+    await put(d, 'values/b', { type: 'bytes', length: 1 });
+    await go(page, 'coordination/values/b');
+    assert.ok(await page.getByLabel('Replace by a file').isDisabled());
     await go(page, 'coordination/sessions');
     await page.getByText('Your token may not see this').waitFor();
     await accessible(page, 'forbidden');
@@ -351,12 +392,13 @@ describe('coordination', { concurrency: 2 }, () => {
 
   browserTest('fits into 360 pixels', { page: { width: 360, height: 700 } }, async ({ d, page }) => {
     for (const path of ['queues/jobs', 'locks/deploy', 'events/e', 'pipes/p']) await put(d, path);
+    await put(d, 'values/b', { type: 'bytes', length: 1000 });
     await put(d, 'values/a-value-with-a-name-that-is-longer-than-the-screen', { type: 'json', value: { a: 'x'.repeat(200) } });
     await message(d, 'jobs', 'm'.repeat(300));
     await worker(d, 'holder', acquires('deploy'));
     await held(d, 'deploy');
     await visit(page, d, '/coordination');
-    for (const where of ['', '/waits', '/queues', '/queues/jobs', '/locks/deploy', '/values',
+    for (const where of ['', '/waits', '/queues', '/queues/jobs', '/locks/deploy', '/values', '/values/b',
       '/values/a-value-with-a-name-that-is-longer-than-the-screen', '/holds', '/sessions']) {
       await go(page, `coordination${where}`);
       await page.locator('main :is(.page, .table-box, .state-title)').first().waitFor();

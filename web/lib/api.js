@@ -55,6 +55,15 @@ export async function bytes(path, query, accept = 'application/octet-stream', si
   return (await request(address(path, query), { headers: { Accept: accept }, signal })).blob();
 }
 
+/** Gives the browser a file to keep. */
+export function save(blob, name) {
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+}
+
 async function readLines(path, signal, opened, item) {
   const answer = await request(path, { signal, headers: { Accept: 'application/x-ndjson' } });
   await opened();

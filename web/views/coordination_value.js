@@ -1,16 +1,18 @@
-// The editor of a value. It is saved only over the version one began with (If-Match), so nobody's change is lost unseen; numbers keep
+// The editor of a value, and what can be seen of one of bytes. It is saved only over the version one began with (If-Match), so nobody's change is lost unseen; numbers keep
 // the digits they came with, also those that JavaScript's numbers cannot hold.
 import { html, useState } from '../lib/html.js';
-import { bytes, call } from '../lib/api.js';
+import { bytes, call, save as keep } from '../lib/api.js';
+import { bytes as size } from '../lib/format.js';
 import { useLive } from '../lib/live.js';
 import { may } from '../lib/session.js';
 import { t } from '../lib/words.js';
-import { Act } from '../ui/acts.js';
-import { Button, Failure } from '../ui/basics.js';
-import { toast } from '../ui/overlay.js';
+import { Act, sure } from '../ui/acts.js';
+import { Button, CopyBox, Failure } from '../ui/basics.js';
+import { attempt, toast } from '../ui/overlay.js';
 
 const c = t.coordination;
 const v = c.value;
+const SHOWN = 384;                    // of a value of bytes; a multiple of three
 
 /** As JSON.parse, but a number that would be changed stays the text that it is. */
 export const exact = (text) => JSON.parse(text, (_, value, context) => typeof value === 'number' && context && JSON.rawJSON
@@ -89,7 +91,29 @@ function Editor({ path, again }) {
   </form>`;
 }
 
+const hex = (n, digits) => n.toString(16).padStart(digits, '0');
+
+/** Sixteen bytes a line: where they stand, their numbers, and what of them is text. */
+const dump = (text) => text.replace(/[^]{1,16}/g, (row, at) => `${hex(at, 4)}  ${[...row].map((c) =>
+  hex(c.charCodeAt(0), 2)).join(' ').padEnd(48)} ${row.replace(/[^ -~]/g, '·')}\n`);
+
+/** A file goes over the version that is shown, or not at all. */
+function Bytes({ one, path, again }) {
+  const upload = async ({ target }) => {
+    const [file] = target.files;
+    await sure({ title: v.replace(file.name), text: size(file.size), action: v.save }, () => call('PUT', `${path}/value`,
+      { raw: file, headers: { 'If-Match': `"${one.version}"` } }), v.saved);
+    target.value = '';
+    again();
+  };
+  return html`<section class="stack"><h2>${v.title} <span class="soft">${v.version(one.version)}${one.size_bytes > SHOWN
+    && `, ${v.first(SHOWN)}`}</span></h2>
+    <${CopyBox} label=${v.title} text=${dump(atob(one.value_base64.slice(0, SHOWN * 4 / 3))) || c.emptyBody} />
+    <div class="row"><${Button} onClick=${() => attempt(async () => keep(await bytes(path), one.name))}>${t.log.download}<//>
+      <label class="row">${v.upload} <input type="file" disabled=${!may('operate')} onChange=${upload} /></label></div></section>`;
+}
+
 export function Value({ one, again }) {
   const path = `/v1/values/${encodeURIComponent(one.name)}`;
-  return one.type === 'bytes' ? html`<p class="soft">${v.bytes}</p>` : html`<${Editor} path=${path} again=${again} />`;
+  return html`<${one.type === 'bytes' ? Bytes : Editor} one=${one} path=${path} again=${again} />`;
 }

@@ -1,6 +1,6 @@
 // The output of a process: live, searched, filtered, and with an address for each line.
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from '../lib/html.js';
-import { bytes as fetchBytes, call } from '../lib/api.js';
+import { bytes as fetchBytes, call, save } from '../lib/api.js';
 import { useCommands } from '../lib/commands.js';
 import { downloadName } from '../lib/log_source.js';
 import { refine } from '../lib/router.js';
@@ -24,14 +24,6 @@ function useView() {
     setView(next);
   };
   return [view, toggle];
-}
-
-function save(blob, name) {
-  const link = document.createElement('a');
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(link.href), 60000);
 }
 
 /** filter: null for all of it, as it was written. */
