@@ -29,7 +29,7 @@ const KINDS = [
   ['queue', { 'Most messages': '5', 'Lease, seconds': '2.5', 'Durable: on the disk': false },
     { max_messages: 5, max_bytes: 0, lease_seconds: 2.5, durable: false }],
   ['lock', { Reentrant: true }, { reentrant: true }],
-  ['semaphore', { 'Begins with': '3', 'At most': '4' }, { value: 3, max: 4, available: 3 }],
+  ['semaphore', { Value: '3', 'At most': '4' }, { value: 3, max: 4, available: 3 }],
   ['barrier', { Parties: '4', 'Breaks after, seconds': '60' }, { parties: 4, timeout_seconds: 60 }],
   ['condition', { Lock: 'a-lock' }, { lock: 'a-lock' }],
   ['event', {}, { set: false }],
@@ -112,6 +112,10 @@ describe('a new object', { concurrency: 2 }, () => {
     await fill(page, { 'Begins with': '99999999999' });
     await makes(page);
     await dialog(page).getByRole('alert').getByText('It must be an integer of 32 bits.').waitFor();
+    await fill(page, { Type: ['json'], 'Begins with': '1e999' });
+    await makes(page);
+    await dialog(page).getByRole('alert').waitFor();
+    assert.doesNotMatch(await saidAt(page, 'Name'), /\w/);
     await fill(page, { Kind: ['pools'], Command: 'echo "half' });
     await dialog(page).getByText('The quote " is not closed.').waitFor();
     await fill(page, { 'What to run': ['shell'], Command: 'echo "$(cat)"', Processes: '0' });

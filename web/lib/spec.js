@@ -2,7 +2,7 @@
 const RECENT = 'forkful-recent';
 const RECENT_KEPT = 10;
 
-/** What is typed as text and stands in the body at a path; left empty, it is not said. As a number; as a list, one a line. */
+/** What is typed as text and stands in the body at a path, some as a number or as a list of lines; left empty, it is not said. */
 const TEXTS = [
   { key: 'name', path: ['name'] },
   { key: 'cwd', path: ['cwd'] },

@@ -33,7 +33,7 @@ const FIELDS = {
   conditions: [field('lock', { required: true })],
   events: [],
   values: [field('type', { options: TYPES }),
-    field('value', { lines: 3, when: ({ type }) => type !== 'bytes', check: (text, { type }) => text && fault(type, text) }),
+    field('initial', { at: 'value', lines: 3, when: ({ type }) => type !== 'bytes', check: (text, { type }) => text && fault(type, text) }),
     number('length', '', { when: ({ type }) => /\[]|bytes/.test(type) }), DURABLE],
   pipes: [number('max_bytes', 65536), field('duplex', { value: true })],
   pools: [field('run', { options: ['argv', 'shell'], names: t.start.modes }),
@@ -43,8 +43,8 @@ const FIELDS = {
 
 /** Kinds whose body is not just their fields. */
 const BODIES = {
-  values: ({ value, ...rest }) => value === undefined || rest.type === 'string' ? { value, ...rest }
-    : { value: exact(value), ...rest },
+  values: ({ initial, ...rest }) => initial === undefined ? rest
+    : { ...rest, value: rest.type === 'string' ? initial : exact(initial) },
   pools: ({ run, line, ...rest }) => ({ ...rest, spec: run === 'shell' ? { shell: line } : { argv: splitWords(line) } }),
 };
 
@@ -55,8 +55,8 @@ async function make({ kind, name, ...held }) {
   try {
     await call('PUT', `/v1/${kind}/${encodeURIComponent(name)}`, { body: BODIES[kind]?.(given) ?? given });
   } catch (error) {
-    // The body is well formed, so it is the address.
-    if (error.status === 400) error.errors = [{ pointer: '/name', detail: error.message }];
+    // A name that is none stands in the address, where no pointer leads.
+    if (error.code === 'bad_request') error.errors = [{ pointer: '/name', detail: error.message }];
     throw error;
   }
   go(['coordination', kind, name]);

@@ -1,5 +1,5 @@
-// The editor of a value, and what can be seen of one of bytes. It is saved only over the version one began with (If-Match), so nobody's change is lost unseen; numbers keep
-// the digits they came with, also those that JavaScript's numbers cannot hold.
+// The editor of a value, and what is shown of one of bytes. Both are saved only over the version one began with (If-Match), so nobody's
+// change is lost unseen; numbers keep the digits they came with, also those that JavaScript's numbers cannot hold.
 import { html, useState } from '../lib/html.js';
 import { bytes, call, save as keep } from '../lib/api.js';
 import { bytes as size } from '../lib/format.js';
@@ -12,7 +12,7 @@ import { attempt, toast } from '../ui/overlay.js';
 
 const c = t.coordination;
 const v = c.value;
-const SHOWN = 384;                    // of a value of bytes; a multiple of three
+const SHOWN = 384;                    // bytes; a multiple of three, as base64 is cut
 
 /** As JSON.parse, but a number that would be changed stays the text that it is. */
 export const exact = (text) => JSON.parse(text, (_, value, context) => typeof value === 'number' && context && JSON.rawJSON
