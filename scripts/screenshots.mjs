@@ -76,7 +76,7 @@ const VIEWS = (d, id) => [
   ['log', `processes/${id}?grep=Timeout`, async (page) => { await page.getByRole('button', { name: 'Match before' }).click(); await page.locator('.picked .hit').waitFor(); }],
   ['stats', `processes/${id}?tab=stats`, (page) => until('figures have grown', async () => { await page.locator('.chart canvas').nth(2).waitFor(); return page.waitForTimeout(16000).then(() => true); })],
   ['coordination', 'coordination', (page) => page.getByText('Deadlock').waitFor()],
-  ['coordination-waits', 'coordination/waits', (page) => page.getByText('statement printer').waitFor()],
+  ['coordination-waits', 'coordination/waits', (page) => page.locator('.node', { hasText: 'statement printer' }).waitFor()],
   ['coordination-queue', 'coordination/queues/jobs', (page) => work(d, page)],
   ['coordination-pool', 'coordination/pools/thumbnails', (page) => page.getByText('its process ended').waitFor()],
   ['coordination-value', 'coordination/values/settings', (page) => page.getByLabel('Value', { exact: true }).waitFor()],

@@ -12,11 +12,12 @@ const wait = (d, n) => until(`${n} wait`, async () => (await d.get('/v1/waits'))
 const node = (page, name) => page.locator('.node').filter({ has: page.getByRole('link', { name, exact: true }) });
 const edges = (from, ...all) => all.map((to) => ({ from, to }));
 
-/** Whether all boxes of a picture lie in it, and no two of them on one another. */
+/** Whether all boxes and lines of a picture lie in it, and no two boxes on one another. */
 const tidy = (page) => page.locator('.graph').evaluateAll((pictures) => pictures.every((picture) => {
   const whole = picture.getBoundingClientRect();
   const boxes = [...picture.querySelectorAll('.node')].map((one) => one.getBoundingClientRect());
-  const inside = boxes.every((one) => one.left >= whole.left && one.right <= whole.right && one.top >= whole.top && one.bottom <= whole.bottom);
+  const lines = [...picture.querySelectorAll(':scope > path')].map((one) => one.getBoundingClientRect());
+  const inside = [...boxes, ...lines].every((one) => one.left >= whole.left && one.right <= whole.right && one.top >= whole.top && one.bottom <= whole.bottom);
   return inside && boxes.every((a, i) => boxes.slice(i + 1).every((b) =>
     a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top));
 }));

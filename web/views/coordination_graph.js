@@ -40,8 +40,8 @@ function graphOf({ waits, cycles }) {
 /** From the right of a node to the left of the next; one that leads back goes below both. Given are their middles. */
 function line([x, y], [toX, toY], back) {
   const low = Math.max(y, toY) + HIGH / 2 + DOWN;
-  return back ? `M${x} ${y}C${x} ${low} ${toX} ${low} ${toX} ${toY + HIGH / 2}`
-    : `M${x + WIDE / 2} ${y}C${x + ACROSS / 2} ${y} ${toX - ACROSS / 2} ${toY} ${toX - WIDE / 2} ${toY}`;
+  return back ? `M${x} ${y}C${x} ${low} ${toX} ${low} ${toX} ${toY + HIGH / 2 + 3}`
+    : `M${x + WIDE / 2} ${y}C${x + ACROSS / 2} ${y} ${toX - ACROSS / 2} ${toY} ${toX - WIDE / 2 - 3} ${toY}`;
 }
 
 function Part({ ids, nodes, edges }) {
@@ -54,8 +54,8 @@ function Part({ ids, nodes, edges }) {
   };
   const stuck = ids.some((id) => nodes.get(id).stuck);
   return html`<svg class="graph" role="group" aria-label=${c.picture(stuck)} width=${columns * ACROSS} height=${(rows + (stuck
-    && 0.6)) * DOWN}>
-    <marker id="arrow" viewBox="0 0 8 8" refX="10" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto">
+    && 0.75)) * DOWN}>
+    <marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" markerHeight="8" markerUnits="userSpaceOnUse" orient="auto">
       <path d="M0 0 8 4 0 8z" /></marker>
     ${edges.map((edge) => html`<path key=${`${edge.from} ${edge.to}`} class=${`${edge.held ? 'holds' : ''} ${edge.stuck ? 'stuck' : ''}`}
       d=${line(spot(edge.from), spot(edge.to), back.has(edge))} marker-end="url(#arrow)" />`)}
