@@ -92,7 +92,7 @@ static const struct field one_label = {.name = "label", .type = FIELD_STRING};
 static const struct field filter_fields[] = {
     {.name = "state", .type = FIELD_STRING | FIELD_ARRAY, .words = states, .items = &one_state},
     {.name = "name", .type = FIELD_STRING, .min = 1, .max = 255},
-    {.name = "label", .type = FIELD_OBJECT | FIELD_ARRAY, .open = true, .items = &one_label},
+    {.name = "label", .type = FIELD_STRING | FIELD_OBJECT | FIELD_ARRAY, .open = true, .items = &one_label},
     {.name = "parent", .type = FIELD_STRING, .check = must_be_parent},
     {0}};
 

@@ -154,6 +154,9 @@ static bool json_labels(struct request *request, struct process_filter *filter,
     size_t i;
     const char *key;
     json_t *item;
+    if (json_is_string(value)) {
+        return add_label(filter, json_string_value(value));
+    }
     json_array_foreach((json_t *)value, i, item) {
         if (!json_is_string(item) || !add_label(filter, json_string_value(item))) {
             return false;
@@ -183,7 +186,8 @@ struct problem *filter_from_json(struct request *request, const json_t *filter,
         problem = body_fault(problem, "name", "a string of 1 to 255 bytes");
     }
     if (label && !json_labels(request, out, label)) {
-        problem = body_fault(problem, "label", "an object of strings, or a list of key=value");
+        problem = body_fault(problem, "label", "an object of strings, key=value, or a list of "
+                             "key=value");
     }
     if (parent && !(json_is_string(parent) &&
                     set_parent(out, request, json_string_value(parent)))) {

@@ -30,6 +30,9 @@ suite('actions', () => {
     for (const { id } of [a, ab]) killedBy(await d.join(id), 9, 'SIGKILL');
     assert.equal((await d.process(other.id)).alive, true);
     exitedWith(await d.process(ended.id), 0);
+    assert.equal((await act(d, { filter: { label: 'team' }, action: 'kill' })).status, 422);
+    const term = await act(d, { filter: { label: 'team=b' }, action: 'kill' }, { expect: 200 }); // as the list has it
+    assert.deepEqual(term.body.items.map((item) => item.id), [other.id]);
   });
 
   daemonTest('signal with the signal and scope given', async (d) => {
