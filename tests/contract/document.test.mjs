@@ -3,7 +3,7 @@
 import { test } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import Ajv from 'ajv/dist/2020.js';
 import addFormats from 'ajv-formats';
 import { parse } from 'yaml';
@@ -394,4 +394,12 @@ test('every JSON body has an example: its own, its schema\'s, or one of a schema
     const own = contract.resolve(place.slice(0, -1)).value;
     return own.example === undefined && !own.examples && !shown(contract.resolve(place));
   }).map(at));
+});
+
+test('the types of changes are those that the sources name', () => {
+  const sources = readdirSync(new URL('../../service', import.meta.url)).filter((name) => name.endsWith('.c')).map((name) => repository(`service/${name}`)).join('');
+  const named = new Set([...sources.matchAll(/"((?:process|session|token|hold|daemon|queue|pool)\.[a-z_]+)"/g)].map(([, type]) => type));
+  const told = document.components.schemas.change.properties.type.description;
+  assert.ok(named.has('process.exited'));
+  assert.deepEqual([...named].filter((type) => !told.includes(`\`${type}\``)), []);
 });
