@@ -2,9 +2,9 @@
  * Upkeep: what keeps the two files in shape while nobody asks for it.
  *
  * A table of tasks, in order of urgency; a slice goes through it until its time is over. Right
- * after a batch only the urgent tasks run (what would let files grow without bound), and now and
- * then one of the others, so that a server that is never idle keeps its limits too. The WALs are
- * wal.c's, what deletes is retention.c's; merging and giving space back are here.
+ * after a batch only those run that must at once. A server that is never idle keeps its limits too:
+ * now and then the others have a turn, and as long as something is left to delete, a fifth of the
+ * time. The WALs are wal.c's, what deletes is retention.c's; merging and giving space back are here.
  */
 #include "db/upkeep.h"
 
@@ -16,7 +16,8 @@
 #include "db/upkeep_tasks.h"
 
 #define SLICE_US 20000
-#define BUSY_SHARE_US 200000       /* a task that can wait runs so often even under load */
+#define BUSY_SHARE_US 200000       /* those that can wait have a slice so often even under load, */
+#define BEHIND_SHARE_US 80000      /* and so long after one when there is more to delete */
 #define IDLE_US 10000              /* without a batch: then those that can wait begin */
 #define REST_AFTER_US 500000       /* without a batch: then the WALs are emptied */
 #define REST_POLL_US 10000
@@ -125,18 +126,20 @@ static enum outcome keep_wals_short(struct upkeep *upkeep)
     return wal_keep_short(&upkeep->wal) ? TASK_DONE : TASK_FAILED;
 }
 
+enum urgency { AT_ONCE, IN_TIME, AT_LEISURE };
+
 static const struct task {
     enum outcome (*run)(struct upkeep *upkeep);
-    bool urgent;
+    enum urgency urgency;
 } tasks[] = {
-    { keep_wals_short, true },
-    { retention_keep_total, true },
-    { retention_drop_doomed, false },
-    { retention_trim_feeds, false },
-    { retention_trim_answers, false },
-    { retention_note_ages, false },
-    { merge_logs, false },
-    { vacuum, false },
+    { keep_wals_short, AT_ONCE },
+    { retention_keep_total, AT_ONCE },
+    { retention_drop_doomed, IN_TIME },
+    { retention_trim_feeds, IN_TIME },
+    { retention_trim_answers, IN_TIME },
+    { retention_note_ages, IN_TIME },
+    { merge_logs, AT_LEISURE },
+    { vacuum, AT_LEISURE },
 };
 
 #define TASKS (sizeof tasks / sizeof *tasks)
@@ -184,22 +187,31 @@ static bool run_task(struct upkeep *upkeep, const struct task *task, int64_t end
     return outcome == TASK_DONE;
 }
 
-static void busy_slice(struct upkeep *upkeep, int64_t now)
+/* The same for all tasks of an urgency. */
+static bool run_tasks(struct upkeep *upkeep, enum urgency urgency, int64_t end_us)
 {
-    bool shares = now - upkeep->shared_at_us >= BUSY_SHARE_US;
-    for (size_t i = 0; i < TASKS && tasks[i].urgent; i++) {
-        if (!run_task(upkeep, &tasks[i], now + SLICE_US)) {
-            return;
+    for (size_t i = 0; i < TASKS; i++) {
+        if (tasks[i].urgency == urgency && !run_task(upkeep, &tasks[i], end_us)) {
+            return false;
         }
     }
-    if (!shares) {
+    return true;
+}
+
+static void busy_slice(struct upkeep *upkeep, int64_t now)
+{
+    int64_t share_us = upkeep->behind ? BEHIND_SHARE_US : BUSY_SHARE_US;
+    if (!run_tasks(upkeep, AT_ONCE, now + SLICE_US) || now - upkeep->shared_at_us < share_us) {
         return;
     }
-    upkeep->shared_at_us = now;
-    do {
-        upkeep->next_task = (upkeep->next_task + 1) % TASKS;
-    } while (tasks[upkeep->next_task].urgent);
-    run_task(upkeep, &tasks[upkeep->next_task], now + SLICE_US);
+    upkeep->behind = !run_tasks(upkeep, IN_TIME, now + SLICE_US);
+    upkeep->shared_at_us = upkeep_now_us();
+    if (!upkeep->behind) {
+        do {
+            upkeep->next_task = (upkeep->next_task + 1) % TASKS;
+        } while (tasks[upkeep->next_task].urgency != AT_LEISURE);
+        run_task(upkeep, &tasks[upkeep->next_task], now + SLICE_US);
+    }
 }
 
 /* Nothing is left to do, and not for a moment only: the WALs are copied back and cut, and the
@@ -238,8 +250,8 @@ int64_t upkeep_slice(struct upkeep *upkeep, const struct writer_limits *limits, 
         busy_slice(upkeep, now);
         return IDLE_US;
     }
-    for (size_t i = 0; i < TASKS; i++) {
-        if (!run_task(upkeep, &tasks[i], now + SLICE_US)) {
+    for (enum urgency urgency = AT_ONCE; urgency <= AT_LEISURE; urgency++) {
+        if (!run_tasks(upkeep, urgency, now + SLICE_US)) {
             return 0;
         }
     }

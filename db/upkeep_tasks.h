@@ -19,10 +19,11 @@ struct upkeep {
     struct wal wal;
     const struct writer_limits *limits;   /* of this slice */
     int64_t paused_until_us;              /* after a failure */
-    int64_t shared_at_us;                 /* when a task that can wait had its turn under load */
+    int64_t shared_at_us;                 /* when those that can wait had their turn under load */
+    bool behind;                          /* and did not come to the end of what is to be deleted */
     int64_t aged_at_us;                   /* when ages were looked at */
     struct log_merge merge;               /* the process being merged; 0: none */
-    unsigned next_task;
+    unsigned next_task;                   /* of those at leisure */
     int64_t batch_at_us;                  /* when the last batch came */
     bool rested;                          /* the WALs are empty and memory was given back */
 };

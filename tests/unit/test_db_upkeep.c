@@ -7,7 +7,7 @@
 #include "db/audit.h"
 #include "db/feeds.h"
 #include "db/log_store.h"
-#include "db/upkeep.h"
+#include "db/upkeep_tasks.h"
 
 static void the_total_limit_deletes_the_oldest_output_first_and_tells(void **state)
 {
@@ -158,6 +158,43 @@ static void feeds_and_answers_are_kept_within_their_limits(void **state)
     fixture_open(fixture);
 }
 
+/* A batch after every look: more is deleted meanwhile than anybody adds. */
+static void limits_are_kept_by_a_writer_that_is_never_idle(void **state)
+{
+    struct db_fixture *fixture = *state;
+    struct db_error error;
+    struct batch *batch = fixture_batch(fixture);
+    for (uint64_t i = 1; i <= 150000; i++) {
+        char key[24];
+        snprintf(key, sizeof key, "k%lu", (unsigned long)i);
+        struct answer_row answer = { .principal = "admin", .key = key, .at_us = 1, .status = 201,
+                                     .content_type = "application/json", .body = "{}", .body_bytes = 2 };
+        struct change_row change = { .seq = i, .at_us = 1, .type = "process.started" };
+        assert_true(answer_insert(batch, &answer) && change_insert(batch, &change));
+    }
+    batch_free(fixture_commit(fixture, batch));
+    fixture_close(fixture);
+
+    struct db *db = db_open(fixture->dir, &error);
+    int code;
+    struct log_store *store = log_store_new(db, &code);
+    struct upkeep *upkeep = upkeep_new(store, &code);
+    struct writer_limits limits = { .changes_max = 100, .idempotency_age_us = 1000 };
+    int64_t until_us = upkeep_now_us() + 15000000;
+    int64_t left = 1;
+    while (left > 0 && upkeep_now_us() < until_us) {
+        upkeep_slice(upkeep, &limits, true);
+        usleep(5000);
+        left = number(db, DB_STATE, "SELECT EXISTS (SELECT 1 FROM answer)"
+                                    " OR (SELECT max(seq) - min(seq) >= 100 FROM change)");
+    }
+    assert_int_equal(left, 0);
+    upkeep_free(upkeep);
+    log_store_free(store);
+    db_close(db);
+    fixture_open(fixture);
+}
+
 /* The total says that there is too much, and there is nothing: no log is made up to be trimmed. */
 static void a_total_limit_with_nothing_to_delete_changes_nothing(void **state)
 {
@@ -208,6 +245,7 @@ int main(void)
         TEST(small_chunks_of_a_finished_process_are_merged),
         TEST(small_chunks_of_a_running_process_are_merged_while_it_writes),
         TEST(feeds_and_answers_are_kept_within_their_limits),
+        TEST(limits_are_kept_by_a_writer_that_is_never_idle),
         TEST(a_total_limit_with_nothing_to_delete_changes_nothing),
         TEST(a_long_wal_is_copied_back_and_cut_when_nothing_is_left_to_do),
     };
