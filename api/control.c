@@ -102,6 +102,7 @@ static void give(struct call *call, struct process *process)
         answer_problem(call->request, problem);
     } else {
         http_park(call->request, (struct park){gone, call});
+        http_park_done(call->request);
     }
 }
 

@@ -143,6 +143,7 @@ static bool respond_later(struct request *request, int status, const char *type,
     http_audit(request, status);
     stored_then(request_app(request), &later->stored, answer_later);
     http_park(request, (struct park){later_gone, later});
+    http_park_done(request);
     return true;
 }
 
@@ -298,6 +299,7 @@ void claim_call_stored(struct claim_call *call)
     call->granted = true;
     stored_then(request_app(call->request), &call->stored, call_committed);
     park(call);
+    http_park_done(call->request);
 }
 
 void answer_claim_failed(struct claim_call *call, enum claim_result result)

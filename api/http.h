@@ -154,6 +154,9 @@ struct park {
 /* From inside the handler, which may go on using the request until it returns. Ends with an answer_
    call (from anywhere on the loop) or `gone`. */
 void http_park(struct request *request, struct park park);
+/* What a parked request asks for is done, or cannot be taken back: only its answer is awaited (of a commit, of
+   the keeper), and a server that leaves awaits it too. */
+void http_park_done(struct request *request);
 /* A parked request whose client has gone: `gone` is called now, if the loop was not yet told. Costs a system
    call. False: the client is there, or the request goes on without it. */
 bool http_gone(struct request *request);

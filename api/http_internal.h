@@ -131,6 +131,7 @@ struct request {
     json_t *json;
 
     struct park park;
+    bool park_done; /* http_park_done */
     struct request *previous_parked, *next_parked;
     void *idempotent;
     struct header_out *headers_out, **last_header_out;

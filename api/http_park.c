@@ -4,7 +4,8 @@
  * A park is settled after the handler has returned, so that the handler may go on using the request
  * after http_park. `gone` comes first and the resume after it: whoever counted on the client has
  * taken his hands off before the connection is closed. An answer held back by idempotency.c waits
- * in the same list, but does not end with its client. A client that has shut down its sending side
+ * in the same list, but does not end with its client. When the server leaves, who waits is told so; who only
+ * awaits the answer to what is done gets that. A client that has shut down its sending side
  * looks like one that has gone, and is treated so.
  */
 #include <poll.h>
@@ -32,6 +33,11 @@ static void park_enter(struct request *request)
     peer_wait(request->peer, DEADLINE_NONE);
 }
 
+void http_park_done(struct request *request)
+{
+    request->park_done = true;
+}
+
 void park_leave(struct request *request)
 {
     struct http *http = request->http;
@@ -46,6 +52,7 @@ void park_leave(struct request *request)
     }
     http->parked--;
     request->park = (struct park){0};
+    request->park_done = false;
 }
 
 void request_resume(struct request *request)
@@ -127,7 +134,7 @@ void park_settle(struct request *request)
     if (request->held) {
         return;
     }
-    if (request->http->draining) {
+    if (request->http->draining && !request->park_done) {
         park_refuse(request, park_drained(request->http));
     } else if (park_outlives_client(request)) {
         return;
@@ -139,11 +146,12 @@ void park_settle(struct request *request)
     }
 }
 
-static struct request *first_to_end(const struct http *http, bool held_too)
+/* Those whose answer is on its way only at the very end: told to repeat what is done, a client would do it twice. */
+static struct request *first_to_end(const struct http *http, bool all)
 {
     struct request *request = http->parked_first;
 
-    while (request != NULL && request->held && !held_too) {
+    while (request != NULL && (request->held || request->park_done) && !all) {
         request = request->next_parked;
     }
     return request;

@@ -63,4 +63,5 @@ void handle_put_log_level(struct request *request)
     http_audit(request, 200);
     stored_then(app, &change->stored, level_stored);
     http_park(request, (struct park){level_gone, change});
+    http_park_done(request);
 }

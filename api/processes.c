@@ -88,6 +88,7 @@ static void wait_for(struct launching *launching, struct problem *problem)
         answer_problem(launching->request, problem);
     } else {
         http_park(launching->request, (struct park){gone, launching});
+        http_park_done(launching->request);
     }
 }
 

@@ -102,4 +102,5 @@ void respond_stored(struct stored_answer *later)
     http_audit(later->request, later->status);
     stored_then(request_app(later->request), &later->stored, answer_later);
     http_park(later->request, (struct park){later_gone, later});
+    http_park_done(later->request);
 }

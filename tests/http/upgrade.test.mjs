@@ -152,6 +152,26 @@ suite('an upgrade', () => {
     await d.otherServer(server_pid);
   });
 
+  daemonTest('tells nobody to ask again whose call was done: each put is answered, or it was not made', async (d) => {
+    await d.call('PUT', '/v1/queues/q', { body: {}, expect: 201 });
+    const answered = new Map();
+    let over = false;
+    const writers = range(1, 16).map(async (writer) => {
+      for (let n = 0; !over; n += 1) {
+        const body = `${writer} ${n}`;
+        const answer = await d.call('POST', '/v1/queues/q/messages', { body }).catch(() => {});
+        if (answer) answered.set(body, answer.status);
+      }
+    });
+    for (let i = 0; i < 3; i += 1) await upgrade(d);
+    over = true;
+    await Promise.all(writers);
+    const made = new Set();
+    const take = async () => (await d.call('POST', '/v1/queues/q/receive?mode=take&max=1000', { expect: 200 })).body.messages;
+    for (let some = await take(); some.length > 0; some = await take()) some.forEach((one) => made.add(one.body));
+    for (const [body, status] of answered) assert.equal(made.has(body), status === 201, `${body} was told ${status}`);
+  });
+
   daemonTest('answers parked calls 503 unavailable, to be asked again at once', async (d) => {
     const { id } = await d.sh('exec sleep 1000');
     const joining = d.call('GET', `/v1/processes/${id}/join?wait=60`);
