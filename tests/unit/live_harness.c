@@ -353,9 +353,9 @@ void live_adopt(struct live *live, struct resume_entry *entries, unsigned count)
 /* What a keeper that does not end, its server and the tracer of a leak check are at. */
 static void tell_of(pid_t keeper)
 {
-    char script[400];
+    char script[500];
     snprintf(script, sizeof script,
-             "for p in %d $(pgrep -P %d); do cd /proc/$p && tr '\\0' ' ' < cmdline >&2 && "
+             "for p in %d $(pgrep -P %d); do cd /proc/$p && echo $p >&2 && ls -l fd >&2 && tr '\\0' ' ' < cmdline >&2 && "
              "grep -E '^(State|TracerPid|Sig.*|ShdPnd|Threads):' status >&2; "
              "for t in task/*; do cat $t/wchan $t/syscall $t/stack >&2; done; done",
              (int)keeper, (int)keeper);
@@ -372,7 +372,8 @@ void live_exit(struct live *live)
     for (int i = 0; i < 1500 && (ended = waitpid(live->keeper, &status, WNOHANG)) == 0; i++)
         usleep(10000);
     if (ended != live->keeper || status != 0) {
-        fprintf(stderr, "waitpid gave %d, status %#x\n", (int)ended, ended > 0 ? (unsigned)status : 0);
+        fprintf(stderr, "waitpid gave %d, status %#x; the server met is %d, link %d\n", (int)ended,
+                ended > 0 ? (unsigned)status : 0, (int)live->server, live->link);
         if (ended == 0)
             tell_of(live->keeper);
         FATAL("the keeper did not exit with 0");
