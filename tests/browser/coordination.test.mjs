@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { describe } from 'node:test';
 import { until } from '../lib/daemon.mjs';
 import { liver } from '../lib/owners.mjs';
-import { accessible, browserTest, visit } from '../lib/browser.mjs';
+import { accessible, browserTest, palette, visit } from '../lib/browser.mjs';
 
 const put = (d, path, body = {}) => d.call('PUT', `/v1/${path}`, { body, expect: 201 });
 const message = (d, queue, raw, type = 'text/plain') => d.call('POST', `/v1/queues/${queue}/messages`,
@@ -70,8 +70,7 @@ describe('coordination', { concurrency: 2 }, () => {
     await page.getByRole('table', { name: 'Who has it' }).waitFor();
     await page.keyboard.press('u');
     await page.getByRole('heading', { name: 'Coordination: Locks' }).waitFor();
-    await page.keyboard.press('Control+k');
-    await page.keyboard.type('coordination pools');
+    await palette(page, 'coordination pools');
     await page.keyboard.press('Enter');
     await page.getByText('Pools: none').waitFor();
   });

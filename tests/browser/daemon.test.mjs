@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { soon, until } from '../lib/daemon.mjs';
-import { accessible, browserTest, visit } from '../lib/browser.mjs';
+import { accessible, browserTest, palette, visit } from '../lib/browser.mjs';
 
 const button = (page, name) => page.locator('main').getByRole('button', { name, exact: true });
 const dialog = (page) => page.getByRole('dialog');
@@ -140,8 +140,7 @@ describe('the daemon', { concurrency: 2 }, () => {
     }
     await go(page, 'daemon?tab=log');
     assert.ok(await page.getByLabel('The daemon keeps').isDisabled());
-    await page.keyboard.press('Control+k');
-    await page.keyboard.type('shut');
+    await palette(page, 'shut');
     await page.getByText('No such command.').waitFor();
   });
 

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { until } from '../lib/daemon.mjs';
-import { accessible, browserTest, visit } from '../lib/browser.mjs';
+import { accessible, browserTest, palette, visit } from '../lib/browser.mjs';
 
 const row = (page, name) => page.locator('tbody tr[data-key]').filter({ has: page.getByRole('link', { name, exact: true }) });
 const names = (page) => page.locator('tbody tr[data-key] .name > a').allTextContents();
@@ -116,8 +116,7 @@ describe('the table of processes', { concurrency: 2 }, () => {
     await page.getByRole('dialog').getByText('Next row').waitFor();
     await accessible(page, 'help');
     await page.keyboard.press('Escape');
-    await page.keyboard.press('Control+k');
-    await page.keyboard.type('daem');
+    await palette(page, 'daem');
     await accessible(page, 'the palette');
     await page.keyboard.press('Enter');
     await page.waitForURL(/#\/daemon$/);

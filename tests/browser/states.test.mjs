@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe } from 'node:test';
 import { until } from '../lib/daemon.mjs';
 import { send } from '../lib/proc.mjs';
-import { accessible, browserTest, visit } from '../lib/browser.mjs';
+import { accessible, browserTest, palette, visit } from '../lib/browser.mjs';
 
 const token = async (d, scopes) => (await d.call('POST', '/v1/tokens', { body: { scopes }, expect: 201 })).body;
 
@@ -115,8 +115,7 @@ describe('the page', { concurrency: 2 }, () => {
       await page.goto(address);
       await page.getByText('Nothing has been started yet').waitFor();
       assert.equal(page.url(), `${d.url}/#/processes`);
-      await page.keyboard.press('Control+k');
-      await page.keyboard.type('sign out');
+      await palette(page, 'sign out');
       await page.keyboard.press('Enter');
       await page.getByRole('heading', { name: 'Sign in' }).waitFor();
       assert.equal(await page.evaluate(() => sessionStorage.length), 0);

@@ -55,6 +55,13 @@ export async function visit(page, d, where = '/processes', token = d.token) {
   await page.goto(`${d.url}/#${where}`);
 }
 
+/** Opens the palette of commands and types there; what is typed before it is there goes to the page. */
+export async function palette(page, text) {
+  await page.keyboard.press('Control+k');
+  await page.locator('[role=combobox]:focus').waitFor();
+  await page.keyboard.type(text);
+}
+
 /** axe finds nothing, in either theme. */
 export async function accessible(page, what = 'the page') {
   await page.evaluate(AXE);
