@@ -350,19 +350,6 @@ void live_adopt(struct live *live, struct resume_entry *entries, unsigned count)
     live_lose_server(live);
 }
 
-/* What a keeper that does not end, its server and the tracer of a leak check are at. */
-static void tell_of(pid_t keeper)
-{
-    char script[500];
-    snprintf(script, sizeof script,
-             "for p in %d $(pgrep -P %d); do cd /proc/$p && echo $p >&2 && ls -l fd >&2 && tr '\\0' ' ' < cmdline >&2 && "
-             "grep -E '^(State|TracerPid|Sig.*|ShdPnd|Threads):' status >&2; "
-             "for t in task/*; do cat $t/wchan $t/syscall $t/stack >&2; done; done",
-             (int)keeper, (int)keeper);
-    if (system(script) != 0)
-        fprintf(stderr, "not all of it can be seen\n");
-}
-
 void live_exit(struct live *live)
 {
     int status;
@@ -372,10 +359,7 @@ void live_exit(struct live *live)
     for (int i = 0; i < 1500 && (ended = waitpid(live->keeper, &status, WNOHANG)) == 0; i++)
         usleep(10000);
     if (ended != live->keeper || status != 0) {
-        fprintf(stderr, "waitpid gave %d, status %#x; the server met is %d, link %d\n", (int)ended,
-                ended > 0 ? (unsigned)status : 0, (int)live->server, live->link);
-        if (ended == 0)
-            tell_of(live->keeper);
+        fprintf(stderr, "waitpid gave %d, status %#x\n", (int)ended, ended > 0 ? (unsigned)status : 0);
         FATAL("the keeper did not exit with 0");
     }
     current = NULL;
