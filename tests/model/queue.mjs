@@ -24,7 +24,7 @@ export class QueueModel {
 
   get unfinished() { return this.waiting + this.in('leased').length; }
 
-  get drained() { return this.closed && this.unfinished === 0; }
+  get drained() { return this.closed && (this.cut || this.unfinished === 0); }
 
   has_room(count) { return !this.config.max_messages || this.waiting + count <= this.config.max_messages; }
 
