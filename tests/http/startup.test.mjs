@@ -1,11 +1,11 @@
 // Starting: what is refused, with which exit status and words; what the configuration does.
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { chmodSync, copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { networkInterfaces, tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
-import { Daemon, daemonTest, runBinary, suite, until } from '../lib/daemon.mjs';
+import { BINARY, Daemon, daemonTest, PATIENCE, runBinary, suite, until } from '../lib/daemon.mjs';
 import { Client } from '../lib/client.mjs';
 import { alive, send } from '../lib/proc.mjs';
 
@@ -125,6 +125,29 @@ suite('a start is refused', () => {
       }
       writeFileSync(place, whole);
     }
+    await d.start();
+    assert.equal((await d.list()).length, 1);
+  });
+
+  daemonTest('by a database that one may only read, and its path is told', async (d) => {
+    await d.run({ argv: ['true'] });
+    await d.end();
+    const root = process.getuid() === 0; // who may write everything: then it is somebody else
+    const belongs_to = (id) => { if (root) execFileSync('chown', ['-R', `${id}:${id}`, d.stateDir, d.runtimeDir]); };
+    const as = root ? ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups'] : ['env'];
+    const bin = path.join(d.dir, 'forkful');
+    copyFileSync(BINARY, bin);
+    chmodSync(d.dir, 0o711);
+    belongs_to(65534);
+    for (const file of ['state.db', 'logs.db']) {
+      const place = path.join(d.stateDir, file);
+      chmodSync(place, 0o400);
+      const { status, stdout, stderr } = spawnSync(as[0], [...as.slice(1), bin, ...d.command_line()], { env: { ...process.env, ...d.env }, encoding: 'utf8', timeout: PATIENCE * 1000 });
+      assert.deepEqual([status, stdout], [1, ''], stderr);
+      assert.match(stderr, new RegExp(`${place}.*(read|permission)`, 'i'));
+      chmodSync(place, 0o600);
+    }
+    belongs_to(0);
     await d.start();
     assert.equal((await d.list()).length, 1);
   });

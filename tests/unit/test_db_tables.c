@@ -171,18 +171,6 @@ static void a_missing_directory_is_named(void **state)
     assert_null(db_open_reader("/tmp/forkful-there-is-no-such-directory", &error));
 }
 
-static void a_file_one_may_only_read_is_refused(void **state)
-{
-    struct db_fixture *fixture = *state;
-    char path[128];
-    open_and_close(fixture);
-    if (geteuid() == 0)
-        return; /* root may write everything: there is nothing to see */
-    snprintf(path, sizeof path, "%s/state.db", fixture->dir);
-    assert_int_equal(chmod(path, 0400), 0);
-    assert_refused(fixture, "/state.db", "");
-}
-
 /* ---- meta ---- */
 
 static void meta_values_survive(void **state)
@@ -482,7 +470,6 @@ int main(void)
         CLOSED(lost_logs_are_begun_anew),
         CLOSED(a_damaged_schema_is_refused),
         CLOSED(a_missing_directory_is_named),
-        CLOSED(a_file_one_may_only_read_is_refused),
         CLOSED(meta_values_survive),
         TEST(a_process_row_comes_back_as_it_was_put),
         TEST(the_number_of_a_deleted_process_is_not_given_again),
