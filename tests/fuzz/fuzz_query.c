@@ -22,7 +22,7 @@ static void read_duration(const char *text)
 
     if (query_seconds(text, &us)) {
         assert(us >= 0 && us < YEAR_US + 1000000);
-        assert(strspn(text, "0123456789.") == strlen(text));
+        assert(strspn(text, "0123456789.eE+-") == strlen(text));
     }
 }
 
