@@ -124,7 +124,8 @@ suite('after a crash of both', () => {
     send(pid, 'SIGKILL');
     await until('it is gone', () => !alive(pid));
     await d.post(`/v1/processes/${id}/kill`, undefined, { expect: 200 });
-    assert.ok(task.id);
+    const { body: done } = await d.get(`/v1/pools/p/tasks/${task.id}?wait=30`);
+    assert.deepEqual([done.state, done.result, done.attempts.length], ['done', 5, 2]);
   });
 
   daemonTest('an idempotent answer, a session and the numbers of the feed go on', async (d) => {

@@ -308,6 +308,18 @@ static inline void wait_for_number(struct db_fixture *fixture, enum db_file file
     fail_msg("%s never became %ld", sql, (long)wanted);
 }
 
+/* On a connection of its own to a file that nobody has open. */
+static inline void run_sql(const struct db_fixture *fixture, const char *name, const char *sql)
+{
+    char path[128];
+    sqlite3 *handle;
+    snprintf(path, sizeof path, "%s/%s", fixture->dir, name);
+    assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
+    if (sqlite3_exec(handle, sql, NULL, NULL, NULL) != SQLITE_OK)
+        fail_msg("%s: %s", sql, sqlite3_errmsg(handle));
+    sqlite3_close(handle);
+}
+
 /* Lines of 99 letters at random, the same in each run: what no packing makes shorter. */
 static inline void noise_lines(char *out, size_t bytes)
 {

@@ -24,16 +24,6 @@ static void write_file(const struct db_fixture *fixture, const char *name, const
     close(fd);
 }
 
-static void run_sql(const struct db_fixture *fixture, const char *name, const char *sql)
-{
-    char path[128];
-    sqlite3 *handle;
-    snprintf(path, sizeof path, "%s/%s", fixture->dir, name);
-    assert_int_equal(sqlite3_open(path, &handle), SQLITE_OK);
-    assert_int_equal(sqlite3_exec(handle, sql, NULL, NULL, NULL), SQLITE_OK);
-    sqlite3_close(handle);
-}
-
 static void assert_refused(const struct db_fixture *fixture, const char *path_end, const char *why)
 {
     struct db_error error;

@@ -108,6 +108,34 @@ static void small_chunks_of_a_running_process_are_merged_while_it_writes(void **
     reference_free(reference);
 }
 
+/* The writer's work without a writer. */
+struct worked_on {
+    struct db *db;
+    struct log_store *store;
+    struct upkeep *upkeep;
+};
+
+static struct worked_on begin_work(struct db_fixture *fixture)
+{
+    struct worked_on work;
+    struct db_error error;
+    int code;
+    fixture_close(fixture);
+    work.db = db_open(fixture->dir, &error);
+    work.store = log_store_new(work.db, &code);
+    work.upkeep = upkeep_new(work.store, &code);
+    assert_non_null(work.upkeep);
+    return work;
+}
+
+static void end_work(struct db_fixture *fixture, struct worked_on *work)
+{
+    upkeep_free(work->upkeep);
+    log_store_free(work->store);
+    db_close(work->db);
+    fixture_open(fixture);
+}
+
 static void feeds_and_answers_are_kept_within_their_limits(void **state)
 {
     struct db_fixture *fixture = *state;
@@ -125,44 +153,37 @@ static void feeds_and_answers_are_kept_within_their_limits(void **state)
                                  .content_type = "application/json", .body = "{}", .body_bytes = 2 };
     assert_true(answer_insert(batch, &answer));
     batch_free(fixture_commit(fixture, batch));
-    fixture_close(fixture);
 
-    struct db *db = db_open(fixture->dir, &error);
-    int code;
-    struct log_store *store = log_store_new(db, &code);
-    struct upkeep *upkeep = upkeep_new(store, &code);
+    struct worked_on work = begin_work(fixture);
     struct writer_limits limits = { .changes_max = 100, .log_max = 1, .idempotency_age_us = 1000,
                                     .audit_max = 200 };
-    while (upkeep_slice(upkeep, &limits, false) == 0)
+    while (upkeep_slice(work.upkeep, &limits, false) == 0)
         ;
     struct feed_bounds bounds;
-    assert_int_equal(changes_bounds(db, &bounds, &error), SQLITE_OK);
+    assert_int_equal(changes_bounds(work.db, &bounds, &error), SQLITE_OK);
     assert_int_equal(bounds.first, 8901);
     assert_int_equal(bounds.last, 9000);
-    assert_int_equal(audit_bounds(db, &bounds, &error), SQLITE_OK);
+    assert_int_equal(audit_bounds(work.db, &bounds, &error), SQLITE_OK);
     assert_int_equal(bounds.first, 301);
     assert_int_equal(bounds.last, 500);
-    assert_int_equal(number(db, DB_STATE, "SELECT count(*) FROM answer"), 0);
-    upkeep_free(upkeep);
-    upkeep = upkeep_new(store, &code);
+    assert_int_equal(number(work.db, DB_STATE, "SELECT count(*) FROM answer"), 0);
+    int code;
+    upkeep_free(work.upkeep);
+    work.upkeep = upkeep_new(work.store, &code);
     limits.feed_age_us = limits.audit_age_us = 1;
-    while (upkeep_slice(upkeep, &limits, false) == 0)
+    while (upkeep_slice(work.upkeep, &limits, false) == 0)
         ;
-    assert_int_equal(changes_bounds(db, &bounds, &error), SQLITE_OK);
+    assert_int_equal(changes_bounds(work.db, &bounds, &error), SQLITE_OK);
     assert_int_equal(bounds.first, 9000);
-    assert_int_equal(audit_bounds(db, &bounds, &error), SQLITE_OK);
+    assert_int_equal(audit_bounds(work.db, &bounds, &error), SQLITE_OK);
     assert_int_equal(bounds.first, 500);
-    upkeep_free(upkeep);
-    log_store_free(store);
-    db_close(db);
-    fixture_open(fixture);
+    end_work(fixture, &work);
 }
 
 /* A batch after every look: more is deleted meanwhile than anybody adds. */
 static void limits_are_kept_by_a_writer_that_is_never_idle(void **state)
 {
     struct db_fixture *fixture = *state;
-    struct db_error error;
     struct batch *batch = fixture_batch(fixture);
     for (uint64_t i = 1; i <= 150000; i++) {
         char key[24];
@@ -173,26 +194,19 @@ static void limits_are_kept_by_a_writer_that_is_never_idle(void **state)
         assert_true(answer_insert(batch, &answer) && change_insert(batch, &change));
     }
     batch_free(fixture_commit(fixture, batch));
-    fixture_close(fixture);
 
-    struct db *db = db_open(fixture->dir, &error);
-    int code;
-    struct log_store *store = log_store_new(db, &code);
-    struct upkeep *upkeep = upkeep_new(store, &code);
+    struct worked_on work = begin_work(fixture);
     struct writer_limits limits = { .changes_max = 100, .idempotency_age_us = 1000 };
     int64_t until_us = upkeep_now_us() + 15000000;
     int64_t left = 1;
     while (left > 0 && upkeep_now_us() < until_us) {
-        upkeep_slice(upkeep, &limits, true);
+        upkeep_slice(work.upkeep, &limits, true);
         usleep(5000);
-        left = number(db, DB_STATE, "SELECT EXISTS (SELECT 1 FROM answer)"
+        left = number(work.db, DB_STATE, "SELECT EXISTS (SELECT 1 FROM answer)"
                                     " OR (SELECT max(seq) - min(seq) >= 100 FROM change)");
     }
     assert_int_equal(left, 0);
-    upkeep_free(upkeep);
-    log_store_free(store);
-    db_close(db);
-    fixture_open(fixture);
+    end_work(fixture, &work);
 }
 
 /* The total says that there is too much, and there is nothing: no log is made up to be trimmed. */
